@@ -1,0 +1,1 @@
+"""The Python client of UWFQ: submit jobs, watch them, and write workers."""

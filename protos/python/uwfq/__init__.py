@@ -1,0 +1,1 @@
+"""Message and service stubs generated from the UWFQ protocol."""

@@ -1,0 +1,1 @@
+"""Version 1 of the UWFQ protocol: generated, never edited."""

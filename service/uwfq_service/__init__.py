@@ -1,0 +1,1 @@
+"""The UWFQ scheduling service: who runs next, decided fairly across users."""
