@@ -1,0 +1,113 @@
+# Everything a developer or a build machine does with this repository.
+#
+# Nothing has to be installed by hand but Python 3.11+ and make: `setup` builds the virtual
+# environment from the lock file, and the other targets call it. Steps that are up to date are
+# skipped, so every target is cheap to repeat.
+#
+#   VENV=DIR      another environment than .venv (a second one beside `make dev`'s, say)
+#   PYTHON=EXE    the interpreter to build it from
+#   ARGS='...'    passed on: make test ARGS='-k lease', make demo ARGS='--seconds 30'
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# Nothing that runs from the environment may pick up modules from elsewhere.
+unexport PYTHONPATH PYTHONHOME
+
+# Stamps say what was done last; a newer input makes the step run again. A directory's time
+# changes with its entries, so that a removed file is noticed too.
+DEPENDENCIES := $(VENV)/.dependencies
+WHEEL := $(VENV)/.wheel
+EDITABLE := $(VENV)/.editable
+SOURCES := pyproject.toml README.md LICENSE $(shell find service clients/python protos/python \
+	-name __pycache__ -prune -o -name '*_cache' -prune -o -print)
+
+.PHONY: help setup dev gen lint test demo bench lock proto-image clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(WHEEL) ## Build .venv from the lock file and install the built wheel
+
+dev: $(DEPENDENCIES) ## Install the checkout in editable form instead: edits show at once
+	@rm -f $(WHEEL)
+	@touch $(EDITABLE)
+	@echo 'installing the checkout in editable form'
+	@$(PIP) install --no-deps --no-build-isolation --no-index --force-reinstall --editable .
+
+# PYTHON, or the first interpreter on PATH that is new enough (a version manager's may not start).
+$(DEPENDENCIES): requirements.lock
+	@if ! [ -x $(BIN)/python ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		for python in $(or $(PYTHON),python3.11 python3 python3.12 python3.13 python3.14); do \
+			"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+			python=; \
+		done; \
+		if [ -z "$$python" ]; then \
+			echo 'error: UWFQ needs Python 3.11 or newer (make PYTHON=/path/to/python3.11)' >&2; exit 1; \
+		fi; \
+		echo "creating $(VENV) with $$python"; \
+		rm -rf $(VENV); \
+		if ! "$$python" -m venv $(VENV); then \
+			rm -rf $(VENV); \
+			echo 'error: Python cannot create a virtual environment (on Debian: install python3-venv)' >&2; \
+			exit 1; \
+		fi; \
+	fi
+	@echo 'installing dependencies from requirements.lock'
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(WHEEL): $(DEPENDENCIES) $(SOURCES)
+	@if [ -e $(EDITABLE) ]; then \
+		echo 'replacing the editable install; `make dev` brings it back'; rm $(EDITABLE); fi
+	@echo 'building the wheel and installing it'
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+		$(PIP) wheel --no-deps --no-build-isolation --no-index --wheel-dir "$$out" .; \
+		$(PIP) install --no-deps --no-index --force-reinstall "$$out"/uwfq-*.whl
+	@touch $@
+
+gen: $(DEPENDENCIES) ## Regenerate the Python stubs from protos/
+	$(BIN)/python protos/generate.py
+
+lint: setup ## Format, lint, types, import contracts, protos, stubs, lock file
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint protos
+	$(BIN)/buf breaking protos --against protos/released.binpb
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/python .ci/check_lock.py
+
+test: lint ## Lint, then every test, against the installed wheel
+	$(BIN)/python -m pytest $(ARGS)
+
+demo: setup ## Watch three users share the service, under three policies
+	$(BIN)/uwfq demo $(ARGS)
+
+bench: setup ## Cost per decision in the core, throughput over loopback
+	@for script in tests/bench/bench_*.py; do \
+		echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.11 \
+		--upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' --quiet --output-file requirements.lock
+
+proto-image: $(DEPENDENCIES) ## Record protos/ as released: what later changes must not break
+	$(BIN)/buf build protos --exclude-source-info --output protos/released.binpb
+
+clean: ## Remove the environment, caches and what the demo and the service left
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache uwfq-data uwfq-demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
