@@ -99,10 +99,12 @@ bench: setup ## Cost per decision in the core, throughput over loopback
 	@for script in tests/bench/bench_*.py; do \
 		echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
-lock: ## Resolve the dependencies anew into requirements.lock (needs uv)
-	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.11 \
-		--upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command 'make lock' --quiet --output-file requirements.lock
+RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet
+
+lock: ## Resolve the dependencies anew into the two lock files (needs uv)
+	$(RESOLVE) --upgrade --extra demo --group dev --output-file requirements.lock
+	$(RESOLVE) --upgrade --constraint requirements.lock --output-file deploy/requirements.lock
 
 proto-image: $(DEPENDENCIES) ## Record protos/ as released: what later changes must not break
 	$(BIN)/buf build protos --exclude-source-info --output protos/released.binpb
