@@ -1,0 +1,412 @@
+"""A sequence ordered by key that knows the sum of the values up to any key.
+
+Picture a user's queue written on cards, in the order in which the jobs will be served.  "How much
+work is there up to and including this job?" must not be answered by walking through the queue: it
+is asked at every decision.  So the cards lie in *chunks* of about a hundred, each chunk with its
+sum pencilled on it, and every 64 chunks form a *group* with its own sum.  A prefix sum is three
+short sums, each one call into C: the groups before, the chunks before, the cards before.
+
+Pencilled sums are never adjusted by differences.  A change makes the chunk's sum stale, and the
+next question adds the chunk up anew.  So rounding errors do not pile up, zeros sum to exactly
+zero, and every sum depends on nothing but the chunks' contents.  ``dump`` keeps the chunk borders,
+hence sums after a restart equal those before it, bit for bit.
+
+Most users have a handful of jobs: up to ``SPLIT_ABOVE`` items live in one chunk, two plain lists,
+and the index over chunks does not exist.
+
+Units: those of the values (work in slot-seconds, in the scheduler).
+
+Source: the lists of lists of ``sortedcontainers`` (Grant Jenks), which has no sums.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+K = TypeVar("K", bound=tuple[Any, ...])
+V = TypeVar("V", float, Fraction)
+
+if TYPE_CHECKING:
+
+    def _sum(values: list[V]) -> V:
+        """``sum`` of one kind of number; nothing sums to the 0 that every kind takes."""
+
+else:
+    _sum = sum
+
+#: A chunk that grows beyond this is cut in two.  Longer ones gain nothing at any size, and at a
+#: million items adding one up costs more: its values lie scattered in memory.
+SPLIT_ABOVE: Final = 128
+#: A chunk that shrinks below this joins a neighbour, unless it is the first: that one is usually
+#: being emptied from its front, and joining would copy for nothing.
+JOIN_BELOW: Final = 24
+#: Chunks per group.
+GROUP: Final = 64
+
+
+class OrderedSums(Generic[K, V]):
+    """Items ``(key, value)`` in ascending order of key, with prefix sums of the values.
+
+    Keys are tuples, unique, and never change while inside: remove, change, add.  If an early part
+    of each key is unique, the parts behind it are never compared and may be anything (the job
+    itself, say).  Values are >= 0, all floats or all fractions; the sum of nothing is 0.
+
+    Costs O(log n) plus C-speed work on one chunk, per call, unless a method says otherwise.  An
+    absent key raises ``KeyError``, except where a method takes any key.
+    """
+
+    __slots__ = ("_index", "_keys", "_total", "_values")
+
+    def __init__(self) -> None:
+        #: The only chunk; empty while there is an index.
+        self._keys: list[K] = []
+        self._values: list[V] = []
+        #: Sum of the only chunk; ``None``: stale.
+        self._total: V | None = None
+        #: Exists while one chunk is not enough.
+        self._index: _Index[K, V] | None = None
+
+    # ------------------------------------------------------------------ change
+
+    def add(self, key: K, value: V) -> None:
+        """Put ``key`` in its place.  It must not be inside yet."""
+        if self._index is not None:
+            self._index.add(key, value)
+            return
+        keys = self._keys
+        at = bisect_left(keys, key)
+        assert at == len(keys) or keys[at] != key, "a key may be inside only once"
+        keys.insert(at, key)
+        self._values.insert(at, value)
+        self._total = None
+        if len(keys) > SPLIT_ABOVE:
+            self._index = _Index([keys], [self._values])
+            self._index.split(0)
+            self._keys, self._values = [], []
+
+    def remove(self, key: K) -> V:
+        """Take ``key`` out; gives the value that it had."""
+        if self._index is not None:
+            value = self._index.remove(key)
+            self._leave_index()
+            return value
+        at = _position(self._keys, key)
+        del self._keys[at]
+        self._total = None
+        return self._values.pop(at)
+
+    def pop_first(self) -> tuple[K, V]:
+        """Take the smallest key out; ``IndexError`` if there is none."""
+        if self._index is not None:
+            item = self._index.pop_first()
+            self._leave_index()
+            return item
+        self._total = None
+        return self._keys.pop(0), self._values.pop(0)
+
+    def set_value(self, key: K, value: V) -> None:
+        """Give ``key`` another value; its place stays."""
+        if self._index is not None:
+            self._index.set_value(key, value)
+            return
+        self._values[_position(self._keys, key)] = value
+        self._total = None
+
+    def clear(self) -> None:
+        """Take everything out."""
+        self.__init__()  # type: ignore[misc]
+
+    def _leave_index(self) -> None:
+        """Go back to two plain lists when only one chunk is left."""
+        index = self._index
+        if index is not None and len(index.keys) == 1:
+            self._keys, self._values = index.keys[0], index.values[0]
+            self._total = None
+            self._index = None
+
+    # ------------------------------------------------------------------ ask
+
+    @property
+    def total(self) -> V:
+        """Sum of all values; remembered until the next change."""
+        if self._index is not None:
+            return self._index.total()
+        total = self._total
+        if total is None:
+            total = self._total = _sum(self._values)
+        return total
+
+    def prefix_sum(self, key: K) -> V:
+        """Sum of the values of all keys up to and including ``key``, which may be any key."""
+        if self._index is not None:
+            return self._index.prefix_sum(key)
+        return _sum(self._values[: bisect_right(self._keys, key)])
+
+    def value(self, key: K) -> V:
+        """The value of ``key``."""
+        if self._index is not None:
+            chunk, at = self._index.find(key)
+            return self._index.values[chunk][at]
+        return self._values[_position(self._keys, key)]
+
+    def first(self) -> tuple[K, V]:
+        """The smallest key and its value, O(1); ``IndexError`` if there is none."""
+        if self._index is not None:
+            return self._index.keys[0][0], self._index.values[0][0]
+        return self._keys[0], self._values[0]
+
+    def next_after(self, key: K) -> tuple[K, V] | None:
+        """The item behind ``key``, which may be any key; ``None`` at the end."""
+        if self._index is not None:
+            return self._index.next_after(key)
+        at = bisect_right(self._keys, key)
+        return (self._keys[at], self._values[at]) if at < len(self._keys) else None
+
+    def __len__(self) -> int:
+        """Number of items; O(1) in one chunk, else O(number of chunks)."""
+        if self._index is not None:
+            return sum(map(len, self._index.keys))
+        return len(self._keys)
+
+    def __bool__(self) -> bool:
+        """Whether there is any item; O(1)."""
+        return self._index is not None or bool(self._keys)
+
+    def __contains__(self, key: K) -> bool:
+        try:
+            self.value(key)
+        except KeyError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        """All items in order; the sequence must not change meanwhile."""
+        if self._index is not None:
+            return zip(chain(*self._index.keys), chain(*self._index.values), strict=True)
+        return zip(self._keys, self._values, strict=True)
+
+    # ------------------------------------------------------------------ keep
+
+    def dump(self, dump_key: Callable[[K], Any]) -> list[tuple[list[Any], list[V]]]:
+        """The chunks as they lie, (keys, values) each, every key as ``dump_key`` puts it; O(n)."""
+        if self._index is not None:
+            chunks = zip(self._index.keys, self._index.values, strict=True)
+        else:
+            chunks = zip([self._keys], [self._values], strict=True)
+        return [(list(map(dump_key, keys)), list(values)) for keys, values in chunks if keys]
+
+    @classmethod
+    def load(
+        cls, chunks: Iterable[tuple[list[Any], list[V]]], load_key: Callable[[Any], K]
+    ) -> OrderedSums[K, V]:
+        """What ``dump`` was called on, with the same sums to the last bit; O(n).
+
+        ``load_key`` turns a dumped key into the key.
+        """
+        loaded = cls()
+        keys: list[list[K]] = []
+        values: list[list[V]] = []
+        for chunk_keys, chunk_values in chunks:
+            keys.append([load_key(key) for key in chunk_keys])
+            values.append(list(chunk_values))
+        if len(keys) == 1:
+            loaded._keys, loaded._values = keys[0], values[0]
+        elif keys:
+            loaded._index = _Index(keys, values)
+        return loaded
+
+    def _check(self) -> None:
+        """Assert that the parts agree; O(n).  For tests."""
+        if self._index is not None:
+            assert not self._keys, "one chunk and an index exclude each other"
+            assert not self._values, "one chunk and an index exclude each other"
+            self._index.check()
+            return
+        assert len(self._keys) == len(self._values), "each key has a value"
+        assert len(self._keys) <= SPLIT_ABOVE, "a chunk is cut when it is too long"
+        assert all(a < b for a, b in pairwise(self._keys)), "sorted"
+        assert self._total is None or self._total == sum(self._values), "a sum that is kept is true"
+
+
+class _Index(Generic[K, V]):
+    """Many chunks, with the sums over them.  Always at least one chunk, none of them empty."""
+
+    __slots__ = ("groups", "keys", "last_keys", "stale", "sums", "values", "whole")
+
+    def __init__(self, keys: list[list[K]], values: list[list[V]]) -> None:
+        self.keys: list[list[K]] = keys
+        self.values: list[list[V]] = values
+        #: Last key of each chunk: where a key belongs is found by bisection here, then there.
+        self.last_keys = [chunk[-1] for chunk in keys]
+        #: Sum of each chunk; not to be read while the chunk's number is in ``stale``.
+        self.sums: list[V] = [_sum(chunk) for chunk in values]
+        self.stale: set[int] = set()
+        #: Sum of each group of chunks; ``None``: to be made anew, as chunk numbers have shifted.
+        self.groups: list[V] | None = None
+        #: Sum of everything; ``None``: stale.
+        self.whole: V | None = None
+
+    def find(self, key: K) -> tuple[int, int]:
+        """The chunk that holds ``key``, and its position there."""
+        chunk = bisect_left(self.last_keys, key)
+        if chunk == len(self.keys):
+            raise KeyError(key)
+        return chunk, _position(self.keys[chunk], key)
+
+    def add(self, key: K, value: V) -> None:
+        chunk = bisect_left(self.last_keys, key)
+        if chunk == len(self.keys):
+            chunk -= 1
+            self.last_keys[chunk] = key
+            keys = self.keys[chunk]
+            keys.append(key)
+            self.values[chunk].append(value)
+        else:
+            keys = self.keys[chunk]
+            at = bisect_left(keys, key)
+            assert keys[at] != key, "a key may be inside only once"
+            keys.insert(at, key)
+            self.values[chunk].insert(at, value)
+        self.stale.add(chunk)
+        self.whole = None
+        if len(keys) > SPLIT_ABOVE:
+            self.split(chunk)
+
+    def remove(self, key: K) -> V:
+        chunk, at = self.find(key)
+        keys = self.keys[chunk]
+        del keys[at]
+        value = self.values[chunk].pop(at)
+        self.stale.add(chunk)
+        self.whole = None
+        if len(keys) < JOIN_BELOW and (chunk or not keys):
+            self._shrink(chunk)
+        elif at == len(keys):
+            self.last_keys[chunk] = keys[-1]
+        return value
+
+    def pop_first(self) -> tuple[K, V]:
+        keys = self.keys[0]
+        item = keys.pop(0), self.values[0].pop(0)
+        self.stale.add(0)
+        self.whole = None
+        if not keys:
+            self._shrink(0)
+        return item
+
+    def set_value(self, key: K, value: V) -> None:
+        chunk, at = self.find(key)
+        self.values[chunk][at] = value
+        self.stale.add(chunk)
+        self.whole = None
+
+    def prefix_sum(self, key: K) -> V:
+        chunk = bisect_left(self.last_keys, key)
+        if chunk == len(self.keys):
+            return self.total()
+        inside = _sum(self.values[chunk][: bisect_right(self.keys[chunk], key)])
+        if not chunk:
+            # The front of the queue, which is asked most: nothing before it has to be known.
+            return inside
+        group = chunk // GROUP
+        groups = self._fresh_groups()
+        # In this order the sum up to the last key is exactly the total.
+        return _sum(groups[:group]) + (_sum(self.sums[group * GROUP : chunk]) + inside)
+
+    def total(self) -> V:
+        whole = self.whole
+        if whole is None:
+            whole = self.whole = _sum(self._fresh_groups())
+        return whole
+
+    def next_after(self, key: K) -> tuple[K, V] | None:
+        chunk = bisect_right(self.last_keys, key)
+        if chunk == len(self.keys):
+            return None
+        at = bisect_right(self.keys[chunk], key)
+        return self.keys[chunk][at], self.values[chunk][at]
+
+    # ------------------------------------------------------------------ sums
+
+    def _fresh_groups(self) -> list[V]:
+        """Add up what is stale; each change is paid for once, however many questions follow."""
+        groups = self.groups
+        stale = self.stale
+        if stale:
+            for chunk in stale:
+                self.sums[chunk] = _sum(self.values[chunk])
+            if groups is not None:
+                for group in {chunk // GROUP for chunk in stale}:
+                    groups[group] = _sum(self.sums[group * GROUP : (group + 1) * GROUP])
+            stale.clear()
+        if groups is None:
+            sums = self.sums
+            groups = [_sum(sums[at : at + GROUP]) for at in range(0, len(sums), GROUP)]
+            self.groups = groups
+        return groups
+
+    # ------------------------------------------------------------------ borders
+
+    def split(self, chunk: int) -> None:
+        """Cut a chunk in the middle."""
+        self._settle()
+        keys, values = self.keys[chunk], self.values[chunk]
+        middle = len(keys) // 2
+        self.keys.insert(chunk + 1, keys[middle:])
+        self.values.insert(chunk + 1, values[middle:])
+        del keys[middle:]
+        del values[middle:]
+        self.last_keys.insert(chunk, keys[-1])
+        self.sums[chunk] = _sum(values)
+        self.sums.insert(chunk + 1, _sum(self.values[chunk + 1]))
+
+    def _shrink(self, chunk: int) -> None:
+        """Let a short chunk join its neighbour before it, or an empty one go."""
+        self._settle()
+        keys, values = self.keys.pop(chunk), self.values.pop(chunk)
+        del self.last_keys[chunk]
+        del self.sums[chunk]
+        if not keys:
+            return
+        before = chunk - 1
+        self.keys[before] += keys
+        self.values[before] += values
+        self.last_keys[before] = keys[-1]
+        if len(self.keys[before]) > SPLIT_ABOVE:
+            self.split(before)
+        else:
+            self.sums[before] = _sum(self.values[before])
+
+    def _settle(self) -> None:
+        """Note that chunk numbers are about to shift: what is kept by number ends here."""
+        for chunk in self.stale:
+            self.sums[chunk] = _sum(self.values[chunk])
+        self.stale.clear()
+        self.groups = None
+
+    def check(self) -> None:
+        assert len(self.keys) == len(self.values) == len(self.last_keys) == len(self.sums) > 1
+        for number, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
+            assert len(keys) == len(values) <= SPLIT_ABOVE, "a chunk is cut when it is too long"
+            assert len(keys) >= (JOIN_BELOW if number else 1), "a short chunk joins another"
+            assert self.last_keys[number] == keys[-1], "the index knows where chunks end"
+            assert number in self.stale or self.sums[number] == sum(values), "sums are true"
+        keys = list(chain(*self.keys))
+        assert all(a < b for a, b in pairwise(keys)), "sorted, each key once"
+        groups = self._fresh_groups()
+        assert groups == [
+            sum(self.sums[at : at + GROUP]) for at in range(0, len(self.sums), GROUP)
+        ], "group sums are true"
+        assert self.whole is None or self.whole == sum(groups), "the total is true"
+
+
+def _position(keys: list[K], key: K) -> int:
+    """Where ``key`` is; ``KeyError`` if it is not."""
+    at = bisect_left(keys, key)
+    if at == len(keys) or keys[at] != key:
+        raise KeyError(key)
+    return at
