@@ -1,0 +1,122 @@
+"""Which task each policy launches next, found by sorting everything that could run.
+
+A policy is an order of stages.  Of the stages whose tasks fit the free slots and whose user is not
+at a cap, the first in that order gives a task: the one with the largest estimated work, of equals
+the one with the lowest index.
+
+| policy | order of stages |
+|---|---|
+| fifo | arrival of the job, number of the stage |
+| fair | running slots of the stage, then the string ``TaskSet_<n>.0`` |
+| ujf | running slots of the user per weight, name of the user, then as ``fair`` |
+| cfq | deadline of the stage, arrival of the job, number of the stage |
+| uwfq, uwfq_paper | deadline of the job, arrival of the job, number of the stage |
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final
+
+from tests.oracles.fluid import ONE, ZERO
+
+POLICIES: Final = ("fifo", "fair", "ujf", "cfq", "uwfq_paper", "uwfq")
+#: The policies whose order follows deadlines.
+DEADLINE_POLICIES: Final = ("cfq", "uwfq_paper", "uwfq")
+
+
+@dataclass(slots=True, eq=False)
+class LaunchableStage:
+    """A stage whose tasks may run, plainly described."""
+
+    job: str
+    user: str
+    #: Position of the job in the order of arrival.
+    job_number: int
+    #: Position of the stage inside the job.
+    number: int
+    #: Estimated work of the tasks that wait, by index.
+    waiting: dict[int, Fraction]
+    #: Slots that one task occupies.
+    width: int = 1
+    #: How many stages had become launchable before this one.
+    launch_number: int = 0
+    running_slots: int = 0
+    job_weight: Fraction = ONE
+    #: Of the job; under cfq of the stage.
+    deadline: Fraction = ZERO
+
+    @property
+    def name(self) -> str:
+        """What Spark's FAIR compares at a tie."""
+        return f"TaskSet_{self.launch_number}.0"
+
+    @property
+    def first_task(self) -> int:
+        """Largest estimated work first; of equals the lowest index."""
+        return min(self.waiting, key=lambda index: (-self.waiting[index], index))
+
+
+@dataclass(slots=True)
+class PoolView:
+    """What a picker needs to know of a pool."""
+
+    policy: str
+    stages: list[LaunchableStage] = field(default_factory=list)
+    weights: Mapping[str, Fraction] = field(default_factory=dict)
+    #: Most slots that a user's tasks may occupy at once.
+    caps: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def running(self) -> Mapping[str, int]:
+        """Slots that each user's tasks occupy."""
+        slots: Counter[str] = Counter()
+        for stage in self.stages:
+            slots[stage.user] += stage.running_slots
+        return slots
+
+    def in_order(self) -> list[LaunchableStage]:
+        """All stages with waiting tasks, first what the policy would launch first."""
+        running = self.running
+        return sorted(
+            (stage for stage in self.stages if stage.waiting),
+            key=lambda stage: order_of(self.policy, stage, running, self.weights),
+        )
+
+    def fits(self, stage: LaunchableStage, free_slots: int) -> bool:
+        """Whether a task of ``stage`` may start on ``free_slots`` slots."""
+        cap = self.caps.get(stage.user)
+        under_cap = cap is None or self.running[stage.user] + stage.width <= cap
+        return stage.width <= free_slots and under_cap
+
+    def pick(self, free_slots: int) -> tuple[LaunchableStage, int] | None:
+        """The stage and the index of the task to launch now."""
+        fitting: Iterable[LaunchableStage] = (
+            stage for stage in self.in_order() if self.fits(stage, free_slots)
+        )
+        for stage in fitting:
+            return stage, stage.first_task
+        return None
+
+
+def order_of(
+    policy: str,
+    stage: LaunchableStage,
+    running: Mapping[str, int],
+    weights: Mapping[str, Fraction],
+) -> tuple[Fraction | int | str, ...]:
+    """The sort key of ``stage`` under ``policy``; the smallest goes first."""
+    place = (stage.job_number, stage.number)
+    fair = (stage.running_slots / stage.job_weight, stage.name)
+    if policy == "fifo":
+        return place
+    if policy == "fair":
+        return fair
+    if policy == "ujf":
+        share = running.get(stage.user, 0) / weights.get(stage.user, ONE)
+        return (share, stage.user, *fair)
+    assert policy in DEADLINE_POLICIES, policy
+    return (stage.deadline, *place)
