@@ -1,0 +1,382 @@
+"""Protobuf to core and back: the only module that knows both languages.
+
+On the way in a message becomes a command.  Here is checked what only the message can show (a oneof
+that was not set, an index that points nowhere); values are the core's to check.  On the way out a
+reply becomes a message.
+
+Commands and replies are read once and thrown away, so these functions are written for speed: a
+field of a message is read at most once (40-90 ns each), and what a lease makes redundant is not
+read at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from uwfq.v1 import admin_service_pb2 as admin
+from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq.v1 import types_pb2 as types
+from uwfq_service.core import commands, replies
+from uwfq_service.core.errors import InvalidField
+from uwfq_service.core.model import Lease, Stage
+
+DEFAULT_POOL: Final = "default"
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+def submit_job(request: rpc.SubmitJobRequest) -> commands.SubmitJob:
+    """The command in a SubmitJobRequest."""
+    return commands.SubmitJob(
+        pool=request.pool or DEFAULT_POOL,
+        user=request.user,
+        job_id=request.job_id,
+        request_id=request.request_id,
+        kind=request.kind,
+        signature=request.signature,
+        input_bytes=request.input_bytes if request.HasField("input_bytes") else None,
+        labels=dict(request.labels),
+        job_weight=request.job_weight if request.HasField("job_weight") else 1.0,
+        declared_work=(
+            request.estimated_work_slot_seconds
+            if request.HasField("estimated_work_slot_seconds")
+            else None
+        ),
+        advisory_task_runtime=(
+            request.advisory_task_runtime_seconds
+            if request.HasField("advisory_task_runtime_seconds")
+            else None
+        ),
+        stages=_stages(request.stages),
+        open=request.open,
+        engine_id=request.engine_id,
+    )
+
+
+def add_stages(request: rpc.AddStagesRequest) -> commands.AddStages:
+    """The command in an AddStagesRequest."""
+    if not request.stages:
+        raise InvalidField("stages", "name at least one stage; CloseJob closes without adding any")
+    return commands.AddStages(
+        job_id=request.job_id, stages=_stages(request.stages), close=request.close
+    )
+
+
+def _stages(stages: Iterable[types.StageSpec]) -> tuple[commands.StageSpec, ...]:
+    return tuple([_stage(stage, f"stages[{index}]") for index, stage in enumerate(stages)])
+
+
+def _stage(stage: types.StageSpec, path: str) -> commands.StageSpec:
+    has = stage.HasField
+    return commands.StageSpec(
+        stage=stage.stage,
+        after=tuple(stage.after),
+        cut=_cut(stage, path),
+        declared_work=(
+            stage.estimated_work_slot_seconds if has("estimated_work_slot_seconds") else None
+        ),
+        slots_per_task=stage.slots_per_task if has("slots_per_task") else 1,
+        payload=stage.payload,
+        advisory_task_runtime=(
+            stage.advisory_task_runtime_seconds if has("advisory_task_runtime_seconds") else None
+        ),
+        min_tasks=stage.min_tasks if has("min_tasks") else None,
+        max_tasks=stage.max_tasks if has("max_tasks") else None,
+        max_attempts=stage.max_attempts if has("max_attempts") else None,
+        task_timeout=stage.task_timeout_seconds if has("task_timeout_seconds") else None,
+    )
+
+
+def _cut(stage: types.StageSpec, path: str) -> commands.TaskList | commands.InputDescriptor | None:
+    which = stage.WhichOneof("cut")
+    if which is None:
+        return None
+    if which == "tasks":
+        tasks = stage.tasks
+        return commands.TaskList(
+            count=tasks.count,
+            task_bytes=tuple(tasks.task_bytes),
+            task_work=tuple(tasks.task_work_slot_seconds),
+        )
+    described = stage.input
+    return commands.InputDescriptor(
+        unit_sizes=tuple(described.unit_sizes),
+        splittable=_splittable(described, f"{path}.input.splittable_units"),
+        unit_costs=tuple(described.unit_costs),
+    )
+
+
+def _splittable(described: types.InputDescriptor, path: str) -> bool | tuple[bool, ...]:
+    """One flag for all units, or one for each."""
+    if described.splittable or not described.splittable_units:
+        return described.splittable
+    flags = [False] * len(described.unit_sizes)
+    last = -1
+    for index in described.splittable_units:
+        if not last < index < len(flags):
+            raise InvalidField(path, f"{index} must rise and be below the {len(flags)} units")
+        flags[index] = True
+        last = index
+    return tuple(flags)
+
+
+def next_task(request: rpc.NextTaskRequest, wait: float) -> commands.NextTask:
+    """The command in a NextTaskRequest that may be parked for ``wait`` seconds."""
+    ranking = request.HasField("ranking")
+    done = request.done
+    started = request.started
+    return commands.NextTask(
+        pool=request.pool or DEFAULT_POOL,
+        worker_id=request.worker_id,
+        slots=request.slots,
+        free_slots=request.free_slots,
+        prefetch=request.prefetch,
+        max_tasks=request.max_tasks if request.HasField("max_tasks") else None,
+        wait=wait,
+        poll_id=request.poll_id,
+        done=_results(done, "done") if done else (),
+        started=_starts(started) if started else (),
+        ranking=ranking,
+        max_stages=request.ranking.max_stages if ranking else 0,
+    )
+
+
+def wait_seconds(request: rpc.NextTaskRequest, longest: float) -> float:
+    """How long the poll asks to wait, at most ``longest``."""
+    wait = request.wait_seconds
+    if wait == 0:
+        return 0.0
+    if math.isnan(wait) or wait < 0:
+        raise InvalidField("wait_seconds", f"must be 0 (do not wait) or more, not {wait}")
+    return min(wait, longest)
+
+
+def task_done(request: rpc.TaskDoneRequest) -> commands.TaskDone:
+    """The command in a TaskDoneRequest."""
+    if not request.results:
+        raise InvalidField("results", "report at least one result")
+    return commands.TaskDone(
+        worker_id=request.worker_id, results=_results(request.results, "results")
+    )
+
+
+def renew_leases(request: rpc.RenewLeasesRequest) -> commands.RenewLeases:
+    """The command in a RenewLeasesRequest."""
+    return commands.RenewLeases(
+        worker_id=request.worker_id,
+        lease_ids=tuple(request.lease_ids),
+        started=_starts(request.started),
+    )
+
+
+def _results(results: Iterable[types.TaskResult], path: str) -> tuple[commands.TaskResult, ...]:
+    return tuple([_result(result, path, index) for index, result in enumerate(results)])
+
+
+def _result(result: types.TaskResult, path: str, index: int) -> commands.TaskResult:
+    which = result.WhichOneof("outcome")
+    outcome: commands.TaskSuccess | commands.TaskFailure
+    if which == "success":
+        success = result.success
+        outcome = commands.TaskSuccess(
+            runtime=success.runtime_seconds,
+            input_bytes=success.input_bytes if success.HasField("input_bytes") else None,
+            rows=success.rows if success.HasField("rows") else None,
+        )
+    elif which == "failure":
+        failure = result.failure
+        outcome = commands.TaskFailure(
+            message=failure.message,
+            retryable=failure.retryable,
+            runtime=failure.runtime_seconds,
+        )
+    else:
+        raise InvalidField(f"{path}[{index}].outcome", "say how it ended: set success or failure")
+    return commands.TaskResult(task=_task(result), outcome=outcome)
+
+
+def _starts(starts: Iterable[types.TaskStart]) -> tuple[commands.TaskStart, ...]:
+    return tuple(
+        [commands.TaskStart(task=_task(start), running=start.running_seconds) for start in starts]
+    )
+
+
+def _task(message: types.TaskResult | types.TaskStart) -> commands.TaskRef:
+    """Which attempt is meant; a lease says it all."""
+    if lease_id := message.lease_id:
+        return commands.TaskRef(lease_id=lease_id, attempt=message.attempt)
+    return commands.TaskRef(
+        job_id=message.job_id,
+        stage=message.stage,
+        task_index=message.task_index,
+        attempt=message.attempt,
+    )
+
+
+def set_user(request: admin.SetUserRequest) -> commands.SetUser:
+    """The command in a SetUserRequest."""
+    return commands.SetUser(
+        pool=request.pool or DEFAULT_POOL,
+        user=request.user,
+        weight=request.weight if request.HasField("weight") else None,
+        max_running_slots=(
+            request.max_running_slots if request.HasField("max_running_slots") else None
+        ),
+        max_waiting_jobs=request.max_waiting_jobs if request.HasField("max_waiting_jobs") else None,
+    )
+
+
+# -- replies ---------------------------------------------------------------------------------------
+
+
+def _numbers(enum: Iterable[tuple[str, int]], prefix: str) -> dict[str, int]:
+    """The core's word for each value of an enum: JOB_STATE_FAILED is "failed"."""
+    return {name.removeprefix(prefix).lower(): number for name, number in enum}
+
+
+_SOURCE: Final = _numbers(types.EstimateSource.items(), "ESTIMATE_SOURCE_")
+_REASON: Final = _numbers(types.SplitReason.items(), "SPLIT_REASON_")
+JOB_STATE: Final = _numbers(types.JobState.items(), "JOB_STATE_")
+
+
+def submit_job_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.SubmitJobResponse:
+    """What was admitted."""
+    return rpc.SubmitJobResponse(
+        job_id=reply.job.job_id,
+        virtual_deadline=reply.virtual_deadline,
+        predicted_finish_seconds=reply.predicted_finish,
+        estimated_work_slot_seconds=reply.work,
+        splits=[_split(stage, omit_ranges=omit_ranges) for stage in reply.stages],
+        duplicate=reply.duplicate,
+    )
+
+
+def add_stages_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.AddStagesResponse:
+    """The stages as they were cut."""
+    return rpc.AddStagesResponse(
+        splits=[_split(stage, omit_ranges=omit_ranges) for stage in reply.stages],
+        virtual_deadline=reply.virtual_deadline,
+        estimated_work_slot_seconds=reply.work,
+    )
+
+
+def _split(stage: Stage, *, omit_ranges: bool) -> types.StageSplit:
+    ranges: list[types.InputRange] = []
+    if stage.bounds and not omit_ranges:
+        ranges = [_range(stage, task) for task in range(stage.task_count)]
+    return types.StageSplit(
+        stage=stage.name,
+        task_count=stage.task_count,
+        ranges=ranges,
+        estimated_work_slot_seconds=stage.work,
+        estimate_source=types.EstimateSource.ValueType(_SOURCE[stage.source]),
+        advisory_task_runtime_seconds=stage.advisory_task_runtime,
+        reason=types.SplitReason.ValueType(_REASON[stage.reason]),
+    )
+
+
+def _range(stage: Stage, task: int) -> types.InputRange:
+    bounds = stage.task_range(task)
+    assert bounds is not None, "a stage with an input has a range for each task"
+    begin_unit, begin_offset, end_unit, end_offset = bounds
+    return types.InputRange(
+        begin_unit=begin_unit,
+        begin_offset=begin_offset,
+        end_unit=end_unit,
+        end_offset=end_offset,
+    )
+
+
+def next_task_response(reply: replies.NextTaskReply) -> rpc.NextTaskResponse:
+    """What to run."""
+    return rpc.NextTaskResponse(
+        leases=[
+            _lease(lease, expires_in)
+            for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True)
+        ],
+        done_acks=_acks(reply.done_acks),
+        started_acks=_acks(reply.started_acks),
+        ranking=_ranking(reply.ranking) if reply.ranking is not None else None,
+        revoked_lease_ids=reply.revoked,
+    )
+
+
+def _lease(lease: Lease, expires_in: float) -> types.TaskLease:
+    stage = lease.stage
+    job = stage.job
+    return types.TaskLease(
+        lease_id=lease.lease_id,
+        job_id=job.job_id,
+        user=job.user.name,
+        kind=job.kind,
+        signature=job.signature,
+        stage=stage.name,
+        payload=stage.payload,
+        labels=job.labels,
+        task_count=stage.task_count,
+        slots=lease.slots,
+        time_limit_seconds=stage.task_timeout,
+        task_index=lease.task,
+        attempt=lease.attempt,
+        range=_range(stage, lease.task) if stage.bounds else None,
+        expires_in_seconds=expires_in,
+        estimated_runtime_seconds=lease.estimate / lease.slots,
+    )
+
+
+def _acks(acks: Sequence[replies.Ack]) -> list[types.TaskResultAck]:
+    # The core's statuses are numbered as the protocol's.
+    return [
+        types.TaskResultAck(
+            lease_id=ack.lease_id, status=types.TaskResultStatus.ValueType(ack.status)
+        )
+        for ack in acks
+    ]
+
+
+def _ranking(ranking: replies.Ranking) -> rpc.Ranking:
+    return rpc.Ranking(
+        version=ranking.version,
+        stages=[
+            rpc.RankedStage(
+                job_id=ranked.job_id,
+                stage=ranked.stage,
+                user=ranked.user,
+                virtual_deadline=ranked.virtual_deadline,
+                waiting_tasks=ranked.waiting_tasks,
+                launch_now=ranked.launch_now,
+            )
+            for ranked in ranking.stages
+        ],
+    )
+
+
+def task_done_response(reply: replies.TaskDoneReply) -> rpc.TaskDoneResponse:
+    """What became of the results."""
+    return rpc.TaskDoneResponse(acks=_acks(reply.acks))
+
+
+def renew_leases_response(reply: replies.RenewReply) -> rpc.RenewLeasesResponse:
+    """What became of the leases."""
+    return rpc.RenewLeasesResponse(
+        renewals=[
+            rpc.LeaseRenewal(
+                lease_id=renewal.lease_id,
+                status=rpc.LeaseStatus.ValueType(renewal.status),
+                expires_in_seconds=renewal.expires_in,
+            )
+            for renewal in reply.renewals
+        ]
+    )
+
+
+def timestamp(instant: float | None) -> Timestamp | None:
+    """An instant of the service's clock as the protocol writes it."""
+    if instant is None:
+        return None
+    seconds = math.floor(instant)
+    return Timestamp(seconds=seconds, nanos=min(999_999_999, round((instant - seconds) * 1e9)))
