@@ -134,7 +134,8 @@ def _key(
     return Key(name, text, type(value), value, low, above, high, choices)
 
 
-_BIG: Final = 1e12
+#: Of durations; the core takes no longer ones.
+_LONG: Final = 1e9
 
 #: Every setting outside of ``[pools]``, in the order of the documentation.
 KEYS: Final[tuple[Key, ...]] = (
@@ -176,7 +177,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "scheduling.advisory_task_runtime",
         "How long a task should run, seconds; stages are cut by it.",
         above=0,
-        high=_BIG,
+        high=_LONG,
     ),
     _key(
         "scheduling.overhead_budget",
@@ -194,7 +195,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "scheduling.prior_work",
         "Work of a job about which nothing is known, slot-seconds.",
         above=0,
-        high=_BIG,
+        high=1e12,
     ),
     _key(
         "scheduling.lease_seconds",
@@ -206,13 +207,13 @@ KEYS: Final[tuple[Key, ...]] = (
         "scheduling.worker_timeout",
         "A worker silent for so long is forgotten, seconds.",
         above=0,
-        high=_BIG,
+        high=_LONG,
     ),
     _key(
         "scheduling.engine_timeout",
         "An engine silent for so long has its open jobs cancelled, seconds.",
         above=0,
-        high=_BIG,
+        high=_LONG,
     ),
     _key(
         "scheduling.max_attempts",
@@ -224,14 +225,16 @@ KEYS: Final[tuple[Key, ...]] = (
         "scheduling.retry_backoff",
         "Wait before the first retry, seconds; doubles each time.",
         low=0,
-        high=_BIG,
+        high=_LONG,
     ),
-    _key("scheduling.retry_backoff_max", "Longest wait before a retry, seconds.", low=0, high=_BIG),
+    _key(
+        "scheduling.retry_backoff_max", "Longest wait before a retry, seconds.", low=0, high=_LONG
+    ),
     _key(
         "scheduling.hold_after",
         "A task that needs more slots than were free for so long gets a worker held, seconds.",
         low=0,
-        high=_BIG,
+        high=_LONG,
     ),
     _key(
         "scheduling.correction_threshold",
@@ -243,7 +246,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "scheduling.retention_seconds",
         "Finished jobs are remembered for so long.",
         low=0,
-        high=_BIG,
+        high=_LONG,
     ),
     _key(
         "scheduling.retention_jobs", "Finished jobs that are remembered at most.", low=0, high=1e8
@@ -270,7 +273,7 @@ KEYS: Final[tuple[Key, ...]] = (
 POOL_KEYS: Final[tuple[Key, ...]] = (
     Key("policy", "What orders the pool.", str, "uwfq", choices=POLICIES),
     Key(
-        "slots", "Size of the pool; absent: the slots of its live workers.", int, None, 1, None, 1e9
+        "slots", "Size of the pool; absent: the slots of its live workers.", int, None, 1, None, 1e6
     ),
 )
 USER_KEYS: Final[tuple[Key, ...]] = (

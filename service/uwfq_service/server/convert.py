@@ -59,8 +59,6 @@ def submit_job(request: rpc.SubmitJobRequest) -> commands.SubmitJob:
 
 def add_stages(request: rpc.AddStagesRequest) -> commands.AddStages:
     """The command in an AddStagesRequest."""
-    if not request.stages:
-        raise InvalidField("stages", "name at least one stage; CloseJob closes without adding any")
     return commands.AddStages(
         job_id=request.job_id, stages=_stages(request.stages), close=request.close
     )
@@ -157,8 +155,6 @@ def wait_seconds(request: rpc.NextTaskRequest, longest: float) -> float:
 
 def task_done(request: rpc.TaskDoneRequest) -> commands.TaskDone:
     """The command in a TaskDoneRequest."""
-    if not request.results:
-        raise InvalidField("results", "report at least one result")
     return commands.TaskDone(
         worker_id=request.worker_id, results=_results(request.results, "results")
     )

@@ -1,0 +1,96 @@
+"""Pages of jobs and users: stable while things come and go, and never long on the event loop.
+
+A page token says where the next page begins (the number of a job, the name of a user) and which
+query it belongs to.  It is opaque to callers and holds no state here, so it never expires.  What is
+added or removed between two pages neither repeats nor hides what was there all along.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import heapq
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
+
+import msgspec
+
+from uwfq_service.core.errors import InvalidField
+
+Item = TypeVar("Item")
+
+DEFAULT_PAGE: Final = 100
+MAX_PAGE: Final = 1000
+
+#: Jobs looked at for one page: a filter that few pass must not hold up everybody else.
+MAX_SCAN: Final = 20_000
+
+
+def page_size(asked: int) -> int:
+    """How many to return: what was asked for within the limit, or the default."""
+    return min(asked, MAX_PAGE) or DEFAULT_PAGE
+
+
+class _Token(msgspec.Struct, array_like=True, frozen=True):
+    #: Checksum of the query.
+    query: int
+    #: Where to go on, exclusive.
+    after: int | str
+
+
+def write_token(query: tuple[object, ...], after: int | str) -> str:
+    """The token of the page that follows ``after``."""
+    packed = msgspec.msgpack.encode(_Token(_checksum(query), after))
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def read_token(token: str, query: tuple[object, ...], kind: type[Item]) -> Item | None:
+    """Where to go on; ``None`` for the first page."""
+    if not token:
+        return None
+    remedy = "must be the next_page_token of the same query, or empty for the first page"
+    try:
+        packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        parsed = msgspec.msgpack.decode(packed, type=_Token)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise InvalidField("page_token", remedy) from None
+    if parsed.query != _checksum(query) or not isinstance(parsed.after, kind):
+        raise InvalidField("page_token", remedy)
+    return parsed.after
+
+
+def _checksum(query: tuple[object, ...]) -> int:
+    return zlib.crc32(repr(query).encode())
+
+
+def scan(
+    items: Iterable[Item],
+    *,
+    wanted: Callable[[Item], bool],
+    cost: Callable[[Item], int],
+    size: int,
+    budget: int,
+) -> tuple[list[Item], Item | None]:
+    """The first ``size`` wanted items, and the item after which the next page begins.
+
+    Ends early when it has looked at ``MAX_SCAN`` items, or when the page's summed ``cost`` reaches
+    ``budget``.  ``None``: there is no next page.
+    """
+    page: list[Item] = []
+    last: Item | None = None
+    spent = 0
+    for looked_at, item in enumerate(items):
+        if len(page) == size or looked_at == MAX_SCAN or spent >= budget:
+            return page, last
+        last = item
+        if wanted(item):
+            page.append(item)
+            spent += cost(item)
+    return page, None
+
+
+def names_after(names: Iterable[str], after: str | None, size: int) -> Iterator[str]:
+    """The ``size`` smallest names beyond ``after``, ascending.  O(names)."""
+    candidates = names if after is None else (name for name in names if name > after)
+    return iter(heapq.nsmallest(size, candidates))

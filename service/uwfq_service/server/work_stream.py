@@ -1,0 +1,161 @@
+"""The Work stream: NextTask, TaskDone and RenewLeases without a round trip between them.
+
+Requests are taken in as they come, each is answered when its own decision is on disk, in whatever
+order that is.  The number under way is limited by not reading on: a caller that does not read its
+answers is slowed down by its own connection.  No task is made per request; the future of each reply
+puts its bytes into the stream's outbox, and one writer sends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+import structlog
+
+from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq_service.core.errors import InvalidField, SchedulerError
+from uwfq_service.server import convert
+from uwfq_service.server.engine import Engine
+from uwfq_service.server.rpc import INTERNAL, Context
+from uwfq_service.server.status import to_status
+
+log = structlog.get_logger(__name__)
+
+#: Makes the WorkResponse for a reply.
+Encode = Callable[[int, Any], bytes]
+
+
+class WorkStream:
+    """One stream, from its first request to its last answer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        requests: AsyncIterator[rpc.WorkRequest],
+        context: Context,
+        *,
+        max_requests: int,
+        max_poll_seconds: float,
+    ) -> None:
+        self._engine = engine
+        self._requests = requests
+        self._context = context
+        self._max_requests = max_requests
+        self._max_poll_seconds = max_poll_seconds
+        self._under_way: set[asyncio.Future[Any]] = set()
+        self._outbox: deque[bytes] = deque()
+        #: Set whenever an answer has been put into the outbox, or the last one is out.
+        self._answered = asyncio.Event()
+        self._reading = True
+
+    async def run(self) -> None:
+        """Serve the stream until the caller has closed its side and has every answer."""
+        writer = asyncio.create_task(self._write())
+        try:
+            await self._read()
+            await writer
+        finally:
+            writer.cancel()
+            for future in self._under_way:
+                future.cancel()
+
+    async def _read(self) -> None:
+        async for request in self._requests:
+            self._take(request)
+            while len(self._under_way) >= self._max_requests:
+                await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        self._reading = False
+        self._answered.set()
+        # Nothing more is asked for, so nothing is worth waiting for.
+        self._engine.end_polls(self._under_way)
+
+    async def _write(self) -> None:
+        outbox = self._outbox
+        while True:
+            while outbox:
+                await self._context.write(outbox.popleft())
+            if not self._reading and not self._under_way:
+                return
+            self._answered.clear()
+            await self._answered.wait()
+
+    def _take(self, request: rpc.WorkRequest) -> None:
+        """Hand one request to the engine and arrange for its answer."""
+        sequence = request.sequence
+        future: asyncio.Future[Any]
+        try:
+            match request.WhichOneof("request"):
+                case "next_task":
+                    poll = request.next_task
+                    wait = convert.wait_seconds(poll, self._max_poll_seconds)
+                    future = self._engine.poll(
+                        convert.next_task(poll, wait), known_version=poll.ranking.known_version
+                    )
+                    encode = _next_task
+                case "task_done":
+                    future = self._engine.call(convert.task_done(request.task_done))
+                    encode = _task_done
+                case "renew_leases":
+                    future = self._engine.call(convert.renew_leases(request.renew_leases))
+                    encode = _renew_leases
+                case _:
+                    raise InvalidField("request", "set next_task, task_done or renew_leases")
+        except SchedulerError as error:
+            self._send(_refusal(sequence, error))
+            return
+        self._under_way.add(future)
+        future.add_done_callback(partial(self._answer, sequence, encode))
+
+    def _answer(self, sequence: int, encode: Encode, future: asyncio.Future[Any]) -> None:
+        self._under_way.discard(future)
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            try:
+                self._send(encode(sequence, future.result()))
+            except Exception:
+                # One answer that we fail to write is no reason to let the caller wait for it.
+                log.exception("call_failed")
+                self._send(_error(sequence, *INTERNAL))
+        elif isinstance(error, SchedulerError):
+            self._send(_refusal(sequence, error))
+
+    def _send(self, response: bytes) -> None:
+        self._outbox.append(response)
+        self._answered.set()
+
+
+def _next_task(sequence: int, reply: Any) -> bytes:
+    return rpc.WorkResponse(
+        sequence=sequence, next_task=convert.next_task_response(reply)
+    ).SerializeToString()
+
+
+def _task_done(sequence: int, reply: Any) -> bytes:
+    return rpc.WorkResponse(
+        sequence=sequence, task_done=convert.task_done_response(reply)
+    ).SerializeToString()
+
+
+def _renew_leases(sequence: int, reply: Any) -> bytes:
+    return rpc.WorkResponse(
+        sequence=sequence, renew_leases=convert.renew_leases_response(reply)
+    ).SerializeToString()
+
+
+def _refusal(sequence: int, error: SchedulerError) -> bytes:
+    """As the unary call would have been refused."""
+    code, message, status = to_status(error)
+    return _error(sequence, code, message, status.SerializeToString())
+
+
+def _error(sequence: int, code: grpc.StatusCode, message: str, status: bytes = b"") -> bytes:
+    number: int = code.value[0]
+    error = rpc.WorkError(code=number, message=message, status=status)
+    return rpc.WorkResponse(sequence=sequence, error=error).SerializeToString()
