@@ -105,7 +105,9 @@ class Codec:
                 return self._decode_older(sequence, kind, version, record)
             return decode(record)  # type: ignore[return-value]
         except msgspec.MsgspecError as error:
-            raise JournalDamaged(f"record {sequence} (kind {kind}) cannot be read: {error}") from error
+            raise JournalDamaged(
+                f"record {sequence} (kind {kind}) cannot be read: {error}"
+            ) from error
 
     def _decode_older(self, sequence: int, kind: int, version: int, record: bytes) -> AnyEvent:
         current = self._versions.get(kind)
@@ -158,5 +160,6 @@ def decode_state(
         if version <= current and isinstance(state, dict):
             return state
     raise UnknownRecord(
-        f"a snapshot has format version {version}, which this UWFQ cannot read (it writes {current})"
+        f"a snapshot has format version {version}, "
+        f"which this UWFQ cannot read (it writes {current})"
     )

@@ -26,7 +26,7 @@ from uwfq_service.core.settings import Settings
 Jitter = Callable[[], float]
 
 
-class Recovery(Record):
+class Recovery(Record, frozen=True, kw_only=True):
     """What a journal held when it was opened."""
 
     #: Stands where the last durable event left it; the caller goes on with ``recover(now)``.
@@ -43,7 +43,7 @@ class Recovery(Record):
     seconds: float = 0.0
 
 
-class JournalStats(Record):
+class JournalStats(Record, frozen=True, kw_only=True):
     """Numbers for metrics, counted since the journal was opened where not said otherwise."""
 
     #: Number of the last event appended, and of the last one known to be on disk.

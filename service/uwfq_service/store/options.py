@@ -5,7 +5,7 @@ from __future__ import annotations
 from uwfq_service.core.commands import Record
 
 
-class StoreOptions(Record):
+class StoreOptions(Record, frozen=True, kw_only=True):
     """Sizes and ages; the defaults suit most.
 
     A snapshot is due when the tail has ``snapshot_records`` events or ``snapshot_bytes`` bytes,

@@ -1,0 +1,164 @@
+"""The compaction process: makes the next snapshot while the service goes on.
+
+    python -m uwfq_service.store.compaction DIRECTORY < request
+
+It does what a restart does (newest snapshot, then the tail, up to a given event) in a process of
+its own, with the lowest priority, and stores the result as a new snapshot.  The service hears of
+it by the exit code and then clears what the snapshot covers.  Nothing that happens here can hurt
+the service: a snapshot is there in full or not at all.
+
+The service keeps the process's standard input open.  When it closes, the service is gone and the
+process ends by itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import select
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Final, cast
+
+import msgspec
+
+from uwfq_service.core.commands import Record
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Settings
+from uwfq_service.store.codec import encode_state
+from uwfq_service.store.recovery import restore
+from uwfq_service.store.schema import check_schema, connect
+from uwfq_service.store.snapshot import write_snapshot
+
+#: Between two transactions the process waits at least so long, and longer than it wrote.
+SHORTEST_PAUSE_SECONDS: Final = 0.002
+
+
+class ServiceGone(Exception):
+    """The service that asked for the snapshot has ended."""
+
+
+class Request(Record, frozen=True, kw_only=True):
+    """What the service tells the process: four bytes of length, then msgpack."""
+
+    #: The snapshot covers the events up to this number, which are on disk.
+    through: int
+    settings: Settings
+    #: ``module:class`` of the scheduler.
+    scheduler: str
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """What the process tells the service when all went well, as one line of JSON."""
+
+    sequence: int
+    snapshot_id: int
+    #: Events replayed on top of the snapshot before.
+    records: int
+    #: Size of the new snapshot.
+    bytes: int
+    seconds: float
+
+
+def compact(
+    directory: Path, request: Request, *, check: Callable[[], None], pause: Callable[[], None]
+) -> Report:
+    """Write a snapshot as of ``request.through`` into the database of ``directory``.
+
+    ``check`` is called between steps that read and ``pause`` between transactions: to give up by
+    raising, and to let the service write.  No step is long.
+    """
+    began = time.perf_counter()
+    connection = connect(directory, durable=False)
+    try:
+        check_schema(connection)
+        restored = restore(
+            connection,
+            request.settings,
+            _no_jitter,
+            scheduler_type=_scheduler_type(request.scheduler),
+            through=request.through,
+            pause=check,
+        )
+        assert restored.sequence == request.through, "asked to cover events that are not on disk"
+        content = encode_state(restored.scheduler.dump())
+        check()
+        snapshot_id = write_snapshot(
+            connection, restored.sequence, restored.at, content, pause=pause
+        )
+    finally:
+        connection.close()
+    return Report(
+        sequence=restored.sequence,
+        snapshot_id=snapshot_id,
+        records=restored.records,
+        bytes=len(content),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _no_jitter() -> float:
+    """Stand in for the jitter of retries, which were decided before and are only replayed."""
+    return 1.0
+
+
+def _scheduler_type(name: str) -> type[Scheduler]:
+    module, _, attribute = name.partition(":")
+    return cast("type[Scheduler]", getattr(importlib.import_module(module), attribute))
+
+
+class Pacer:
+    """Gives way to the service between transactions, and notices when it has ended."""
+
+    def __init__(self, lifeline: int) -> None:
+        """Watch the descriptor ``lifeline``, which the service holds the other end of."""
+        self._lifeline = lifeline
+        self._resumed = time.perf_counter()
+
+    def check(self, wait: float = 0.0) -> None:
+        """Raise ``ServiceGone`` if the service has ended, or does within ``wait`` seconds."""
+        # The service sends nothing after the request: readable means closed.
+        if select.select([self._lifeline], [], [], wait)[0]:
+            raise ServiceGone
+        self._resumed = time.perf_counter()
+
+    def pause(self) -> None:
+        """Leave the database alone for longer than it was used since the last pause or check."""
+        # A commit of the service that found the database locked tries again every few
+        # milliseconds; most of its tries must find it free.
+        worked = time.perf_counter() - self._resumed
+        self.check(max(SHORTEST_PAUSE_SECONDS, 1.5 * worked))
+
+
+def send_request(stream: IO[bytes], request: Request) -> None:
+    """Write ``request`` for ``receive_request``."""
+    content = msgspec.msgpack.encode(request)
+    stream.write(len(content).to_bytes(4, "big") + content)
+    stream.flush()
+
+
+def receive_request(stream: IO[bytes]) -> Request:
+    """Read what ``send_request`` wrote, and nothing after it."""
+    size = int.from_bytes(stream.read(4), "big")
+    return msgspec.msgpack.decode(stream.read(size), type=Request)
+
+
+def main() -> int:
+    """Run as a process: read the request, write the snapshot, print the report."""
+    os.nice(19)
+    gc.disable()  # The process is short-lived and keeps nearly all that it makes.
+    request = receive_request(sys.stdin.buffer)
+    pacer = Pacer(sys.stdin.fileno())
+    try:
+        report = compact(Path(sys.argv[1]), request, check=pacer.check, pause=pacer.pause)
+    except ServiceGone:
+        return 1
+    sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Snapshots: the whole state of the scheduler in the database, so that a restart reads less.
+
+A snapshot is a row in ``snapshots`` and its content in ``chunks``, both written piece by piece in
+small transactions, so that the service's own commits slip in between.  It counts from the moment
+its row is marked complete.  That comes last, after the content was read back and compared with
+its checksum, so a crash at any step leaves at worst an incomplete snapshot, which is ignored and
+removed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from uwfq_service.store.codec import STATE_VERSION, decode_state
+from uwfq_service.store.schema import transaction
+
+#: Bytes per chunk.  A transaction that writes one holds the service's commits up for about a
+#: millisecond.
+CHUNK_BYTES: Final = 256 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class SnapshotDiscarded(Exception):
+    """The snapshot was removed while it was being written: another service has taken over."""
+
+
+class Snapshot(NamedTuple):
+    """A row of ``snapshots``."""
+
+    id: int
+    #: Covers the events up to this number, the last of which happened at ``at`` (seconds).
+    sequence: int
+    at: float
+    version: int
+    bytes: int
+    crc32: int
+
+
+class LoadedSnapshot(NamedTuple):
+    """The newest usable snapshot, decoded."""
+
+    id: int
+    sequence: int
+    at: float
+    bytes: int
+    state: dict[str, Any]
+
+
+def _nothing() -> None:
+    """Stand in for a pause that is not needed."""
+
+
+def write_snapshot(
+    connection: sqlite3.Connection,
+    sequence: int,
+    at: float,
+    content: bytes,
+    *,
+    pause: Callable[[], None] = _nothing,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> int:
+    """Store ``content`` as the snapshot that covers the events up to ``sequence``; return its id.
+
+    ``pause`` is called between transactions: to let others write, or to give up by raising.
+    """
+    crc32 = zlib.crc32(content)
+    with transaction(connection):
+        cursor = connection.execute(
+            "INSERT INTO snapshots (seq, at, version, bytes, crc32) VALUES (?, ?, ?, ?, ?)",
+            (sequence, at, STATE_VERSION, len(content), crc32),
+        )
+    assert cursor.lastrowid is not None, "an INSERT has a rowid"
+    snapshot = Snapshot(cursor.lastrowid, sequence, at, STATE_VERSION, len(content), crc32)
+    pause()
+    view = memoryview(content)
+    for begin in range(0, len(content), chunk_bytes):
+        _write_chunk(connection, snapshot.id, view[begin : begin + chunk_bytes])
+        pause()
+    if read_content(connection, snapshot) is None:
+        raise SnapshotDiscarded(f"snapshot {snapshot.id} did not read back as it was written")
+    pause()
+    # Whatever the connection's mode, this commit reaches the disk, and all before it in the log.
+    (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+    connection.execute("PRAGMA synchronous = FULL")
+    with transaction(connection):
+        _expect_one(
+            connection.execute("UPDATE snapshots SET complete = 1 WHERE id = ?", (snapshot.id,))
+        )
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    return snapshot.id
+
+
+def _write_chunk(connection: sqlite3.Connection, snapshot_id: int, content: memoryview) -> None:
+    with transaction(connection):
+        # The row may be gone: see SnapshotDiscarded.  Then its chunks must not come back.
+        _expect_one(
+            connection.execute(
+                "UPDATE snapshots SET chunks = chunks + 1 WHERE id = ?", (snapshot_id,)
+            )
+        )
+        connection.execute(
+            "INSERT INTO chunks (snapshot, content) VALUES (?, ?)", (snapshot_id, content)
+        )
+
+
+def _expect_one(cursor: sqlite3.Cursor) -> None:
+    if cursor.rowcount != 1:
+        raise SnapshotDiscarded("the snapshot was removed while it was being written")
+
+
+def read_content(connection: sqlite3.Connection, snapshot: Snapshot) -> bytes | None:
+    """Return the content of a snapshot, or ``None`` if it is not what was written."""
+    rows = connection.execute(
+        "SELECT content FROM chunks WHERE snapshot = ? ORDER BY id", (snapshot.id,)
+    )
+    content = b"".join(chunk for (chunk,) in rows)
+    if len(content) != snapshot.bytes or zlib.crc32(content) != snapshot.crc32:
+        return None
+    return content
+
+
+def complete_snapshots(connection: sqlite3.Connection) -> list[Snapshot]:
+    """Return the complete snapshots, newest first."""
+    rows = connection.execute(
+        "SELECT id, seq, at, version, bytes, crc32 FROM snapshots WHERE complete"
+        " ORDER BY seq DESC, id DESC"
+    )
+    return [Snapshot(*row) for row in rows]
+
+
+def load_newest(connection: sqlite3.Connection) -> LoadedSnapshot | None:
+    """Return the newest complete snapshot that reads back well; ``None``: there is none.
+
+    A damaged one is passed over in favour of the one before it.  Whether the events that are left
+    reach back so far, and up to where the damaged one stood, is for the caller to check.
+    """
+    for snapshot in complete_snapshots(connection):
+        content = read_content(connection, snapshot)
+        if content is not None:
+            state = decode_state(snapshot.version, content)
+            return LoadedSnapshot(
+                snapshot.id, snapshot.sequence, snapshot.at, snapshot.bytes, state
+            )
+        log.error("snapshot_damaged", sequence=snapshot.sequence)
+    return None
+
+
+def discard_incomplete(connection: sqlite3.Connection) -> int:
+    """Remove snapshots that were never finished; return how many.
+
+    Only while nobody writes one.
+    """
+    with transaction(connection):
+        connection.execute(
+            "DELETE FROM chunks WHERE snapshot IN (SELECT id FROM snapshots WHERE NOT complete)"
+        )
+        return connection.execute("DELETE FROM snapshots WHERE NOT complete").rowcount
+
+
+def discard_damaged(connection: sqlite3.Connection, newer_than: int) -> None:
+    """Remove the complete snapshots that cover events after ``newer_than``.
+
+    To be called after a recovery that had to pass them over, before anything relies on them.
+    """
+    with transaction(connection):
+        connection.execute(
+            "DELETE FROM chunks WHERE snapshot IN (SELECT id FROM snapshots WHERE seq > ?)",
+            (newer_than,),
+        )
+        connection.execute("DELETE FROM snapshots WHERE seq > ?", (newer_than,))
+
+
+def drop_chunks_before(connection: sqlite3.Connection, snapshot_id: int, chunks: int) -> int:
+    """Delete at most ``chunks`` chunks of a snapshot older than the given one, at last its row.
+
+    Returns how much there was to do, 0: there is no older one.  One small transaction.
+    """
+    row = connection.execute(
+        "SELECT min(id) FROM snapshots WHERE complete AND id < ?", (snapshot_id,)
+    ).fetchone()
+    if row[0] is None:
+        return 0
+    with transaction(connection):
+        gone = connection.execute(
+            "DELETE FROM chunks WHERE id IN"
+            " (SELECT id FROM chunks WHERE snapshot = ? ORDER BY id DESC LIMIT ?)",
+            (row[0], chunks),
+        ).rowcount
+        if gone < chunks:
+            connection.execute("DELETE FROM snapshots WHERE id = ?", (row[0],))
+    return max(gone, 1)

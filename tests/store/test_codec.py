@@ -1,0 +1,153 @@
+"""Records outlive the code that wrote them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+
+from tests.store.example_events import EVENT_TYPES, any_event
+from uwfq_service.core.events import AnyEvent, Event, JobClosed
+from uwfq_service.store import JournalDamaged, UnknownRecord
+from uwfq_service.store.codec import (
+    CODEC,
+    KINDS,
+    MIGRATIONS,
+    STATE_MIGRATIONS,
+    STATE_VERSION,
+    VERSIONS,
+    Codec,
+    decode_state,
+    encode_state,
+)
+
+
+class Renamed(Event, frozen=True, kw_only=True):
+    """An invented event in its third format: ``slots`` was ``cores``, ``zone`` is new."""
+
+    slots: int
+    zone: str
+
+
+def _rename_cores(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "Renamed", "at": fields["at"], "slots": fields["cores"]}
+
+
+def _add_zone(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields | {"zone": "unknown"}
+
+
+INVENTED = Codec(
+    {7: Renamed, 9: JobClosed},
+    versions={7: 3},
+    migrations={(7, 1): _rename_cores, (7, 2): _add_zone},
+)
+
+
+@given(event=any_event())
+def test_every_event_comes_back_as_it_went(event: AnyEvent) -> None:
+    """Encoding and decoding loses nothing, for every kind and any values."""
+    kind, version = CODEC.formats[type(event)]
+    assert CODEC.decode(1, kind, version, CODEC.encode(event)) == event
+
+
+def test_every_kind_of_event_has_a_number() -> None:
+    """The core cannot decide anything that the journal cannot keep."""
+    assert set(CODEC.formats) == set(EVENT_TYPES)
+
+
+def test_kind_numbers_never_change() -> None:
+    """A number stands on disk for ever; add to this list, but change nothing in it."""
+    names = {kind: event_type.__name__ for kind, event_type in KINDS.items()}
+    assert names == {
+        1: "PoolConfigured",
+        2: "UserSet",
+        3: "WorkerJoined",
+        4: "WorkerLost",
+        5: "JobAdmitted",
+        6: "StagesAdded",
+        7: "JobClosed",
+        8: "JobReestimated",
+        9: "TasksLeased",
+        10: "TaskPlaced",
+        11: "TasksStarted",
+        12: "LeasesRenewed",
+        13: "LeasesExpired",
+        14: "TasksFinished",
+        15: "TaskFailed",
+        16: "AttemptSuperseded",
+        17: "TasksReady",
+        18: "JobEnded",
+        19: "JobsForgotten",
+        20: "Recovered",
+    }
+
+
+def test_the_previous_version_of_every_format_can_be_read() -> None:
+    """Whoever raises a version writes the step from the one before."""
+    for kind, version in VERSIONS.items():
+        assert (kind, version - 1) in MIGRATIONS
+    assert STATE_VERSION == 1 or STATE_VERSION - 1 in STATE_MIGRATIONS
+
+
+def test_a_record_of_the_first_format_is_migrated_step_by_step() -> None:
+    """Each migration knows one step only; older records take several."""
+    oldest = msgspec.msgpack.encode({"type": "OldName", "at": 1.5, "cores": 4})
+    assert INVENTED.decode(1, 7, 1, oldest) == Renamed(at=1.5, slots=4, zone="unknown")
+
+
+def test_a_record_of_the_previous_format_is_migrated() -> None:
+    """The common case of an upgrade."""
+    previous = msgspec.msgpack.encode({"type": "Renamed", "at": 1.5, "slots": 4})
+    assert INVENTED.decode(1, 7, 2, previous) == Renamed(at=1.5, slots=4, zone="unknown")
+
+
+def test_records_are_written_in_the_current_format() -> None:
+    """What is migrated once is not migrated again."""
+    event = Renamed(at=1.5, slots=4, zone="north")
+    kind, version = INVENTED.formats[Renamed]
+    assert (kind, version) == (7, 3)
+    assert INVENTED.decode(1, kind, version, INVENTED.encode(event)) == event
+
+
+@pytest.mark.parametrize("version", [0, 4])
+def test_an_unknown_version_names_the_remedy(version: int) -> None:
+    """A format that was never known, or is not known yet, is not guessed at."""
+    with pytest.raises(UnknownRecord, match=r"record 17 .*version .*start the version of UWFQ"):
+        INVENTED.decode(17, 7, version, b"\x80")
+
+
+def test_an_unknown_kind_names_the_remedy() -> None:
+    """Probably a newer UWFQ wrote it."""
+    with pytest.raises(UnknownRecord, match="record 17 is of the unknown kind 8; start the"):
+        INVENTED.decode(17, 8, 1, b"\x80")
+
+
+@pytest.mark.parametrize("record", [b"", b"\xc1", b"\x80", b"\x81\xa4type\xa9JobClosed"])
+def test_a_record_that_is_not_what_its_kind_says_is_damage(record: bytes) -> None:
+    """No event is made up from a broken record."""
+    with pytest.raises(JournalDamaged, match=r"record 17 \(kind 9\).*restore"):
+        INVENTED.decode(17, 9, 1, record)
+
+
+def test_a_state_of_the_previous_format_is_migrated() -> None:
+    """Snapshots migrate like records do."""
+    content = encode_state({"jobs": [1, 2]})
+    migrations = {1: lambda state: {"jobs": {"live": state["jobs"]}}}
+    state = decode_state(1, content, current=2, migrations=migrations)
+    assert state == {"jobs": {"live": [1, 2]}}
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_a_state_of_an_unknown_version_names_the_remedy(version: int) -> None:
+    """As for records."""
+    with pytest.raises(UnknownRecord, match=r"snapshot has format version .*start the version"):
+        decode_state(version, encode_state({}), current=1, migrations={})
+
+
+def test_a_state_that_cannot_be_decoded_is_damage() -> None:
+    """As for records."""
+    with pytest.raises(JournalDamaged, match="restore"):
+        decode_state(1, b"\xc1")
