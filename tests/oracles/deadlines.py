@@ -52,6 +52,8 @@ class RemainingWorkChain(DeadlineOracle):
         super().__init__(slots)
         #: What the serial server of a job's user has left to do of it, slot-seconds.
         self.owed: dict[str, Fraction] = {}
+        #: Jobs of which the correction in hand has left nothing to do.
+        self.emptied: list[FluidJob] = []
 
     def _chained(self, user: FluidUser) -> dict[str, Fraction]:
         deadlines = {}
@@ -79,21 +81,30 @@ class RemainingWorkChain(DeadlineOracle):
                 self.kept[job.name] = moment
         assert power == 0, "the server owes as much as the fluid cluster does"
 
-    def _left(self, user: FluidUser, leaving: list[FluidJob]) -> None:
-        """Keep the deadlines of ``leaving``; what is owed to them goes to the next job."""
-        ahead = ZERO
-        for job in sorted(leaving, key=lambda job: job.order):
-            ahead += self.owed[job.name]
-            if self.owed[job.name] > 0:
-                self.kept[job.name] = self.virtual_time + ahead / user.weight
-            self.owed[job.name] = ZERO
-        if ahead:
-            self.owed[user.chain[0].name] += ahead
+    def _left(self, user: FluidUser, chain: list[FluidJob]) -> None:
+        """Keep the deadlines of those that leave; what is owed to them goes to the next job.
+
+        The next one in ``chain``, that is; with nobody behind, the first one.
+        """
+        ahead = passed_on = ZERO
+        for job in chain:
+            owed = self.owed[job.name]
+            ahead += owed
+            if job.left == 0:
+                if owed > 0:
+                    self.kept[job.name] = self.virtual_time + ahead / user.weight
+                passed_on += owed
+                self.owed[job.name] = ZERO
+            else:
+                self.owed[job.name] += passed_on
+                passed_on = ZERO
+        if passed_on:
+            self.owed[user.chain[0].name] += passed_on
 
     def _added(self, job: FluidJob, extra: Fraction, *, was_active: bool) -> None:
         self.owed[job.name] += extra
 
-    def _taking(self, job: FluidJob, ring: list[FluidJob], total: Fraction) -> None:
+    def _taking(self, chain: list[FluidJob], ring: list[FluidJob], total: Fraction) -> None:
         self.emptied = []
         for other in ring:
             taken = min(total, self.owed[other.name])
@@ -101,12 +112,18 @@ class RemainingWorkChain(DeadlineOracle):
             if taken and taken == self.owed[other.name]:
                 self.emptied.append(other)
             self.owed[other.name] -= taken
+        self._settle_emptied(chain)
 
     def _taken(self, user: FluidUser) -> None:
-        """A job that the correction paid off stands where the chain has it at this instant."""
-        for done in self.emptied:
-            ahead = sum((self.owed[job.name] for job in user.chain if job.order < done.order), ZERO)
-            self.kept[done.name] = self.virtual_time + ahead / user.weight
+        self._settle_emptied(user.chain)
+
+    def _settle_emptied(self, chain: list[FluidJob]) -> None:
+        """A job that the correction paid off keeps the deadline that the chain then implies."""
+        ahead = ZERO
+        for job in chain:
+            ahead += self.owed[job.name]
+            if job in self.emptied:
+                self.kept[job.name] = self.virtual_time + ahead / job.user.weight
 
 
 class PaperChain(DeadlineOracle):
@@ -135,12 +152,11 @@ class PaperChain(DeadlineOracle):
             self.since[job.user.name] = self.virtual_time
             self.gone[job.user.name] = ZERO
 
-    def _left(self, user: FluidUser, leaving: list[FluidJob]) -> None:
-        total = self.gone[user.name]
-        for job in sorted(leaving, key=lambda job: job.order):
-            total += self.work[job.name]
-            self.kept[job.name] = self.since[user.name] + total / user.weight
-        self.gone[user.name] = total
+    def _left(self, user: FluidUser, chain: list[FluidJob]) -> None:
+        for job in chain:
+            if job.left == 0:
+                self.gone[user.name] += self.work[job.name]
+                self.kept[job.name] = self.since[user.name] + self.gone[user.name] / user.weight
 
     def _reweighted(self, user: FluidUser, before: Fraction) -> None:
         """Start the chain where it would have started, had the weight always been the new one.

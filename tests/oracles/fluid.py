@@ -143,7 +143,7 @@ class FluidCluster:
         chain = job.user.chain
         ring = ring_from(job, chain)
         total = min(less, sum((other.left for other in chain), ZERO))
-        self._taking(job, ring, total)
+        self._taking(chain, ring, total)
         for other in ring:
             taken = min(total, other.left)
             other.left -= taken
@@ -183,20 +183,20 @@ class FluidCluster:
             self._serving(user, stretch)
         self.virtual_time += stretch
         for user in active:
-            present, gain = user.present, stretch * user.speed
+            chain, gain = user.chain, stretch * user.speed
             user.virtual_time += gain
-            for job in present:
+            for job in chain:
                 job.left -= gain * job.job_weight
-            self._depart(user, present)
+            self._depart(user, chain)
 
-    def _depart(self, user: FluidUser, present: list[FluidJob]) -> None:
-        """Let those of ``present`` leave that have received all."""
-        leaving = [job for job in present if job.left == 0]
+    def _depart(self, user: FluidUser, chain: list[FluidJob]) -> None:
+        """Let those of ``chain``, which is in order, leave that have received all."""
+        leaving = [job for job in chain if job.left == 0]
         for job in leaving:
             job.left_at = user.virtual_time
             job.finish = self.now
         if leaving:
-            self._left(user, leaving)
+            self._left(user, chain)
 
     # What the chains of deadlines, built upon this, want to know.
 
@@ -206,13 +206,13 @@ class FluidCluster:
 
     def _added(self, job: FluidJob, extra: Fraction, *, was_active: bool) -> None: ...
 
-    def _taking(self, job: FluidJob, ring: list[FluidJob], total: Fraction) -> None: ...
+    def _taking(self, chain: list[FluidJob], ring: list[FluidJob], total: Fraction) -> None: ...
 
     def _taken(self, user: FluidUser) -> None: ...
 
     def _serving(self, user: FluidUser, stretch: Fraction) -> None: ...
 
-    def _left(self, user: FluidUser, leaving: list[FluidJob]) -> None: ...
+    def _left(self, user: FluidUser, chain: list[FluidJob]) -> None: ...
 
 
 def ring_from(job: FluidJob, chain: list[FluidJob]) -> list[FluidJob]:
