@@ -1,0 +1,248 @@
+"""From a submission to admitted stages: estimate the work, cut it into tasks, check the dependencies.
+
+Nothing here changes the state.  What is found goes into ``JobAdmitted`` and ``StagesAdded``.
+
+A stage's work is what its tasks declare, else what the stage declares, else its part of what the job
+declares, else what the estimator predicts.  Units: slot-seconds.
+
+Source: ``algorithm.md`` sections 4 and 5.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from uwfq_service.core import splitting
+from uwfq_service.core.commands import InputDescriptor, TaskList
+from uwfq_service.core.errors import InvalidField
+from uwfq_service.core.estimation import Source
+from uwfq_service.core.events import AdmittedStage
+from uwfq_service.core.state import stage_signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from uwfq_service.core.commands import StageSpec, SubmitJob
+    from uwfq_service.core.estimation import Estimator
+    from uwfq_service.core.settings import Settings
+
+#: Least work that a stage is charged for: a deadline needs some.
+MIN_WORK: Final = 1e-9
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
+
+
+def fingerprint(record: object) -> bytes:
+    """16 bytes that tell equal content from other content."""
+    return blake2b(_encoder.encode(record), digest_size=16).digest()
+
+
+def job_fingerprint(command: SubmitJob) -> bytes:
+    """The fingerprint of a submission; its names (``job_id``, ``request_id``) are not content."""
+    return fingerprint(
+        (
+            command.pool,
+            command.user,
+            command.kind,
+            command.signature,
+            command.input_bytes,
+            command.labels,
+            command.job_weight,
+            command.declared_work,
+            command.advisory_task_runtime,
+            command.stages,
+            command.open,
+            command.engine_id,
+        )
+    )
+
+
+class Admission:
+    """Estimates and cuts the stages of one job.
+
+    ``known`` maps the names of the stages that the job has already to their indices.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        estimator: Estimator,
+        overhead: float,
+        number: Callable[[Any], Any],
+        *,
+        user: str,
+        signature: str,
+        input_bytes: int | None,
+        advisory_task_runtime: float | None,
+    ) -> None:
+        self._settings = settings
+        self._estimator = estimator
+        self._overhead = float(overhead)
+        self._number = number
+        self._user = user
+        self._signature = signature
+        self._input_bytes = input_bytes
+        self._advisory_task_runtime = advisory_task_runtime
+
+    def stages(
+        self,
+        specs: Sequence[StageSpec],
+        known: dict[str, int],
+        *,
+        declared_work: Any | None = None,
+        alone: bool = False,
+    ) -> tuple[AdmittedStage, ...]:
+        """Cut ``specs``; ``alone``: they are the whole of a closed job of one stage."""
+        afters = resolve_dependencies(specs, known)
+        estimates = [self._estimate(spec, alone=alone) for spec in specs]
+        if declared_work is not None:
+            estimates = self._share(declared_work, estimates)
+        return tuple(
+            self._admit(spec, after, work, source, self._stage_bytes(spec, alone=alone))
+            for spec, after, (work, source) in zip(specs, afters, estimates, strict=True)
+        )
+
+    def _estimate(self, spec: StageSpec, *, alone: bool) -> tuple[Any, Source]:
+        if isinstance(spec.cut, TaskList) and spec.cut.task_work:
+            return self._number(sum(spec.cut.task_work)), Source.DECLARED
+        if spec.declared_work is not None:
+            return self._number(spec.declared_work), Source.DECLARED
+        signature = self._signature if alone else stage_signature(self._signature, spec.stage)
+        input_bytes = self._stage_bytes(spec, alone=alone)
+        prediction = self._estimator.predict(signature, self._user, input_bytes)
+        return self._number(prediction.work), prediction.source
+
+    def _stage_bytes(self, spec: StageSpec, *, alone: bool) -> int | None:
+        read = stage_bytes(spec)
+        return self._input_bytes if read is None and alone else read
+
+    def _share(
+        self, declared_work: Any, estimates: list[tuple[Any, Source]]
+    ) -> list[tuple[Any, Source]]:
+        """Share what the job declared among the stages that declare nothing, as predicted."""
+        declared = sum(work for work, source in estimates if source is Source.DECLARED)
+        predicted = sum(work for work, source in estimates if source is not Source.DECLARED)
+        if not predicted:
+            return estimates
+        scale = max(self._number(declared_work) - declared, 0) / predicted
+        return [
+            (work, source) if source is Source.DECLARED else (work * scale, Source.DECLARED)
+            for work, source in estimates
+        ]
+
+    def _admit(
+        self,
+        spec: StageSpec,
+        after: tuple[int, ...],
+        work: Any,
+        source: Source,
+        input_bytes: int | None,
+    ) -> AdmittedStage:
+        settings = self._settings
+        work = max(work, self._number(MIN_WORK))
+        max_tasks = min(
+            settings.max_split_tasks,
+            settings.limits.max_tasks_per_stage,
+            spec.max_tasks or settings.max_split_tasks,
+        )
+        split = splitting.split(
+            spec.cut,
+            work=work,
+            slots_per_task=spec.slots_per_task,
+            advisory_task_runtime=(
+                spec.advisory_task_runtime
+                or self._advisory_task_runtime
+                or settings.advisory_task_runtime
+            ),
+            task_overhead=self._overhead,
+            overhead_budget=settings.overhead_budget,
+            min_tasks=spec.min_tasks,
+            max_tasks=max_tasks,
+        )
+        return AdmittedStage(
+            stage=spec.stage,
+            after=after,
+            task_count=split.task_count,
+            slots_per_task=spec.slots_per_task,
+            payload=spec.payload,
+            work=work,
+            source=source.value,
+            advisory_task_runtime=split.advisory_task_runtime,
+            reason=split.reason.value,
+            task_work=split.task_work,
+            bounds=split.bounds,
+            input_bytes=input_bytes,
+            max_attempts=spec.max_attempts or settings.max_attempts,
+            task_timeout=spec.task_timeout,
+            fingerprint=fingerprint(spec),
+        )
+
+    def job_work(self, command: SubmitJob, stages: Sequence[AdmittedStage]) -> Any:
+        """L of a job at its submission."""
+        revealed = sum(stage.work for stage in stages)
+        if command.declared_work is not None:
+            return max(self._number(command.declared_work), revealed)
+        if command.open:
+            # More stages will come: charge for the whole that history knows.
+            whole = self._estimator.predict(self._signature, self._user, command.input_bytes)
+            if whole.source is not Source.PRIOR or not stages:
+                return max(self._number(whole.work), revealed)
+        return revealed
+
+
+def stage_bytes(spec: StageSpec) -> int | None:
+    """Bytes that a stage reads, if it says so."""
+    if isinstance(spec.cut, InputDescriptor):
+        return sum(spec.cut.unit_sizes)
+    if isinstance(spec.cut, TaskList) and spec.cut.task_bytes:
+        return sum(spec.cut.task_bytes)
+    return None
+
+
+def resolve_dependencies(
+    specs: Sequence[StageSpec], known: dict[str, int]
+) -> list[tuple[int, ...]]:
+    """The indices that each stage waits for.
+
+    Raises ``InvalidField`` for an unknown name and for a cycle.
+    """
+    index = dict(known)
+    for offset, spec in enumerate(specs):
+        index[spec.stage] = len(known) + offset
+    afters = []
+    for position, spec in enumerate(specs):
+        for place, before in enumerate(spec.after):
+            if before not in index:
+                raise InvalidField(
+                    f"stages[{position}].after[{place}]", f"the job has no stage {before!r}"
+                )
+        afters.append(tuple(sorted({index[before] for before in spec.after})))
+    _refuse_cycle(specs, afters, len(known))
+    return afters
+
+
+def _refuse_cycle(
+    specs: Sequence[StageSpec], afters: list[tuple[int, ...]], first: int
+) -> None:
+    # In most jobs every stage names earlier ones, and there is nothing to search.
+    if all(not after or after[-1] < first + i for i, after in enumerate(afters)):
+        return
+    waits = {first + i: {b for b in after if b >= first} for i, after in enumerate(afters)}
+    free = [i for i, before in waits.items() if not before]
+    while free:
+        done = free.pop()
+        del waits[done]
+        for i, before in waits.items():
+            if done in before:
+                before.discard(done)
+                if not before:
+                    free.append(i)
+    if waits:
+        position = min(waits) - first
+        raise InvalidField(
+            f"stages[{position}].after",
+            f"stage {specs[position].stage!r} waits for itself, directly or through others",
+        )

@@ -1,0 +1,280 @@
+"""Who gets what: polls come in, leases go out.
+
+A worker never holds more than its slots plus the prefetch that it announced, and never more than it has
+asked for.  The most urgent stage goes first; a stage whose task does not fit is passed over, and once
+that has lasted ``hold_after`` seconds one worker that could fit it is *held*: it gets nothing else until
+enough of its slots have run free.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uwfq_service.core import events as ev
+from uwfq_service.core import validation
+from uwfq_service.core.errors import NoRanking
+from uwfq_service.core.model import insert_index
+from uwfq_service.core.replies import (
+    LeaseStatus,
+    NextTaskReply,
+    RankedStage,
+    Ranking,
+    Renewal,
+    RenewReply,
+    Reply,
+)
+
+if TYPE_CHECKING:
+    from uwfq_service.core.commands import NextTask, RenewLeases
+    from uwfq_service.core.decider import Decider
+    from uwfq_service.core.model import Lease, Pool, Stage, Worker
+    from uwfq_service.core.reports import Reports
+
+#: Most stages in a ranking, unless it asks for fewer.
+MAX_RANKED_STAGES = 1000
+
+
+class Dispatch:
+    """Decides about polls and renewals."""
+
+    def __init__(self, decider: Decider, reports: Reports) -> None:
+        self._decider = decider
+        self._reports = reports
+        self._state = decider.state
+        self._settings = decider.state.settings
+        #: ``Stage.key`` -> since when it has been passed over.  Soft: a restart counts anew.
+        self._passed_over: dict[int, Any] = {}
+        #: ``Stage.key`` -> the worker that is held for it.
+        self._holders: dict[int, Worker] = {}
+
+    # -- polls ----------------------------------------------------------------------------------
+
+    def next_task(self, command: NextTask, now: Any) -> Reply:
+        """Decide a poll."""
+        validation.next_task(command, self._settings.limits)
+        pool = self._decider.pool(command.pool)
+        if command.ranking and not pool.policy.has_deadlines:
+            raise NoRanking(pool.name, pool.policy.name)
+        self._decider.check_worker_room(pool, command.worker_id)
+        worker = self._greet(pool, command, now)
+        name = command.worker_id
+        started = self._reports.starts(name, command.started, now) if command.started else ()
+        done = self._reports.results(name, command.done, now) if command.done else ()
+        if command.ranking:
+            ranking = self._ranking(pool, command)
+            return NextTaskReply(done_acks=done, started_acks=started, ranking=ranking)
+        if command.poll_id and command.poll_id == worker.last_poll_id:
+            live = (self._state.leases.get(lease_id) for lease_id in worker.last_poll_leases)
+            leases = [lease for lease in live if lease is not None and lease.worker is worker]
+        else:
+            leases = self._grant(pool, worker, command, now)
+        revoked, worker.revoked = tuple(worker.revoked), []
+        return NextTaskReply(
+            leases=tuple(leases),
+            expires_in=tuple(lease.expires_at - now for lease in leases),
+            done_acks=done,
+            started_acks=started,
+            revoked=revoked,
+        )
+
+    def _greet(self, pool: Pool, command: NextTask, now: Any) -> Worker:
+        """The worker that polls, noted with what it announces."""
+        worker = pool.workers.get(command.worker_id)
+        if worker is None or (worker.slots, worker.prefetch, worker.engine) != (
+            command.slots,
+            command.prefetch,
+            command.ranking,
+        ):
+            self._decider.emit(
+                ev.WorkerJoined(
+                    at=now,
+                    pool=pool.name,
+                    worker=command.worker_id,
+                    slots=command.slots,
+                    prefetch=command.prefetch,
+                    engine=command.ranking,
+                )
+            )
+            worker = pool.workers[command.worker_id]
+        self._decider.touch(worker, now, command.wait)
+        return worker
+
+    # -- leases ---------------------------------------------------------------------------------
+
+    def _grant(self, pool: Pool, worker: Worker, command: NextTask, now: Any) -> list[Lease]:
+        """Lease the most urgent tasks that fit."""
+        pool.policy.advance(now)
+        slots = min(
+            worker.slots + worker.prefetch - worker.leased_slots,
+            command.free_slots + command.prefetch,
+        )
+        tasks = self._settings.limits.max_batch
+        if command.max_tasks is not None:
+            tasks = min(tasks, command.max_tasks)
+        leases: list[Lease] = []
+        if worker.holds is not None and not self._serve_hold(worker, leases, slots, command, now):
+            return leases
+        slots -= sum(lease.slots for lease in leases)
+        passed: list[Stage] = []
+        while slots > 0 and len(leases) < tasks:
+            stage = pool.policy.first()
+            if stage is None:
+                break
+            count = self._fitting_tasks(stage, worker, slots, tasks - len(leases))
+            if not count:
+                self._pass_over(stage, worker, slots, now)
+                passed.append(stage)
+                continue
+            leases.extend(self._lease(stage, worker, count, command.poll_id, now))
+            slots -= count * stage.slots_per_task
+        for stage in passed:
+            self._take_back(stage)
+        return leases
+
+    def _fitting_tasks(self, stage: Stage, worker: Worker, slots: int, tasks: int) -> int:
+        """How many tasks of ``stage`` may be leased together now."""
+        job = stage.job
+        needs = stage.slots_per_task
+        if job.engine_id:
+            # Its engine places the tasks.
+            return 0
+        user = job.user
+        if user.max_running_slots:
+            slots = min(slots, user.max_running_slots - user.running_slots)
+        if slots < needs:
+            return 0
+        if not job.pool.policy.order_survives_launch:
+            return 1
+        return min(slots // needs, tasks, stage.waiting)
+
+    def _lease(
+        self, stage: Stage, worker: Worker, count: int, poll_id: int, now: Any
+    ) -> list[Lease]:
+        first = self._state.next_lease
+        self._decider.emit(
+            ev.TasksLeased(
+                at=now,
+                job=stage.job.number,
+                stage=stage.index,
+                worker=worker.name,
+                lease_id=first,
+                tasks=stage.next_tasks(count),
+                expires_at=now + self._settings.lease_seconds,
+                poll_id=poll_id,
+            )
+        )
+        if self._passed_over:
+            self._passed_over.pop(stage.key, None)
+        return [self._state.leases[lease_id] for lease_id in range(first, first + count)]
+
+    # -- tasks that do not fit ------------------------------------------------------------------
+
+    def _pass_over(self, stage: Stage, worker: Worker, slots: int, now: Any) -> None:
+        """Leave ``stage`` out for the rest of this poll, and note for how long it has been so."""
+        stage.job.offered.remove(stage.index)
+        stage.job.pool.policy.withdraw(stage, now)
+        if slots >= stage.slots_per_task or stage.job.engine_id:
+            # A cap or an engine is in the way, not the size.
+            return
+        since = self._passed_over.setdefault(stage.key, now)
+        if (
+            now - since >= self._settings.hold_after
+            and worker.holds is None
+            and worker.slots >= stage.slots_per_task
+            and stage.key not in self._holders
+        ):
+            worker.holds = stage
+            self._holders[stage.key] = worker
+
+    def _take_back(self, stage: Stage) -> None:
+        user = stage.job.user
+        if stage.key in user.launchable and not user.paused:
+            insert_index(stage.job.offered, stage.index)
+            stage.job.pool.policy.offer(stage, self._state.at)
+
+    def _serve_hold(
+        self, worker: Worker, leases: list[Lease], slots: int, command: NextTask, now: Any
+    ) -> bool:
+        """Lease the task that the worker is held for, if it fits now.
+
+        Returns whether the worker is free for others.
+        """
+        stage = worker.holds
+        assert stage is not None, "called for a held worker"
+        wanted = stage.key in stage.job.user.launchable and worker.slots >= stage.slots_per_task
+        if wanted and not self._fitting_tasks(stage, worker, slots, 1):
+            return False
+        worker.holds = None
+        self._holders.pop(stage.key, None)
+        if wanted and command.max_tasks != 0:
+            leases.extend(self._lease(stage, worker, 1, command.poll_id, now))
+        return True
+
+    def release_hold(self, worker: Worker) -> None:
+        """The worker is gone: somebody else may be held."""
+        if worker.holds is not None:
+            self._holders.pop(worker.holds.key, None)
+            worker.holds = None
+
+    # -- rankings -------------------------------------------------------------------------------
+
+    def _ranking(self, pool: Pool, command: NextTask) -> Ranking:
+        """The engine's launchable stages, and what the policy would launch on its free slots."""
+        limit = command.max_stages or MAX_RANKED_STAGES
+        free = command.free_slots
+        ranked: list[RankedStage] = []
+        for stage in pool.policy.ranking():
+            if len(ranked) == limit:
+                break
+            if stage.job.engine_id != command.worker_id:
+                continue
+            launch = min(stage.waiting, free // stage.slots_per_task)
+            free -= launch * stage.slots_per_task
+            ranked.append(
+                RankedStage(
+                    job_id=stage.job.job_id,
+                    stage=stage.name,
+                    user=stage.job.user.name,
+                    virtual_deadline=pool.policy.stage_deadline(stage),
+                    waiting_tasks=stage.waiting,
+                    launch_now=launch,
+                )
+            )
+        return Ranking(version=pool.order_version, stages=tuple(ranked))
+
+    # -- renewals -------------------------------------------------------------------------------
+
+    def renew_leases(self, command: RenewLeases, now: Any) -> Reply:
+        """Decide a renewal."""
+        validation.renew_leases(command, self._settings.limits)
+        worker = self._decider.worker(command.worker_id)
+        if worker is not None:
+            self._decider.touch(worker, now)
+        if command.started:
+            self._reports.starts(command.worker_id, command.started, now)
+        asked = command.lease_ids
+        if not asked and worker is not None:
+            asked = (*worker.leases, *worker.revoked)
+        expires_at = now + self._settings.lease_seconds
+        renewed = []
+        renewals = []
+        for lease_id in asked:
+            lease = self._state.leases.get(lease_id)
+            status = self._lease_status(lease, lease_id, command.worker_id)
+            if status is LeaseStatus.RENEWED:
+                renewed.append(lease_id)
+            expires_in = self._settings.lease_seconds if status is LeaseStatus.RENEWED else 0.0
+            renewals.append(Renewal(lease_id=lease_id, status=status, expires_in=expires_in))
+        if renewed:
+            self._decider.emit(
+                ev.LeasesRenewed(at=now, leases=tuple(renewed), expires_at=expires_at)
+            )
+        return RenewReply(renewals=tuple(renewals))
+
+    def _lease_status(self, lease: Lease | None, lease_id: int, worker: str) -> LeaseStatus:
+        if lease is not None and lease.worker.name == worker and lease.expires_at is not None:
+            return LeaseStatus.RENEWED
+        job = self._state.void_leases.get(lease_id)
+        if lease is None and job is not None and job.ended:
+            return LeaseStatus.REVOKED
+        return LeaseStatus.UNKNOWN

@@ -1,0 +1,81 @@
+"""The caller's mistakes, by name.  Raised before anything changes; the shell maps them to statuses.
+
+What is *ours* to get right is an ``assert``; what is the world's (disk, network) is the shell's.
+"""
+
+from __future__ import annotations
+
+
+class SchedulerError(Exception):
+    """A command that the core refuses.  ``str()`` says why and what to do about it."""
+
+
+class InvalidField(SchedulerError):
+    """A value is out of its range.  Names the field as the API does, e.g. ``stages[2].after``."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class NotFound(SchedulerError):
+    """Something that was named does not exist (any more)."""
+
+    def __init__(self, kind: str, name: str, remedy: str = "") -> None:
+        super().__init__(f"{kind} {name!r} does not exist" + (f"; {remedy}" if remedy else ""))
+        self.kind = kind
+        self.name = name
+
+
+class UnknownPool(NotFound):
+    """No such pool; pools are the operator's to configure."""
+
+    def __init__(self, pool: str) -> None:
+        super().__init__("pool", pool, "pools are named in the service's configuration")
+
+
+class UnknownJob(NotFound):
+    """No such job: never submitted, or finished so long ago that it is forgotten."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__("job", job_id, "it was never submitted, or is forgotten by now")
+
+
+class JobConflict(SchedulerError):
+    """A job or stage of that name exists with other content."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name!r} exists with other content; choose another name")
+        self.kind = kind
+        self.name = name
+
+
+class JobNotOpen(SchedulerError):
+    """Stages were added to a job that is closed or over."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"job {job_id!r} takes no more stages: it is {state}")
+        self.job_id = job_id
+
+
+class NoRanking(SchedulerError):
+    """A ranking was asked of a policy whose order does not follow deadlines."""
+
+    def __init__(self, pool: str, policy: str) -> None:
+        super().__init__(
+            f"pool {pool!r} runs policy {policy!r}, whose order changes with every launch; "
+            "a ranking needs uwfq, uwfq_paper or cfq"
+        )
+        self.pool = pool
+        self.policy = policy
+
+
+class BacklogFull(SchedulerError):
+    """A limit on what is kept is reached; try again when something has finished."""
+
+    def __init__(self, scope: str, name: str, limit: int, what: str = "unfinished jobs") -> None:
+        super().__init__(f"{scope} {name!r} has {limit} {what}, the most allowed")
+        self.scope = scope
+        self.name = name
+        self.limit = limit

@@ -1,0 +1,130 @@
+"""What a policy is: it watches what happens in a pool and names the stage to launch next.
+
+The scheduler tells a policy of every change that could matter to an order; the policy answers
+``first()``.  A stage is *offered* while it has a task that may be launched: it is ready, has a waiting
+task, and its user is below the cap.  Offers go and come back often (a stage whose task needs more
+slots than are free is withdrawn for the rest of one poll), so both must be cheap.
+
+The clock is advanced (``advance``) before any other call with the same instant.
+
+A policy keeps its own records in ``policy_state`` of users, jobs and stages; nobody else reads them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from uwfq_service.core.model import Job, Stage, User
+
+
+class Policy(ABC):
+    """Orders the launchable stages of one pool.
+
+    Subclasses implement ``offer``, ``withdraw``, ``first`` and ``ranking`` and override whichever of
+    the notices they need.
+    """
+
+    #: The name that a pool's configuration uses.
+    name: ClassVar[str]
+    #: Whether jobs have virtual deadlines, by which the order goes.
+    has_deadlines: ClassVar[bool] = False
+    #: Whether a launch leaves the order of the others alone, so that tasks of one stage can be
+    #: launched together.
+    order_survives_launch: ClassVar[bool] = True
+    #: Whether measured work corrects what a job is charged for (``algorithm.md`` section 3).
+    corrects_estimates: ClassVar[bool] = False
+
+    def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
+        #: Makes the pool's kind of number of a plain one: ``float`` or ``Fraction``.
+        self.number = number
+
+    # -- notices --------------------------------------------------------------------------------
+
+    def advance(self, now: Any) -> None:
+        """Time has come to ``now``, which never falls."""
+
+    def set_slots(self, slots: int, now: Any) -> None:
+        """R is ``slots`` from now on."""
+
+    def set_weight(self, user: User, weight: int, now: Any) -> None:
+        """``user.weight`` is about to become ``weight`` (in millionths)."""
+
+    def add_job(self, job: Job, now: Any) -> None:
+        """``job`` was admitted, charged ``job.work``."""
+
+    def correct(self, job: Job, change: Any, now: Any) -> None:
+        """``job.work`` is about to change by ``change``."""
+
+    def end_job(self, job: Job, now: Any) -> None:
+        """``job`` is over; nothing of it is offered any more."""
+
+    def add_stage(self, stage: Stage, now: Any) -> None:
+        """``stage`` has become ready: the stages that it depends on are done."""
+
+    def running_changed(self, stage: Stage, slots: int) -> None:
+        """Tasks of ``stage`` occupy ``slots`` more slots than before (fewer, if negative)."""
+
+    # -- the order ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def offer(self, stage: Stage, now: Any) -> None:
+        """``stage`` has a task to launch.  It is not offered already."""
+
+    @abstractmethod
+    def withdraw(self, stage: Stage, now: Any) -> None:
+        """``stage`` has no task to launch any more.  It was offered."""
+
+    @abstractmethod
+    def first(self) -> Stage | None:
+        """The offered stage to launch a task of next; ``None`` when none is offered."""
+
+    @abstractmethod
+    def ranking(self) -> Iterator[Stage]:
+        """All offered stages, most urgent first.  O(n log n); changes nothing."""
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def virtual_deadline(self, job: Job) -> Any | None:
+        """The job's global virtual deadline; ``None`` under a policy without deadlines."""
+        return None
+
+    def stage_deadline(self, stage: Stage) -> Any | None:
+        """The deadline that ``stage`` is ranked by: its job's, unless the policy says otherwise."""
+        return self.virtual_deadline(stage.job)
+
+    def virtual_time(self, now: Any) -> Any:
+        """Global virtual time; 0 under a policy without it."""
+        return self.number(0)
+
+    def time_until(self, deadline: Any, now: Any) -> Any | None:
+        """Seconds until virtual time is ``deadline`` if nobody else arrives; ``None``: never."""
+        return None
+
+    def active_weight(self) -> int:
+        """Summed weight of the virtually active users, in millionths."""
+        return 0
+
+    def active_users(self) -> int:
+        """Number of virtually active users."""
+        return 0
+
+    def is_active(self, user: User) -> bool:
+        """Whether ``user`` is virtually active."""
+        return False
+
+    def fluid_service(self, user: User, now: Any) -> Any | None:
+        """Service that the fluid cluster has given ``user`` so far; ``None``: not known."""
+        return None
+
+    # -- snapshots ------------------------------------------------------------------------------
+
+    def dump(self) -> Any:
+        """The policy's state beyond what is offered and runs, as plain values."""
+        return None
+
+    def load(self, state: Any, users: dict[int, User], jobs: dict[int, Job], now: Any) -> None:
+        """Take over what ``dump`` gave; offers and running slots are told again afterwards."""

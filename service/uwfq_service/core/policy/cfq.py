@@ -1,0 +1,122 @@
+"""Cluster fair queuing: one-level virtual time over stages, blind to users.
+
+A stage that becomes launchable gets the deadline V + its work, and counts as active until V reaches
+it; V runs at R divided by the number of active stages.  Source: the paper's baseline (arXiv:2510.15485).
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from uwfq_service.core.model import WEIGHT_SCALE
+from uwfq_service.core.policy.base import Policy
+from uwfq_service.core.virtual_time import FluidClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from uwfq_service.core.model import Job, Stage, User
+
+
+class StageClock:
+    """One stage as a member of the fluid cluster: equal shares, until its work is served."""
+
+    __slots__ = ("end", "exit_entry", "number", "offered", "stage", "weight")
+
+    def __init__(self, number: int, end: Any, stage: Stage | None) -> None:
+        self.number = number
+        self.weight = WEIGHT_SCALE
+        self.end = end
+        self.exit_entry: tuple[Any, int, Any] | None = None
+        self.stage = stage
+        self.offered = False
+
+    def leave(self, end: Any) -> None:
+        """Served; the deadline stays."""
+
+
+class CfqPolicy(Policy):
+    """Offered stages by (deadline, order of becoming launchable)."""
+
+    name: ClassVar[str] = "cfq"
+    has_deadlines: ClassVar[bool] = True
+
+    def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
+        super().__init__(number, now)
+        self._clock = FluidClock(number(now), number(0))
+        self._order: list[tuple[Any, int, StageClock]] = []
+        self._offered = 0
+
+    def advance(self, now: Any) -> None:
+        self._clock.advance(now)
+
+    def set_slots(self, slots: int, now: Any) -> None:
+        self._clock.set_slots(slots, now)
+
+    def add_stage(self, stage: Stage, now: Any) -> None:
+        end = self._clock.value(now) + self.number(stage.work)
+        stage.policy_state = StageClock(stage.launch_serial, end, stage)
+        self._clock.enter(stage.policy_state, now)
+
+    def offer(self, stage: Stage, now: Any) -> None:
+        clock: StageClock = stage.policy_state
+        clock.offered = True
+        self._offered += 1
+        heappush(self._order, (clock.end, clock.number, clock))
+
+    def withdraw(self, stage: Stage, now: Any) -> None:
+        stage.policy_state.offered = False
+        self._offered -= 1
+        if len(self._order) > 2 * self._offered + 64:
+            self._order = self._live_entries()
+            heapify(self._order)
+
+    def first(self) -> Stage | None:
+        while self._order:
+            clock = self._order[0][2]
+            if clock.offered:
+                return clock.stage
+            heappop(self._order)
+        return None
+
+    def ranking(self) -> Iterator[Stage]:
+        for _, _, clock in sorted(self._live_entries()):
+            assert clock.stage is not None, "what is offered has a stage"
+            yield clock.stage
+
+    def virtual_deadline(self, job: Job) -> Any | None:
+        clocks = [stage.policy_state for stage in job.stages if stage.policy_state is not None]
+        return max((clock.end for clock in clocks), default=None)
+
+    def stage_deadline(self, stage: Stage) -> Any | None:
+        return None if stage.policy_state is None else stage.policy_state.end
+
+    def virtual_time(self, now: Any) -> Any:
+        return self._clock.value(now)
+
+    def time_until(self, deadline: Any, now: Any) -> Any | None:
+        until = self._clock.time_until(deadline)
+        return None if until is None else max(0, until - (now - self._clock.anchored_at))
+
+    def _live_entries(self) -> list[tuple[Any, int, StageClock]]:
+        # An offer that was withdrawn and made again may stand there twice.
+        entries = {entry[1]: entry for entry in self._order if entry[2].offered}
+        return list(entries.values())
+
+    def dump(self) -> Any:
+        stages = [
+            [clock.number, clock.end]
+            for clock in self._clock.active.values()
+            if isinstance(clock, StageClock)
+        ]
+        return [self._clock.dump(), stages]
+
+    def load(self, state: Any, users: dict[int, User], jobs: dict[int, Job], now: Any) -> None:
+        clock_state, actives = state
+        members: dict[int, Any] = {n: StageClock(n, end, None) for n, end in actives}
+        for job in jobs.values():
+            for stage in job.stages:
+                if stage.launch_serial >= 0:
+                    stage.policy_state = members.get(stage.launch_serial)
+        self._clock = FluidClock.load(clock_state, members)

@@ -1,0 +1,316 @@
+"""User Weighted Fair Queuing: jobs by their global virtual deadlines.
+
+Each user's launchable jobs wait in two heaps: those that the user's serial server has yet to finish, in
+the order of the user's chain (their D are computed from it, and rise along it), and those that it has
+finished, by their fixed D.  The better of the two tops is the user's *head*, and only heads have a place
+in the order of the pool:
+
+    user A   [a3 a7 a9 ...] [a1]     head a1 (D = 4)  --.
+    user B   [b2 ...]       []       head b2 (D = 6)  ---+-->  pool: (4, a1) (6, b2) (9, c1)
+    user C   [c1]           []       head c1 (D = 9)  --'
+
+Time alone never changes a D, and an event of one user changes no other user's, so an event costs the
+recomputing of one head.  Entries of all heaps that have become false stay until they surface.
+
+Source: arXiv:2510.15485; the chain over remaining work and the corrections are ours (``algorithm.md``).
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from uwfq_service.core.policy.base import Policy
+from uwfq_service.core.virtual_time import FluidClock, JobClock, UserClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from uwfq_service.core.model import Job, Stage, User
+    from uwfq_service.core.virtual_time import JobKey
+
+
+class UserQueue:
+    """One user's clock and launchable jobs."""
+
+    __slots__ = ("clock", "entry", "fixed", "head", "launchable", "unserved")
+
+    def __init__(self, clock: UserClock) -> None:
+        self.clock = clock
+        #: Launchable jobs that the serial server has yet to finish, by (F, number).
+        self.unserved: list[JobKey] = []
+        #: Launchable jobs whose D is fixed, by (D, number).
+        self.fixed: list[tuple[Any, int, JobClock]] = []
+        #: Number of launchable jobs; the heaps may hold more.
+        self.launchable = 0
+        self.head: JobClock | None = None
+        #: The head's valid entry in the pool's order.
+        self.entry: tuple[Any, int, UserQueue] | None = None
+
+    def push(self, job: JobClock) -> None:
+        """Put a launchable job where it belongs."""
+        if job.chained:
+            assert job.key is not None, "a job in the chain has a key"
+            heappush(self.unserved, job.key)
+        else:
+            heappush(self.fixed, (job.deadline, job.number, job))
+        if len(self.unserved) + len(self.fixed) > 2 * self.launchable + 64:
+            self._compact()
+
+    def best(self) -> tuple[Any, int, JobClock] | None:
+        """The most urgent launchable job as (D, number, job)."""
+        unserved, fixed = self.unserved, self.fixed
+        while unserved and not self._is_unserved(unserved[0]):
+            heappop(unserved)
+        while fixed and not self._is_fixed(fixed[0]):
+            heappop(fixed)
+        best = fixed[0] if fixed else None
+        if unserved:
+            job = unserved[0][2]
+            candidate = (self.clock.deadline(job), job.number, job)
+            if best is None or candidate < best:
+                return candidate
+        return best
+
+    def launchable_jobs(self) -> list[tuple[Any, int, JobClock]]:
+        """All launchable jobs as (D, number, job), most urgent first.  O(n log n)."""
+        jobs = {key[1]: key[2] for key in self.unserved if self._is_unserved(key)}
+        jobs.update({entry[1]: entry[2] for entry in self.fixed if self._is_fixed(entry)})
+        return sorted((self.clock.deadline(job), number, job) for number, job in jobs.items())
+
+    @staticmethod
+    def _is_unserved(key: JobKey) -> bool:
+        job = key[2]
+        return job.key is key and job.chained and job.launchable
+
+    @staticmethod
+    def _is_fixed(entry: tuple[Any, int, JobClock]) -> bool:
+        job = entry[2]
+        return job.launchable and not job.chained and job.deadline == entry[0]
+
+    def _compact(self) -> None:
+        # Distinct jobs: one that was offered again may stand there twice.
+        self.unserved = list({k[1]: k for k in self.unserved if self._is_unserved(k)}.values())
+        self.fixed = list({e[1]: e for e in self.fixed if self._is_fixed(e)}.values())
+        heapify(self.unserved)
+        heapify(self.fixed)
+
+
+class UwfqPolicy(Policy):
+    """Jobs by (D, number), the chain over remaining work, charges corrected by measured work."""
+
+    name: ClassVar[str] = "uwfq"
+    has_deadlines: ClassVar[bool] = True
+    corrects_estimates: ClassVar[bool] = True
+    user_clock: ClassVar[type[UserClock]] = UserClock
+
+    def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
+        super().__init__(number, now)
+        self._clock = FluidClock(number(now), number(0))
+        self._queues: dict[int, UserQueue] = {}
+        #: Heap of the users' heads: (D, job number, queue); valid if it is the queue's ``entry``.
+        self._heads: list[tuple[Any, int, UserQueue]] = []
+
+    # -- notices --------------------------------------------------------------------------------
+
+    def advance(self, now: Any) -> None:
+        self._clock.advance(now)
+
+    def set_slots(self, slots: int, now: Any) -> None:
+        self._clock.set_slots(slots, now)
+
+    def set_weight(self, user: User, weight: int, now: Any) -> None:
+        queue = self._queue_of(user)
+        clock = queue.clock
+        if not clock.active:
+            clock.weight = weight
+            return
+        v = self._clock.value(now)
+        # V runs at the old sum of weights until now, and the user was served at the old weight.
+        clock.sync(v)
+        old = clock.weight
+        clock.set_weight(weight, v)
+        clock.weight = old
+        self._clock.set_weight(clock, weight, now)
+        self._clock.end_changed(clock)
+        self._rekey(queue)
+
+    def add_job(self, job: Job, now: Any) -> None:
+        queue = self._queue_of(job.user)
+        clock = JobClock(job.number, job.weight, job)
+        job.policy_state = clock
+        self._change(queue, now, lambda v: queue.clock.arrive(clock, self.number(job.work), v))
+        head = queue.head
+        if head is not None and (not head.chained or clock.key < head.key):  # type: ignore[operator]
+            self._rekey(queue)
+
+    def correct(self, job: Job, change: Any, now: Any) -> None:
+        queue = self._queue_of(job.user)
+        self._change(queue, now, lambda v: queue.clock.correct(job.policy_state, change, v))
+        clock = job.policy_state
+        if clock.launchable:
+            # Its key may be another one.
+            queue.push(clock)
+        self._rekey(queue)
+
+    def _change(self, queue: UserQueue, now: Any, change: Callable[[Any], None]) -> None:
+        """Apply ``change`` to the user's clock at V(now), entering the fluid cluster if need be."""
+        clock = queue.clock
+        was_active = clock.active
+        change(self._clock.value(now))
+        for job in clock.served:
+            if job.launchable:
+                queue.push(job)
+        clock.served.clear()
+        if was_active:
+            self._clock.end_changed(clock)
+        elif clock.present:
+            self._clock.enter(clock, now)
+
+    # -- the order ------------------------------------------------------------------------------
+
+    def offer(self, stage: Stage, now: Any) -> None:
+        clock: JobClock = stage.job.policy_state
+        if clock.launchable:
+            return
+        queue = self._queue_of(stage.job.user)
+        clock.launchable = True
+        queue.launchable += 1
+        queue.push(clock)
+        head = queue.head
+        if (
+            head is None
+            or not (head.chained and clock.chained)
+            or clock.key < head.key  # type: ignore[operator]
+        ):
+            self._rekey(queue)
+
+    def withdraw(self, stage: Stage, now: Any) -> None:
+        job = stage.job
+        if job.offered:
+            return
+        queue = self._queue_of(job.user)
+        clock: JobClock = job.policy_state
+        clock.launchable = False
+        queue.launchable -= 1
+        if queue.head is clock:
+            self._rekey(queue)
+
+    def first(self) -> Stage | None:
+        heads = self._heads
+        while heads:
+            entry = heads[0]
+            queue = entry[2]
+            if queue.entry is entry:
+                assert queue.head is not None, "an entry has a head"
+                stage: Stage = queue.head.job.first_offered()
+                return stage
+            heappop(heads)
+        return None
+
+    def ranking(self) -> Iterator[Stage]:
+        jobs = [entry for queue in self._queues.values() for entry in queue.launchable_jobs()]
+        for _, _, clock in sorted(jobs):
+            for index in clock.job.offered:
+                yield clock.job.stages[index]
+
+    def _rekey(self, queue: UserQueue) -> None:
+        """Find the user's head and give it its place in the pool's order."""
+        best = queue.best()
+        if best is None:
+            queue.head = queue.entry = None
+            return
+        queue.head = best[2]
+        entry = queue.entry
+        if entry is not None and entry[0] == best[0] and entry[1] == best[1]:
+            return
+        queue.entry = (best[0], best[1], queue)
+        heappush(self._heads, queue.entry)
+        if len(self._heads) > 2 * len(self._queues) + 64:
+            self._heads = [e for e in self._heads if e[2].entry is e]
+            heapify(self._heads)
+
+    def _queue_of(self, user: User) -> UserQueue:
+        queue: UserQueue | None = user.policy_state
+        if queue is None:
+            clock = self.user_clock(user.number, user.weight, self.number(0))
+            queue = user.policy_state = self._queues[user.number] = UserQueue(clock)
+        return queue
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def virtual_deadline(self, job: Job) -> Any | None:
+        return self._queue_of(job.user).clock.deadline(job.policy_state)
+
+    def user_deadline(self, job: Job) -> Any:
+        """F of a job, slot-seconds per unit of job weight."""
+        return job.policy_state.key[0]
+
+    def virtual_time(self, now: Any) -> Any:
+        return self._clock.value(now)
+
+    def user_virtual_time(self, user: User, now: Any) -> Any:
+        """U of a user.  Brings the user up to date, which changes nothing that can be seen."""
+        queue = self._queue_of(user)
+        self._change(queue, now, queue.clock.sync)
+        return queue.clock.value(self._clock.value(now))
+
+    def time_until(self, deadline: Any, now: Any) -> Any | None:
+        until = self._clock.time_until(deadline)
+        return None if until is None else max(0, until - (now - self._clock.anchored_at))
+
+    def active_weight(self) -> int:
+        return self._clock.active_weight
+
+    def active_users(self) -> int:
+        return len(self._clock.active)
+
+    def is_active(self, user: User) -> bool:
+        return self._queue_of(user).clock.active
+
+    def fluid_service(self, user: User, now: Any) -> Any | None:
+        clock = self._queue_of(user).clock
+        return clock.fluid_charged - clock.remaining(self._clock.value(now))
+
+    # -- snapshots ------------------------------------------------------------------------------
+
+    def dump(self) -> Any:
+        users = []
+        for queue in self._queues.values():
+            jobs = [
+                [job.number, job.weight, job.key[0], job.chained, job.deadline]  # type: ignore[index]
+                for key, _ in queue.clock.present
+                for job in (key[2],)
+            ]
+            users.append([queue.clock.dump(), jobs])
+        return [self._clock.dump(), users]
+
+    def load(self, state: Any, users: dict[int, User], jobs: dict[int, Job], now: Any) -> None:
+        fluid, user_states = state
+        members: dict[int, Any] = {}
+        for clock_state, present in user_states:
+            clocks: dict[int, JobClock] = {}
+            for number, weight, finish, chained, deadline in present:
+                clock = JobClock(number, weight, jobs.get(number))
+                clock.key = (finish, number, clock)
+                clock.present, clock.chained, clock.deadline = True, chained, deadline
+                clocks[number] = clock
+                if clock.job is not None:
+                    clock.job.policy_state = clock
+            queue = UserQueue(self.user_clock.load(clock_state, clocks))
+            users[queue.clock.number].policy_state = queue
+            self._queues[queue.clock.number] = queue
+            members[queue.clock.number] = queue.clock
+        self._clock = FluidClock.load(fluid, members)
+
+    def dump_job(self, job: Job) -> Any:
+        """What the policy knows of a job that may have left virtual time: (F, D)."""
+        clock: JobClock = job.policy_state
+        return [clock.key[0], clock.deadline]  # type: ignore[index]
+
+    def load_job(self, job: Job, state: Any) -> None:
+        """Take over what ``dump_job`` gave, for a job that has left virtual time."""
+        if job.policy_state is None:
+            clock = job.policy_state = JobClock(job.number, job.weight, job)
+            clock.key = (state[0], job.number, clock)
+            clock.deadline = state[1]

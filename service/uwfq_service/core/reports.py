@@ -1,0 +1,380 @@
+"""What became of the attempts: starts and results come in, estimates meet reality.
+
+Each result counts once.  One that comes late, twice, or from somebody else is told so and changes
+nothing: *superseded* if its task is done anyway, *stale* if its lease is void, *unknown* if there never
+was such a lease.
+
+After results, what is known of a job is settled: a job whose last task is done ends, and its charge
+becomes the measured work; one that turns out to cost something else is re-estimated (only by more than
+a threshold, so that the order does not churn).  Source: ``algorithm.md`` section 3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from uwfq_service.core import events as ev
+from uwfq_service.core import validation
+from uwfq_service.core.commands import TaskFailure
+from uwfq_service.core.model import JobState
+from uwfq_service.core.replies import Ack, AckStatus, Reply, TaskDoneReply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from uwfq_service.core.commands import TaskDone, TaskRef, TaskResult, TaskStart
+    from uwfq_service.core.decider import Decider
+    from uwfq_service.core.model import Job, Lease, Stage, Worker
+
+#: A worker's clock may count this much more than ours, seconds.
+CLOCK_TOLERANCE: Final = 1e-6
+
+
+class _Batch:
+    """Successes of one report that have not been emitted yet, as columns."""
+
+    def __init__(self) -> None:
+        self.leases: list[int] = []
+        self.runtimes: list[Any] = []
+        self.input_bytes: list[int] = []
+        self.rows: list[int] = []
+        self.jobs: dict[int, Job] = {}
+
+    def add(self, lease: Lease, runtime: Any, result: TaskResult) -> None:
+        outcome = result.outcome
+        assert not isinstance(outcome, TaskFailure), "only successes are batched"
+        self.leases.append(lease.lease_id)
+        self.runtimes.append(runtime)
+        self.input_bytes.append(-1 if outcome.input_bytes is None else outcome.input_bytes)
+        self.rows.append(-1 if outcome.rows is None else outcome.rows)
+        self.jobs[lease.stage.job.number] = lease.stage.job
+
+    def event(self, now: Any) -> ev.TasksFinished:
+        told_bytes = any(value >= 0 for value in self.input_bytes)
+        told_rows = any(value >= 0 for value in self.rows)
+        return ev.TasksFinished(
+            at=now,
+            leases=tuple(self.leases),
+            runtimes=tuple(self.runtimes),
+            input_bytes=tuple(self.input_bytes) if told_bytes else (),
+            rows=tuple(self.rows) if told_rows else (),
+        )
+
+
+class Reports:
+    """Decides about starts, results and ends of jobs."""
+
+    def __init__(self, decider: Decider, jitter: Callable[[], float]) -> None:
+        self._decider = decider
+        self._state = decider.state
+        self._settings = decider.state.settings
+        self._jitter = jitter
+
+    # -- results --------------------------------------------------------------------------------
+
+    def task_done(self, command: TaskDone, now: Any) -> Reply:
+        """Decide a report."""
+        validation.task_done(command, self._settings.limits)
+        worker = self._decider.worker(command.worker_id)
+        if worker is not None:
+            self._decider.touch(worker, now)
+        return TaskDoneReply(acks=self.results(command.worker_id, command.results, now))
+
+    def results(
+        self, worker: str, results: Sequence[TaskResult], now: Any
+    ) -> tuple[Ack, ...]:
+        """Decide results of one worker, in order; one answer each."""
+        batch = _Batch()
+        acks = []
+        taken: set[int] = set()
+        for result in results:
+            lease, status = self._attempt(worker, result.task, result.outcome.runtime, now)
+            if lease is not None and lease.lease_id in taken:
+                lease, status = None, AckStatus.SUPERSEDED
+            if lease is not None:
+                taken.add(lease.lease_id)
+                status = self._result(lease, result, batch, now)
+            acks.append(Ack(lease_id=result.task.lease_id, status=status))
+        self._flush(batch, now)
+        return tuple(acks)
+
+    def _result(self, lease: Lease, result: TaskResult, batch: _Batch, now: Any) -> AckStatus:
+        runtime = self._runtime(lease, result, now)
+        won = lease.stage.won
+        if won is not None and lease.task in won:
+            self._decider.emit(
+                ev.AttemptSuperseded(at=now, lease=lease.lease_id, runtime=runtime)
+            )
+            return AckStatus.SUPERSEDED
+        if isinstance(result.outcome, TaskFailure):
+            # A failure may end the job and void leases that later results name.
+            self._flush(batch, now)
+            self._failure(lease, runtime, result.outcome, now)
+        else:
+            batch.add(lease, runtime, result)
+            if won is not None:
+                # A rival attempt's result may stand in the same report.
+                self._flush(batch, now)
+        return AckStatus.ACCEPTED
+
+    def _flush(self, batch: _Batch, now: Any) -> None:
+        if not batch.leases:
+            return
+        self._decider.emit(batch.event(now))
+        jobs = tuple(batch.jobs.values())
+        batch.__init__()  # type: ignore[misc]
+        for job in jobs:
+            self.settle_progress(job, now)
+
+    def _runtime(self, lease: Lease, result: TaskResult, now: Any) -> Any:
+        """The reported runtime, but of a leased attempt no more than has passed since its grant."""
+        runtime = self._state.number(result.outcome.runtime)
+        if lease.expires_at is None:
+            return runtime
+        elapsed = now - lease.granted_at
+        return elapsed if runtime > elapsed + CLOCK_TOLERANCE else runtime
+
+    # -- which attempt is meant -----------------------------------------------------------------
+
+    def _attempt(
+        self, worker: str, ref: TaskRef, runtime: float, now: Any
+    ) -> tuple[Lease | None, AckStatus]:
+        """The live attempt that a report names, or why there is none."""
+        if not ref.lease_id:
+            return self._placed_attempt(worker, ref, runtime, now)
+        lease = self._state.leases.get(ref.lease_id)
+        if lease is None:
+            return None, self._why_not_live(ref.lease_id)
+        if lease.worker.name != worker:
+            return None, AckStatus.UNKNOWN
+        if lease.attempt != ref.attempt:
+            return None, AckStatus.STALE
+        return lease, AckStatus.ACCEPTED
+
+    def _why_not_live(self, lease_id: int) -> AckStatus:
+        job = self._state.void_leases.get(lease_id)
+        if job is not None:
+            assert job.void_leases is not None, "the job remembers its void leases"
+            index, task = job.void_leases[lease_id]
+            stage = job.stages[index]
+            undone = stage.attempts is not None and task in stage.attempts
+            failed = job.ended and job.state is not JobState.SUCCEEDED
+            return AckStatus.STALE if undone or failed else AckStatus.SUPERSEDED
+        granted = 0 < lease_id < self._state.next_lease
+        return AckStatus.SUPERSEDED if granted else AckStatus.UNKNOWN
+
+    def _placed_attempt(
+        self, engine: str, ref: TaskRef, running: float, now: Any
+    ) -> tuple[Lease | None, AckStatus]:
+        """The attempt that an engine placed itself; one that it did not announce starts now."""
+        stage, status = self._engine_stage(engine, ref)
+        if stage is None:
+            return None, status
+        lease = (stage.placed or {}).get((ref.task_index, ref.attempt))
+        if lease is not None:
+            return lease, AckStatus.ACCEPTED
+        live = (stage.live or {}).get(ref.task_index)
+        if not live and not stage.is_waiting(ref.task_index):
+            return None, AckStatus.SUPERSEDED
+        if stage.attempts and stage.attempts.get(ref.task_index, 0) >= ref.attempt:
+            return None, AckStatus.STALE
+        return self._place(stage, engine, ref, running, now), AckStatus.ACCEPTED
+
+    def _engine_stage(self, engine: str, ref: TaskRef) -> tuple[Stage | None, AckStatus]:
+        job = self._state.jobs.get(ref.job_id)
+        if job is None or job.engine_id != engine or engine not in job.pool.workers:
+            return None, AckStatus.UNKNOWN
+        stage = job.stage_named(ref.stage)
+        if stage is None or not 0 <= ref.task_index < stage.task_count:
+            return None, AckStatus.UNKNOWN
+        if job.ended or not stage.ready:
+            return None, AckStatus.STALE
+        return stage, AckStatus.ACCEPTED
+
+    def _place(
+        self, stage: Stage, engine: str, ref: TaskRef, running: float, now: Any
+    ) -> Lease:
+        lease_id = self._state.next_lease
+        started_at = max(now - self._state.number(running), stage.job.submitted_at)
+        self._decider.emit(
+            ev.TaskPlaced(
+                at=now,
+                job=stage.job.number,
+                stage=stage.index,
+                task=ref.task_index,
+                attempt=ref.attempt,
+                engine=engine,
+                lease_id=lease_id,
+                started_at=started_at,
+            )
+        )
+        return self._state.leases[lease_id]
+
+    # -- starts ---------------------------------------------------------------------------------
+
+    def starts(self, worker: str, starts: Sequence[TaskStart], now: Any) -> tuple[Ack, ...]:
+        """Decide which attempts have begun to run; one answer each."""
+        leases: list[int] = []
+        started_at: list[Any] = []
+        acks = []
+        for start in starts:
+            ref = start.task
+            if not ref.lease_id:
+                status = self._placed_start(worker, start, now)
+            else:
+                lease, status = self._attempt(worker, ref, start.running, now)
+                if lease is not None and lease.started_at is None and ref.lease_id not in leases:
+                    leases.append(lease.lease_id)
+                    running = self._state.number(start.running)
+                    started_at.append(max(now - running, lease.granted_at))
+            acks.append(Ack(lease_id=ref.lease_id, status=status))
+        if leases:
+            self._decider.emit(
+                ev.TasksStarted(at=now, leases=tuple(leases), started_at=tuple(started_at))
+            )
+        return tuple(acks)
+
+    def _placed_start(self, engine: str, start: TaskStart, now: Any) -> AckStatus:
+        ref = start.task
+        stage, status = self._engine_stage(engine, ref)
+        if stage is None:
+            return status
+        if (ref.task_index, ref.attempt) in (stage.placed or {}):
+            return AckStatus.ACCEPTED
+        if stage.attempts and stage.attempts.get(ref.task_index, 0) >= ref.attempt:
+            return AckStatus.STALE
+        self._place(stage, engine, ref, start.running, now)
+        return AckStatus.ACCEPTED
+
+    # -- failures -------------------------------------------------------------------------------
+
+    def _failure(self, lease: Lease, runtime: Any, failure: TaskFailure, now: Any) -> None:
+        self.fail_attempt(
+            lease, runtime, failure.message, now, retryable=failure.retryable, timed_out=False
+        )
+
+    def fail_attempt(
+        self,
+        lease: Lease,
+        runtime: Any,
+        message: str,
+        now: Any,
+        *,
+        retryable: bool,
+        timed_out: bool,
+    ) -> None:
+        """An attempt failed: another follows after a backoff, or the job ends.
+
+        An engine that places tasks itself retries by itself, and ends its jobs by itself.
+        """
+        job, stage = lease.stage.job, lease.stage
+        engine = bool(job.engine_id)
+        last = not engine and (not retryable or lease.attempt >= stage.max_attempts)
+        message = message[: self._settings.limits.max_message_bytes]
+        retry_at = None
+        if not last and not engine:
+            retry_at = now + self._backoff(lease.attempt)
+        where = f"stage {stage.name!r} task {lease.task} attempt {lease.attempt}"
+        attempt, worker = lease.attempt, lease.worker.name
+        self._decider.emit(
+            ev.TaskFailed(
+                at=now,
+                lease=lease.lease_id,
+                runtime=runtime,
+                message=message,
+                retry_at=retry_at,
+                timed_out=timed_out,
+            )
+        )
+        if last:
+            why = f"{where} failed on worker {worker!r}: {message}"
+            if retryable:
+                why += f" (attempt {attempt} of {stage.max_attempts})"
+            self.end_job(job, JobState.FAILED, why, now)
+        else:
+            self.settle_progress(job, now)
+
+    def _backoff(self, failures: int) -> float:
+        settings = self._settings
+        backoff = settings.retry_backoff * 2.0 ** min(failures - 1, 60)
+        return min(backoff, settings.retry_backoff_max) * self._jitter()
+
+    def lose_leases(self, leases: Sequence[Lease], now: Any) -> None:
+        """Leases expired, or their worker is gone: the tasks go back, or their job fails."""
+        if not leases:
+            return
+        ordered = sorted(leases, key=lambda lease: lease.lease_id)
+        self._decider.emit(
+            ev.LeasesExpired(at=now, leases=tuple(lease.lease_id for lease in ordered))
+        )
+        jobs = {}
+        for lease in ordered:
+            job, stage = lease.stage.job, lease.stage
+            jobs[job.number] = job
+            if not job.engine_id and lease.attempt >= stage.max_attempts and not job.ended:
+                why = (
+                    f"stage {stage.name!r} task {lease.task}: the lease of attempt {lease.attempt} of "
+                    f"{stage.max_attempts} expired on worker {lease.worker.name!r}"
+                )
+                self.end_job(job, JobState.FAILED, why, now)
+        for job in jobs.values():
+            self.settle_progress(job, now)
+
+    # -- the account of a job -------------------------------------------------------------------
+
+    def settle_progress(self, job: Job, now: Any) -> None:
+        """End a job that is complete; correct the charge of one that costs something else."""
+        if job.ended:
+            return
+        if not job.stages_left and not job.open:
+            self.end_job(job, JobState.SUCCEEDED, "", now)
+        elif job.pool.policy.corrects_estimates:
+            work = self._reestimate(job, now)
+            if abs(work - job.work) > self._settings.correction_threshold * job.work:
+                self._decider.emit(ev.JobReestimated(at=now, job=job.number, work=work))
+
+    @staticmethod
+    def _reestimate(job: Job, now: Any) -> Any:
+        """L': measured + what remains by estimate, scaled by how the done tasks measured up.
+
+        Never by task count: the largest tasks run first.
+        """
+        total = job.estimated_total
+        ratio: Any = 1
+        if job.estimated_done > 0:
+            ratio = (job.measured - job.wasted) / job.estimated_done
+        waiting = max(total - job.estimated_done - job.estimated_started, 0)
+        running = max(job.running_work(now), job.estimated_started * ratio)
+        return max(job.measured + running + waiting * ratio, job.floor_work)
+
+    def end_job(self, job: Job, state: JobState, cause: str, now: Any) -> None:
+        """The job is over; its account is settled at the measured work."""
+        self._decider.emit(
+            ev.JobEnded(
+                at=now,
+                job=job.number,
+                state=state.value,
+                cause=cause,
+                measured=job.measured + job.running_work(now),
+            )
+        )
+        self._forget_surplus(now)
+
+    def _forget_surplus(self, now: Any) -> None:
+        keep = self._settings.retention_jobs
+        surplus = len(self._state.finished) - keep
+        # A hundredth at a time, so that not every end of a job forgets another.
+        if surplus > keep // 100:
+            self._decider.emit(ev.JobsForgotten(at=now, count=surplus))
+
+    def cancel_engine_jobs(self, engine: Worker, now: Any) -> None:
+        """An engine has gone silent: nobody will finish its jobs.  O(jobs of the service)."""
+        orphans = [
+            job
+            for job in self._state.jobs.values()
+            if job.engine_id == engine.name and job.pool is engine.pool and not job.ended
+        ]
+        for job in orphans:
+            self.end_job(
+                job, JobState.CANCELLED, f"engine {engine.name!r} has gone silent", now
+            )

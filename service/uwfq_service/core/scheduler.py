@@ -1,0 +1,339 @@
+"""The scheduler: commands and the time in, events and a reply out.
+
+    apply(command, now):  check -> decide -> emit event(s) -> evolve the state -> reply
+
+A command is checked completely before the first event, so a refused one leaves no trace.  Every change
+of the state is an event; a command that decides nothing emits none.  The scheduler never looks at a
+clock: what falls due by itself happens in ``Tick``, which the caller sends at ``next_wakeup()``.
+
+The decisions live beside this file: ``admission.py`` (what a job is), ``dispatch.py`` (who gets what),
+``reports.py`` (what became of it), ``upkeep.py`` (what time brings).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from uwfq_service.core import commands as cmd
+from uwfq_service.core import events as ev
+from uwfq_service.core import validation
+from uwfq_service.core.admission import Admission, fingerprint, job_fingerprint
+from uwfq_service.core.decider import Decider
+from uwfq_service.core.dispatch import Dispatch
+from uwfq_service.core.errors import BacklogFull, JobConflict, JobNotOpen, UnknownJob
+from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState, Stage
+from uwfq_service.core.replies import Done, JobReply, Reply
+from uwfq_service.core.reports import Reports
+from uwfq_service.core.settings import Settings
+from uwfq_service.core.state import State
+from uwfq_service.core.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from uwfq_service.core.model import Pool, User
+
+
+class Outcome(msgspec.Struct):
+    """What a command led to."""
+
+    events: list[ev.AnyEvent]
+    reply: Reply
+
+
+class Scheduler:
+    """All pools of a service.
+
+    ``number`` is ``float``, or ``Fraction`` for exact tests.  ``jitter`` gives the factor that a retry's
+    backoff is stretched by.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        number: Callable[[Any], Any] = float,
+        jitter: Callable[[], float] = lambda: 1.0,
+        state: State | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.state = state or State(self.settings, number)
+        self._decider = Decider(self.state)
+        self._reports = Reports(self._decider, jitter)
+        self._dispatch = Dispatch(self._decider, self._reports)
+        self._upkeep = Upkeep(self._decider, self._reports, self._dispatch)
+        self._commands: dict[type, Callable[[Any, Any], Reply]] = {
+            cmd.SubmitJob: self._submit_job,
+            cmd.AddStages: self._add_stages,
+            cmd.CloseJob: self._close_job,
+            cmd.CancelJob: self._cancel_job,
+            cmd.NextTask: self._dispatch.next_task,
+            cmd.TaskDone: self._reports.task_done,
+            cmd.RenewLeases: self._dispatch.renew_leases,
+            cmd.SetUser: self._set_user,
+            cmd.ConfigurePool: self._configure_pool,
+            cmd.Tick: self._tick,
+        }
+
+    # -- commands in, events out ----------------------------------------------------------------
+
+    def apply(self, command: cmd.Command, now: Any) -> Outcome:
+        """Decide ``command`` at the instant ``now``, which never falls.
+
+        Raises ``SchedulerError`` before anything changes.
+        """
+        now = self.state.number(now)
+        assert now >= self.state.at, "the clock never runs back"
+        reply = self._commands[type(command)](command, now)
+        return Outcome(self._decider.take_events(), reply)
+
+    def replay(self, event: ev.AnyEvent) -> None:
+        """Let an event that was decided before have happened again."""
+        self.state.evolve(event)
+
+    def recover(self, now: Any) -> Outcome:
+        """After a restart: leases and workers get a fresh lease time to report in."""
+        lease_end = self.state.number(now) + self.settings.lease_seconds
+        if self.state.pools:
+            self._decider.emit(ev.Recovered(at=now, expires_at=lease_end))
+        return Outcome(self._decider.take_events(), Done())
+
+    def next_wakeup(self) -> Any | None:
+        """When ``Tick`` is due; ``None``: nothing will happen by itself.
+
+        It may be early (a lease was renewed or finished meanwhile): then ``Tick`` decides nothing.
+        """
+        return self.state.timers.next_at()
+
+    # -- looking --------------------------------------------------------------------------------
+
+    @property
+    def pools(self) -> dict[str, Pool]:
+        """The pools by name."""
+        return self.state.pools
+
+    def job(self, job_id: str) -> Job:
+        """A job that is remembered; raises ``UnknownJob``."""
+        job = self.state.jobs.get(job_id)
+        if job is None:
+            raise UnknownJob(job_id)
+        return job
+
+    def jobs(self) -> Iterator[Job]:
+        """All jobs that are remembered, newest first."""
+        return iter(reversed(self.state.jobs.values()))
+
+    def has_launchable(self, pool: str) -> bool:
+        """Whether a poll of this pool might get a lease now.  O(1), amortised."""
+        return self.state.pools[pool].policy.first() is not None
+
+    def order_version(self, pool: str) -> int:
+        """Rises whenever the order of the pool's launchable stages may have changed."""
+        return self.state.pools[pool].order_version
+
+    # -- jobs -----------------------------------------------------------------------------------
+
+    def _submit_job(self, command: cmd.SubmitJob, now: Any) -> Reply:
+        validation.submit_job(command, self.settings.limits)
+        pool = self._decider.pool(command.pool)
+        digest = job_fingerprint(command)
+        known = self._submitted_before(command)
+        if known is not None:
+            if known.fingerprint != digest:
+                raise JobConflict("job", known.job_id)
+            return self._job_reply(known, known.stages, now, duplicate=True)
+        self._check_room(pool, command.user)
+        admission = self._admission(pool, command.user, command)
+        alone = len(command.stages) == 1 and not command.open
+        stages = admission.stages(
+            command.stages, {}, declared_work=command.declared_work, alone=alone
+        )
+        number = self.state.next_job
+        self._decider.touch_engine(pool, command.engine_id, now)
+        self._decider.emit(
+            ev.JobAdmitted(
+                at=now,
+                pool=pool.name,
+                job=number,
+                job_id=command.job_id or self._name_job(number),
+                user=command.user,
+                request_id=command.request_id,
+                fingerprint=digest,
+                kind=command.kind,
+                signature=command.signature,
+                input_bytes=command.input_bytes,
+                labels=command.labels,
+                job_weight=command.job_weight,
+                declared_work=command.declared_work,
+                advisory_task_runtime=command.advisory_task_runtime,
+                work=admission.job_work(command, stages),
+                stages=stages,
+                open=command.open,
+                engine_id=command.engine_id,
+            )
+        )
+        job = self.state.jobs_by_number[number]
+        return self._job_reply(job, job.stages, now)
+
+    def _submitted_before(self, command: cmd.SubmitJob) -> Job | None:
+        if command.job_id:
+            return self.state.jobs.get(command.job_id)
+        if command.request_id:
+            key = (command.pool, command.user, command.request_id)
+            return self.state.jobs_by_request.get(key)
+        return None
+
+    def _check_room(self, pool: Pool, user_name: str) -> None:
+        limits = self.settings.limits
+        if pool.unfinished_jobs >= limits.max_jobs_per_pool:
+            raise BacklogFull("pool", pool.name, limits.max_jobs_per_pool)
+        user = pool.users.get(user_name)
+        if user is None:
+            if len(pool.users) >= limits.max_users_per_pool:
+                raise BacklogFull("pool", pool.name, limits.max_users_per_pool, "users")
+            return
+        limit = user.max_waiting_jobs or limits.max_jobs_per_user
+        if user.unfinished_jobs >= limit:
+            raise BacklogFull("user", user_name, limit)
+
+    def _name_job(self, number: int) -> str:
+        name = f"job-{number}"
+        while name in self.state.jobs:
+            name += "x"
+        return name
+
+    def _admission(self, pool: Pool, user: str, job: cmd.SubmitJob | Job) -> Admission:
+        return Admission(
+            self.settings,
+            self.state.estimators[pool.name],
+            pool.overhead,
+            self.state.number,
+            user=user,
+            signature=job.signature,
+            input_bytes=job.input_bytes,
+            advisory_task_runtime=job.advisory_task_runtime,
+        )
+
+    def _add_stages(self, command: cmd.AddStages, now: Any) -> Reply:
+        limits = self.settings.limits
+        validation.add_stages(command, limits)
+        job = self.job(command.job_id)
+        new = self._new_stages(job, command)
+        if new and (job.ended or not job.open):
+            raise JobNotOpen(job.job_id, job.state if job.ended else "closed")
+        validation.size("stages", [*job.stages, *new], limits.max_stages_per_job)
+        if new:
+            known = {stage.name: stage.index for stage in job.stages}
+            stages = self._admission(job.pool, job.user.name, job).stages(new, known)
+        self._decider.touch_engine(job.pool, job.engine_id, now)
+        if new:
+            self._decider.emit(ev.StagesAdded(at=now, job=job.number, stages=stages))
+        self._close(job, now, close=command.close)
+        named = [stage for spec in command.stages if (stage := job.stage_named(spec.stage))]
+        return self._job_reply(job, named, now, duplicate=not new)
+
+    @staticmethod
+    def _new_stages(job: Job, command: cmd.AddStages) -> list[cmd.StageSpec]:
+        """The stages that the job does not have; raises ``JobConflict`` for other content."""
+        new = []
+        for spec in command.stages:
+            stage = job.stage_named(spec.stage)
+            if stage is None:
+                new.append(spec)
+            elif stage.fingerprint != fingerprint(spec):
+                raise JobConflict("stage", spec.stage)
+        return new
+
+    def _close_job(self, command: cmd.CloseJob, now: Any) -> Reply:
+        job = self.job(command.job_id)
+        self._decider.touch_engine(job.pool, job.engine_id, now)
+        self._close(job, now, close=True)
+        return self._job_reply(job, (), now)
+
+    def _close(self, job: Job, now: Any, *, close: bool) -> None:
+        if close and job.open and not job.ended:
+            self._decider.emit(ev.JobClosed(at=now, job=job.number))
+        if not job.ended:
+            self._reports.settle_progress(job, now)
+
+    def _cancel_job(self, command: cmd.CancelJob, now: Any) -> Reply:
+        job = self.job(command.job_id)
+        if not job.ended:
+            cause = command.reason[: self.settings.limits.max_message_bytes]
+            self._reports.end_job(job, JobState.CANCELLED, cause or "cancelled", now)
+        return self._job_reply(job, (), now)
+
+    def _job_reply(
+        self, job: Job, stages: Sequence[Stage], now: Any, *, duplicate: bool = False
+    ) -> JobReply:
+        pool = job.pool
+        policy = pool.policy
+        policy.advance(now)
+        deadline = None if job.ended else policy.virtual_deadline(job)
+        predicted = None
+        if deadline is not None and pool.slots:
+            ahead = max(0, deadline - policy.virtual_time(now))
+            predicted = ahead * policy.active_weight() / (WEIGHT_SCALE * pool.slots)
+        return JobReply(
+            job=job,
+            virtual_deadline=deadline,
+            predicted_finish=predicted,
+            work=job.work,
+            stages=tuple(stages),
+            duplicate=duplicate,
+        )
+
+    # -- operators ------------------------------------------------------------------------------
+
+    def _set_user(self, command: cmd.SetUser, now: Any) -> Reply:
+        validation.set_user(command, self.settings.limits)
+        pool = self._decider.pool(command.pool)
+        user = pool.users.get(command.user)
+        self._check_user_room(pool, user)
+        event = ev.UserSet(
+            at=now,
+            pool=pool.name,
+            user=command.user,
+            weight=_or(command.weight, user.weight / WEIGHT_SCALE if user else 1.0),
+            max_running_slots=_or(command.max_running_slots, user.max_running_slots if user else 0),
+            max_waiting_jobs=_or(command.max_waiting_jobs, user.max_waiting_jobs if user else 0),
+        )
+        if user is None or (event.weight, event.max_running_slots, event.max_waiting_jobs) != (
+            user.weight / WEIGHT_SCALE,
+            user.max_running_slots,
+            user.max_waiting_jobs,
+        ):
+            self._decider.emit(event)
+        return Done()
+
+    def _check_user_room(self, pool: Pool, user: User | None) -> None:
+        limit = self.settings.limits.max_users_per_pool
+        if user is None and len(pool.users) >= limit:
+            raise BacklogFull("pool", pool.name, limit, "users")
+
+    def _configure_pool(self, command: cmd.ConfigurePool, now: Any) -> Reply:
+        validation.configure_pool(command, self.settings.limits)
+        pool = self.state.pools.get(command.pool)
+        if pool is None or (pool.policy.name, pool.fixed_slots) != (
+            command.policy,
+            command.fixed_slots,
+        ):
+            self._decider.emit(
+                ev.PoolConfigured(
+                    at=now,
+                    pool=command.pool,
+                    policy=command.policy,
+                    fixed_slots=command.fixed_slots,
+                )
+            )
+        return Done()
+
+    def _tick(self, _: cmd.Tick, now: Any) -> Reply:
+        self._upkeep.tick(now)
+        return Done()
+
+
+def _or(value: Any | None, default: Any) -> Any:
+    return default if value is None else value

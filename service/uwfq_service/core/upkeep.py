@@ -1,0 +1,156 @@
+"""What time brings: expired leases, finished backoffs, silent workers, overrun charges, old jobs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from uwfq_service.core import events as ev
+from uwfq_service.core.timers import TimerKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uwfq_service.core.decider import Decider
+    from uwfq_service.core.dispatch import Dispatch
+    from uwfq_service.core.model import Job, Lease, Stage, Worker
+    from uwfq_service.core.reports import Reports
+
+#: Least seconds between two looks at the overrun of one job.
+OVERRUN_PAUSE: Final = 0.01
+#: Timers of things long past are dropped when there are more than this many, and twice as many as were
+#: alive at the last time.
+TIMERS_TO_KEEP: Final = 4096
+
+
+class Upkeep:
+    """Decides what is due."""
+
+    def __init__(self, decider: Decider, reports: Reports, dispatch: Dispatch) -> None:
+        self._decider = decider
+        self._reports = reports
+        self._dispatch = dispatch
+        self._state = decider.state
+        self._settings = decider.state.settings
+        self._sweep_above = TIMERS_TO_KEEP
+        self._handlers: dict[TimerKind, Callable[[Any, Any], None]] = {
+            TimerKind.LIMIT: self._time_limit,
+            TimerKind.RETRY: self._retries,
+            TimerKind.WORKER: self._silence,
+            TimerKind.OVERRUN: self._overrun,
+            TimerKind.RETENTION: self._retention,
+        }
+
+    def tick(self, now: Any) -> None:
+        """Let happen what is due by ``now``."""
+        expired: list[Lease] = []
+        for kind, item in self._state.timers.due(now):
+            if kind is TimerKind.LEASES:
+                expired.extend(self._expired(item, now))
+            else:
+                # In between, so that leases expire in the order of time with everything else.
+                self._lose(expired, now)
+                self._handlers[kind](item, now)
+        self._lose(expired, now)
+        self._sweep()
+
+    def _lose(self, expired: list[Lease], now: Any) -> None:
+        self._reports.lose_leases(expired, now)
+        expired.clear()
+
+    def _expired(self, item: tuple[int, int], now: Any) -> list[Lease]:
+        """Which leases of a batch have expired; the others get a timer for their new end."""
+        first, count = item
+        expired = []
+        renewed: dict[Any, list[int]] = defaultdict(list)
+        for lease_id in range(first, first + count):
+            lease = self._state.leases.get(lease_id)
+            if lease is None:
+                continue
+            if lease.expires_at <= now:
+                expired.append(lease)
+            else:
+                renewed[lease.expires_at].append(lease_id)
+        for expires_at, ids in renewed.items():
+            span = (ids[0], ids[-1] - ids[0] + 1)
+            self._state.timers.set(expires_at, TimerKind.LEASES, span)
+        return expired
+
+    def _time_limit(self, lease: Lease, now: Any) -> None:
+        if self._state.leases.get(lease.lease_id) is not lease:
+            return
+        limit = lease.stage.task_timeout
+        message = f"ran over its time limit of {limit:g} s"
+        ran = now - lease.started_at
+        self._reports.fail_attempt(lease, ran, message, now, retryable=True, timed_out=True)
+
+    def _retries(self, stage: Stage, now: Any) -> None:
+        waiting = stage.backing_off
+        if stage.job.ended or not waiting:
+            return
+        ready = sorted(task for task, (at, _) in waiting.items() if at <= now)
+        if ready:
+            self._decider.emit(
+                ev.TasksReady(
+                    at=now,
+                    job=stage.job.number,
+                    tasks=tuple((stage.index, task) for task in ready),
+                )
+            )
+
+    def _silence(self, worker: Worker, now: Any) -> None:
+        if worker.pool.workers.get(worker.name) is not worker:
+            return
+        if worker.alive_until > now:
+            worker.timer = worker.alive_until
+            self._state.timers.set(worker.timer, TimerKind.WORKER, worker)
+            return
+        if worker.engine:
+            self._reports.cancel_engine_jobs(worker, now)
+        self._reports.lose_leases(list(worker.leases.values()), now)
+        self._dispatch.release_hold(worker)
+        self._decider.emit(ev.WorkerLost(at=now, pool=worker.pool.name, worker=worker.name))
+
+    def _overrun(self, job: Job, now: Any) -> None:
+        if job.ended or job.overrun_timer is None or job.overrun_timer > now:
+            return
+        job.overrun_timer = None
+        self._reports.settle_progress(job, now)
+        self._state.watch_overrun(job, now + OVERRUN_PAUSE)
+
+    def _retention(self, _: None, now: Any) -> None:
+        keep = self._settings.retention_seconds
+        finished = self._state.finished
+        count = 0
+        for job in finished:
+            if job.finished_at + keep > now:
+                break
+            count += 1
+        if count:
+            self._decider.emit(ev.JobsForgotten(at=now, count=count))
+        if finished:
+            # Looking once a second is enough: what is forgotten goes in batches.
+            due = max(finished[0].finished_at + keep, now + 1)
+            self._state.timers.set(due, TimerKind.RETENTION, None)
+
+    def _sweep(self) -> None:
+        timers = self._state.timers
+        if len(timers) > self._sweep_above:
+            timers.keep(self._is_alive)
+            self._sweep_above = max(TIMERS_TO_KEEP, 2 * len(timers))
+
+    def _is_alive(self, kind: TimerKind, item: Any) -> bool:
+        leases = self._state.leases
+        match kind:
+            case TimerKind.LEASES:
+                return any(lease_id in leases for lease_id in range(item[0], item[0] + item[1]))
+            case TimerKind.LIMIT:
+                return leases.get(item.lease_id) is item
+            case TimerKind.RETRY:
+                return bool(item.backing_off) and not item.job.ended
+            case TimerKind.WORKER:
+                return item.pool.workers.get(item.name) is item
+            case TimerKind.OVERRUN:
+                return item.overrun_timer is not None and not item.ended
+            case TimerKind.RETENTION:
+                return True

@@ -1,0 +1,280 @@
+"""What a command may hold.  Every check names the field as the API does, and the remedy.
+
+Nothing here looks at the state: what depends on it (does the job exist, is there room) is checked
+where the decision is made.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Final
+
+from uwfq_service.core.commands import InputDescriptor, TaskFailure, TaskList
+from uwfq_service.core.errors import InvalidField
+from uwfq_service.core.policy import POLICIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from uwfq_service.core.commands import (
+        AddStages,
+        ConfigurePool,
+        NextTask,
+        RenewLeases,
+        SetUser,
+        StageSpec,
+        SubmitJob,
+        TaskDone,
+        TaskResult,
+        TaskStart,
+    )
+    from uwfq_service.core.settings import Limits
+
+MAX_WORK: Final = 1e12
+MIN_WEIGHT: Final = 0.001
+MAX_WEIGHT: Final = 1_000_000
+MAX_SLOTS: Final = 1_000_000
+MAX_SECONDS: Final = 1e9
+MAX_BYTES: Final = 1 << 63
+MAX_ATTEMPTS: Final = 100
+
+
+def submit_job(command: SubmitJob, limits: Limits) -> None:
+    """Refuse a malformed submission."""
+    name("pool", command.pool, limits.max_id_bytes)
+    name("user", command.user, limits.max_id_bytes)
+    text("job_id", command.job_id, limits.max_id_bytes)
+    text("request_id", command.request_id, limits.max_id_bytes)
+    text("kind", command.kind, limits.max_id_bytes)
+    text("signature", command.signature, limits.max_signature_bytes)
+    text("engine_id", command.engine_id, limits.max_id_bytes)
+    if command.input_bytes is not None:
+        whole("input_bytes", command.input_bytes, 0, MAX_BYTES)
+    _labels(command.labels, limits)
+    real("job_weight", command.job_weight, MIN_WEIGHT, MAX_WEIGHT)
+    if command.declared_work is not None:
+        positive("estimated_work_slot_seconds", command.declared_work, MAX_WORK)
+    if command.advisory_task_runtime is not None:
+        positive("advisory_task_runtime_seconds", command.advisory_task_runtime, MAX_SECONDS)
+    if not command.stages and not command.open:
+        raise InvalidField("stages", "must not be empty unless the job is open; add a stage")
+    _stages(command.stages, limits)
+
+
+def add_stages(command: AddStages, limits: Limits) -> None:
+    """Refuse malformed stages."""
+    name("job_id", command.job_id, limits.max_id_bytes)
+    if not command.stages:
+        raise InvalidField("stages", "must not be empty; to close the job use CloseJob")
+    _stages(command.stages, limits)
+
+
+def next_task(command: NextTask, limits: Limits) -> None:
+    """Refuse a malformed poll."""
+    name("pool", command.pool, limits.max_id_bytes)
+    name("worker_id", command.worker_id, limits.max_id_bytes)
+    whole("slots", command.slots, 1, MAX_SLOTS)
+    whole("free_slots", command.free_slots, 0, command.slots)
+    whole("prefetch", command.prefetch, 0, MAX_SLOTS)
+    if command.max_tasks is not None:
+        whole("max_tasks", command.max_tasks, 0, MAX_SLOTS)
+    real("wait_seconds", command.wait, 0, MAX_SECONDS)
+    whole("poll_id", command.poll_id, 0, 1 << 64)
+    whole("ranking.max_stages", command.max_stages, 0, MAX_SLOTS)
+    _results("done", command.done, limits)
+    _starts("started", command.started, limits)
+
+
+def task_done(command: TaskDone, limits: Limits) -> None:
+    """Refuse a malformed report."""
+    name("worker_id", command.worker_id, limits.max_id_bytes)
+    if not command.results:
+        raise InvalidField("results", "must not be empty")
+    _results("results", command.results, limits)
+
+
+def renew_leases(command: RenewLeases, limits: Limits) -> None:
+    """Refuse a malformed renewal."""
+    name("worker_id", command.worker_id, limits.max_id_bytes)
+    size("lease_ids", command.lease_ids, limits.max_batch)
+    _starts("started", command.started, limits)
+
+
+def set_user(command: SetUser, limits: Limits) -> None:
+    """Refuse malformed settings."""
+    name("pool", command.pool, limits.max_id_bytes)
+    name("user", command.user, limits.max_id_bytes)
+    if command.weight is not None:
+        real("weight", command.weight, MIN_WEIGHT, MAX_WEIGHT)
+    if command.max_running_slots is not None:
+        whole("max_running_slots", command.max_running_slots, 0, MAX_SLOTS)
+    if command.max_waiting_jobs is not None:
+        whole("max_waiting_jobs", command.max_waiting_jobs, 0, limits.max_jobs_per_pool)
+
+
+def configure_pool(command: ConfigurePool, limits: Limits) -> None:
+    """Refuse a malformed pool."""
+    name("pool", command.pool, limits.max_id_bytes)
+    if command.policy not in POLICIES:
+        raise InvalidField("policy", f"is {command.policy!r}; use one of {', '.join(POLICIES)}")
+    if command.fixed_slots is not None:
+        whole("fixed_slots", command.fixed_slots, 1, MAX_SLOTS)
+
+
+# -- parts --------------------------------------------------------------------------------------
+
+
+def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
+    size("stages", stages, limits.max_stages_per_job)
+    seen = set()
+    for index, stage in enumerate(stages):
+        _stage(f"stages[{index}]", stage, limits)
+        if stage.stage in seen:
+            raise InvalidField(
+                f"stages[{index}].stage", f"{stage.stage!r} stands there twice; names are unique"
+            )
+        seen.add(stage.stage)
+
+
+def _stage(path: str, stage: StageSpec, limits: Limits) -> None:
+    name(f"{path}.stage", stage.stage, limits.max_id_bytes)
+    size(f"{path}.after", stage.after, limits.max_stages_per_job)
+    if isinstance(stage.cut, TaskList):
+        _task_list(f"{path}.tasks", stage.cut, limits)
+    elif isinstance(stage.cut, InputDescriptor):
+        _input(f"{path}.input", stage.cut, limits)
+    if stage.declared_work is not None:
+        positive(f"{path}.estimated_work_slot_seconds", stage.declared_work, MAX_WORK)
+    whole(f"{path}.slots_per_task", stage.slots_per_task, 1, MAX_SLOTS)
+    if len(stage.payload) > limits.max_payload_bytes:
+        raise InvalidField(
+            f"{path}.payload",
+            f"has {len(stage.payload)} bytes, at most {limits.max_payload_bytes} are allowed; "
+            "pass a reference instead",
+        )
+    if stage.advisory_task_runtime is not None:
+        positive(f"{path}.advisory_task_runtime_seconds", stage.advisory_task_runtime, MAX_SECONDS)
+    if stage.min_tasks is not None:
+        whole(f"{path}.min_tasks", stage.min_tasks, 1, limits.max_tasks_per_stage)
+    if stage.max_tasks is not None:
+        whole(f"{path}.max_tasks", stage.max_tasks, stage.min_tasks or 1, MAX_BYTES)
+    if stage.max_attempts is not None:
+        whole(f"{path}.max_attempts", stage.max_attempts, 1, MAX_ATTEMPTS)
+    if stage.task_timeout is not None:
+        positive(f"{path}.task_timeout_seconds", stage.task_timeout, MAX_SECONDS)
+
+
+def _task_list(path: str, tasks: TaskList, limits: Limits) -> None:
+    whole(f"{path}.count", tasks.count, 1, limits.max_tasks_per_stage)
+    for field, values in (
+        ("task_bytes", tasks.task_bytes),
+        ("task_work_slot_seconds", tasks.task_work),
+    ):
+        if values and len(values) != tasks.count:
+            raise InvalidField(
+                f"{path}.{field}", f"has {len(values)} items; give {tasks.count} (count) or none"
+            )
+    if tasks.task_bytes:
+        _all_within(f"{path}.task_bytes", tasks.task_bytes, 0, MAX_BYTES)
+    if tasks.task_work:
+        _all_within(f"{path}.task_work_slot_seconds", tasks.task_work, 0, MAX_WORK)
+        positive(f"{path}.task_work_slot_seconds (sum)", sum(tasks.task_work), MAX_WORK)
+
+
+def _input(path: str, cut: InputDescriptor, limits: Limits) -> None:
+    units = len(cut.unit_sizes)
+    if not units:
+        raise InvalidField(f"{path}.unit_sizes", "must not be empty")
+    size(f"{path}.unit_sizes", cut.unit_sizes, limits.max_input_units)
+    _all_within(f"{path}.unit_sizes", cut.unit_sizes, 0, MAX_BYTES)
+    if not 0 < sum(cut.unit_sizes) < MAX_BYTES:
+        raise InvalidField(f"{path}.unit_sizes", "must sum to more than 0 and less than 2^63")
+    if not isinstance(cut.splittable, bool) and len(cut.splittable) != units:
+        raise InvalidField(f"{path}.splittable_units", f"must be indices below {units}")
+    if cut.unit_costs:
+        if len(cut.unit_costs) != units:
+            raise InvalidField(
+                f"{path}.unit_costs",
+                f"has {len(cut.unit_costs)} items; give {units} (one per unit) or none",
+            )
+        _all_within(f"{path}.unit_costs", cut.unit_costs, 1e-9, 1e9)
+
+
+def _labels(labels: dict[str, str], limits: Limits) -> None:
+    if not labels:
+        return
+    if len(labels) > limits.max_labels:
+        raise InvalidField("labels", f"has {len(labels)} pairs; at most {limits.max_labels}")
+    total = sum(len(key.encode()) + len(value.encode()) for key, value in labels.items())
+    if total > limits.max_labels_bytes:
+        raise InvalidField(
+            "labels", f"take {total} bytes; at most {limits.max_labels_bytes} are allowed"
+        )
+
+
+def _results(field: str, results: Sequence[TaskResult], limits: Limits) -> None:
+    if not results:
+        return
+    size(field, results, limits.max_batch)
+    for index, result in enumerate(results):
+        runtime = result.outcome.runtime
+        # The path is made only for a refusal: this runs for every task.
+        if not 0 <= runtime <= MAX_SECONDS:
+            kind = "failure" if isinstance(result.outcome, TaskFailure) else "success"
+            real(f"{field}[{index}].{kind}.runtime_seconds", runtime, 0, MAX_SECONDS)
+
+
+def _starts(field: str, starts: Sequence[TaskStart], limits: Limits) -> None:
+    size(field, starts, limits.max_batch)
+    for index, start in enumerate(starts):
+        real(f"{field}[{index}].running_seconds", start.running, 0, MAX_SECONDS)
+
+
+# -- single values ------------------------------------------------------------------------------
+
+
+def text(field: str, value: str, max_bytes: int) -> None:
+    """At most ``max_bytes`` of UTF-8."""
+    # A character takes at most four bytes, so short texts need no encoding.
+    if len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
+        raise InvalidField(field, f"is longer than {max_bytes} bytes; shorten it")
+
+
+def name(field: str, value: str, max_bytes: int) -> None:
+    """A text that is not empty."""
+    if not value:
+        raise InvalidField(field, "must not be empty")
+    text(field, value, max_bytes)
+
+
+def whole(field: str, value: int, low: int, high: int) -> None:
+    """A whole number in [low, high]."""
+    if not low <= value <= high:
+        raise InvalidField(field, f"is {value}; it must be {low} to {high}")
+
+
+def real(field: str, value: Any, low: float, high: float) -> None:
+    """A finite number in [low, high]."""
+    if not isinstance(value, Real) or not low <= value <= high:
+        raise InvalidField(field, f"is {value}; it must be {low:g} to {high:g}")
+
+
+def positive(field: str, value: Any, high: float) -> None:
+    """A finite number in (0, high]."""
+    if not isinstance(value, Real) or not 0 < value <= high or not math.isfinite(value):
+        raise InvalidField(field, f"is {value}; it must be more than 0 and at most {high:g}")
+
+
+def size(field: str, values: Sequence[Any], limit: int) -> None:
+    """At most ``limit`` items."""
+    if len(values) > limit:
+        raise InvalidField(field, f"has {len(values)} items; at most {limit} are allowed")
+
+
+def _all_within(field: str, values: Sequence[float], low: float, high: float) -> None:
+    # min and max run at C speed but are blind to NaN behind the first item; a sum is not.
+    if low <= min(values) and max(values) <= high and not math.isnan(sum(values)):
+        return
+    for index, value in enumerate(values):
+        real(f"{field}[{index}]", value, low, high)
