@@ -45,7 +45,7 @@ class Spent:
 
 def read_traces(paths: Iterable[Path]) -> list[TaskRun]:
     """The runs that workers have noted, one JSON object a line; a torn last line is dropped."""
-    runs = []
+    runs: list[TaskRun] = []
     for path in paths:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         runs.extend(TaskRun(**json.loads(line)) for line in lines if line.endswith("\n"))

@@ -1,0 +1,79 @@
+"""The entry point: finds the command, runs it, and turns whatever goes wrong into one line."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from uwfq_service.cli import demo, jobs, serve, submit, top, users, worker
+from uwfq_service.cli.errors import complain, explained
+
+
+class _Group(click.Group):
+    """Lists its commands in the order in which somebody new will want them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As they were added."""
+        return list(self.commands)
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done; 1 it did not work this time; 2 asked wrongly; 130 interrupted.",
+)
+@click.version_option(importlib.metadata.version("uwfq"), message="uwfq %(version)s")
+def uwfq() -> None:
+    """User-fair scheduling for shared clusters.
+
+    `uwfq demo` shows what it does, on this machine. `uwfq serve` starts the service; every other
+    command talks to it, at --target.
+    """
+
+
+for command in (
+    demo.demo,
+    serve.serve,
+    worker.worker,
+    submit.submit,
+    jobs.jobs,
+    jobs.job,
+    jobs.explain,
+    jobs.cancel,
+    top.top,
+    users.users,
+    users.user,
+    users.pools,
+    serve.health,
+):
+    uwfq.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``uwfq``; returns the exit code.  Never raises for a mistake that is not our own."""
+    # What a command cannot do it says itself, in one line; gRPC's own log would repeat it in ten.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        result = uwfq.main(arguments, prog_name="uwfq", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        # The cursor stands behind ^C.
+        click.echo(err=True)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`uwfq jobs | head`); say nothing at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        line, code = explained(error)
+        if line is None:
+            raise
+        complain(line)
+        return code
+    return result if isinstance(result, int) else 0

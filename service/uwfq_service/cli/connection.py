@@ -1,0 +1,155 @@
+"""How a command reaches the service: the options that all of them share."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from uwfq_service.cli.errors import REFUSED, Failure
+
+if TYPE_CHECKING:
+    from uwfq_client import Client, SyncClient, Tls
+    from uwfq_client.channel import Endpoint
+
+DEFAULT_TARGET: Final = "127.0.0.1:7170"
+
+Command = Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where the service is, and how to speak to it."""
+
+    target: str
+    tls: bool
+    ca: str | None
+    certificate: str | None
+    key: str | None
+    timeout: float
+
+    def blocking(self) -> SyncClient:
+        """A client for one call after another."""
+        from uwfq_client import RetryPolicy, SyncClient
+
+        # A person waits for the answer: better say at once that nobody answers.
+        return SyncClient(
+            self.target,
+            tls=self.credentials(),
+            timeout=self.timeout,
+            retry=RetryPolicy(max_attempts=2),
+        )
+
+    def patient(self) -> SyncClient:
+        """A client for long waits: it outlives restarts of the service."""
+        from uwfq_client import SyncClient
+
+        return SyncClient(self.target, tls=self.credentials(), timeout=self.timeout)
+
+    def asynchronous(self) -> Client:
+        """A client for coroutines."""
+        from uwfq_client import Client, RetryPolicy
+
+        return Client(
+            self.target,
+            tls=self.credentials(),
+            timeout=self.timeout,
+            retry=RetryPolicy(max_attempts=2),
+        )
+
+    def endpoint(self) -> Endpoint:
+        """For what the client has no method for."""
+        from uwfq_client.channel import Endpoint
+
+        return Endpoint(self.target, tls=self.credentials())
+
+    def credentials(self) -> Tls | bool:
+        """TLS as the options ask for it; a file that cannot be read is refused here."""
+        from uwfq_client import Tls
+
+        if not (self.tls or self.ca or self.certificate or self.key):
+            return False
+        if bool(self.certificate) != bool(self.key):
+            raise Failure("--cert and --key: give both or neither", REFUSED)
+        tls = Tls(ca=self.ca, certificate=self.certificate, key=self.key)
+        try:
+            tls.credentials()
+        except OSError as error:
+            raise Failure(f"{error.filename}: {error.strerror}", REFUSED) from error
+        return tls
+
+
+def connected(command: Command) -> Command:
+    """Give a command ``connection: Connection`` and the options that make it up."""
+
+    @click.option(
+        "--target",
+        default=DEFAULT_TARGET,
+        envvar="UWFQ_TARGET",
+        show_default=True,
+        show_envvar=True,
+        help="Where the service listens: host:port or unix:/path.",
+    )
+    @click.option("--tls", is_flag=True, help="Encrypt, and trust the CAs that this system trusts.")
+    @click.option(
+        "--ca", envvar="UWFQ_CA_FILE", metavar="FILE", help="Encrypt, and trust this CA (PEM)."
+    )
+    @click.option(
+        "--cert",
+        "certificate",
+        envvar="UWFQ_CERT_FILE",
+        metavar="FILE",
+        help="This client's certificate (PEM), for mutual TLS.",
+    )
+    @click.option("--key", envvar="UWFQ_KEY_FILE", metavar="FILE", help="The key of --cert (PEM).")
+    @click.option(
+        "--timeout",
+        metavar="X",
+        type=click.FloatRange(min=0, min_open=True),
+        default=10.0,
+        show_default=True,
+        help="Longest to wait for an answer, seconds.",
+    )
+    @functools.wraps(command)
+    def wrapper(
+        *arguments: Any,
+        target: str,
+        tls: bool,
+        ca: str | None,
+        certificate: str | None,
+        key: str | None,
+        timeout: float,
+        **options: Any,
+    ) -> Any:
+        connection = Connection(
+            target=target, tls=tls, ca=ca, certificate=certificate, key=key, timeout=timeout
+        )
+        return command(*arguments, connection=connection, **options)
+
+    return wrapper
+
+
+pool_option = click.option(
+    "--pool",
+    default="default",
+    envvar="UWFQ_POOL",
+    show_default=True,
+    show_envvar=True,
+    help="The pool.",
+)
+
+
+def current_user() -> str:
+    """Whose jobs these are unless the command says: ``UWFQ_USER``, else the login name."""
+    if name := os.environ.get("UWFQ_USER"):
+        return name
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise Failure("--user: this system has no name for you; give one", REFUSED) from None

@@ -1,0 +1,175 @@
+"""``serve`` starts the service, ``health`` asks whether it serves."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from uwfq_service.cli.connection import Connection, connected
+from uwfq_service.cli.errors import FAILED, REFUSED, Failure
+from uwfq_service.cli.output import emit, output_option, table
+from uwfq_service.server.config_keys import KEYS, POLICIES, POOL_KEYS, USER_KEYS
+
+if TYPE_CHECKING:
+    from uwfq_service.server.config import Config
+
+#: Settings with an option of their own; the others go through ``--set``.
+_OPTIONS: Final = (
+    "listen",
+    "data",
+    "log.level",
+    "log.format",
+    "tls.cert",
+    "tls.key",
+    "tls.client_ca",
+    "metrics.listen",
+)
+
+
+def _setting_options(command: Any) -> Any:
+    for key in reversed(KEYS):
+        if key.name in _OPTIONS:
+            shown = f"  [env: {key.env}]"
+            if key.default != "":
+                shown += f"  [default: {key.default}]"
+            command = click.option(
+                key.flag,
+                key.name.replace(".", "__"),
+                type=click.Choice(key.choices) if key.choices else None,
+                metavar=None if key.choices else "TEXT",
+                help=key.help + shown,
+            )(command)
+    return command
+
+
+class _ServeCommand(click.Command):
+    """Ends its help with the settings, which are too many for options."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List every setting, with its default."""
+        for title, prefix, keys in (
+            ("Settings (--set KEY=VALUE, a TOML file, or the environment as UWFQ_KEY)", "", KEYS),
+            ("Settings of a pool", "pools.NAME.", POOL_KEYS),
+            ("Settings of a user in a pool", "pools.NAME.users.USER.", USER_KEYS),
+        ):
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (
+                            prefix + key.name,
+                            key.help + ("" if key.default in {None, ""} else f" [{key.default}]"),
+                        )
+                        for key in keys
+                    ]
+                )
+
+
+@click.command(cls=_ServeCommand)
+@click.option(
+    "--config",
+    "file",
+    envvar="UWFQ_CONFIG",
+    show_envvar=True,
+    metavar="FILE",
+    help="Read settings from a TOML file; options and environment win over it.",
+)
+@_setting_options
+@click.option(
+    "--policy",
+    type=click.Choice(POLICIES),
+    help="What orders the pool `default`.  [default: uwfq]",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any setting, e.g. pools.batch.policy=fair; may be repeated.",
+)
+@click.option("--check", is_flag=True, help="Check the configuration, print it, and exit.")
+@output_option
+def serve(
+    file: str | None,
+    policy: str | None,
+    settings: Sequence[str],
+    check: bool,
+    output: str,
+    **options: str | None,
+) -> int:
+    """Start the service; it runs until SIGTERM or Ctrl-C."""
+    from uwfq_service.server.config import ConfigError, load
+
+    overrides: dict[str, object] = {
+        name.replace("__", "."): value for name, value in options.items() if value is not None
+    }
+    if policy:
+        overrides["pools.default.policy"] = policy
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise Failure(f"--set {setting}: write it as KEY=VALUE", REFUSED)
+        overrides[name] = value
+    try:
+        config = load(overrides, environ=os.environ, file=file)
+    except ConfigError as error:
+        # All faults at once: nobody wants to find them one by one.
+        raise Failure("; ".join(error.problems), REFUSED) from error
+    if check:
+        _show(config, output)
+        return 0
+    return _serve(config)
+
+
+def _show(config: Config, output: str) -> None:
+    import msgspec
+
+    document = msgspec.to_builtins(config)
+    emit(output, document, table(("setting", "value"), _leaves(document), left=2))
+
+
+def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        return [
+            leaf
+            for name, inner in value.items()
+            for leaf in _leaves(inner, f"{path}.{name}" if path else name)
+        ]
+    if isinstance(value, list | tuple) and value:
+        return [
+            leaf
+            for position, inner in enumerate(value)
+            for leaf in _leaves(inner, f"{path}[{position}]")
+        ]
+    return [(path, str(value))]
+
+
+def _serve(config: Config) -> int:
+    raise NotImplementedError(config)
+
+
+@click.command(short_help="Ask whether the service serves.")
+@click.option("--service", default="", help="Name of one gRPC service; empty: all of it.")
+@connected
+@output_option
+def health(connection: Connection, service: str, output: str) -> int:
+    """Ask whether the service serves: exit 0 when it does, 1 when not."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    channel = connection.endpoint().blocking_channel()
+    with channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        request = health_pb2.HealthCheckRequest(service=service)
+        try:
+            answer = stub.Check(request, timeout=connection.timeout)
+        except grpc.RpcError as error:
+            reason = textwrap.shorten(error.details() or error.code().name, 200)
+            raise Failure(f"{connection.target} does not serve: {reason}") from error
+    status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    serving = answer.status == health_pb2.HealthCheckResponse.SERVING
+    emit(output, {"target": connection.target, "status": status}, status.lower())
+    return 0 if serving else FAILED
