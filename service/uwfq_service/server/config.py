@@ -39,6 +39,7 @@ from uwfq_service.server.config_keys import (
     Serving,
     Tls,
 )
+from uwfq_service.store.options import StoreOptions
 
 #: What ``data`` says to keep nothing.
 MEMORY: Final = ":memory:"
@@ -77,6 +78,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: Serving = Serving()
     scheduling: Settings = Settings()
     limits: Limits = Limits()
+    store: StoreOptions = StoreOptions()
     log: Log = Log()
     metrics: Metrics = Metrics()
     #: By name.  Never empty: without any in the configuration there is ``default``.

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from uwfq_service.core.settings import Limits, Settings
+from uwfq_service.store.options import StoreOptions
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "server": Serving,
     "scheduling": Settings,
     "limits": Limits,
+    "store": StoreOptions,
     "log": Log,
     "metrics": Metrics,
 }
@@ -267,6 +269,11 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("limits.max_jobs_per_pool", "Unfinished jobs in a pool.", low=1, high=1e8),
     _key("limits.max_users_per_pool", "Users of a pool.", low=1, high=1e8),
     _key("limits.max_workers_per_pool", "Live workers of a pool.", low=1, high=1e6),
+    _key("store.snapshot_records", "Events after which a snapshot is due.", low=1000, high=1e9),
+    _key("store.snapshot_bytes", "Bytes of events after which one is due.", low=2**20, high=1e12),
+    _key("store.history_records", "Events that the history keeps at most.", low=0, high=1e10),
+    _key("store.history_seconds", "The history keeps events for so long.", low=0, high=_LONG),
+    _key("store.commit_records", "Most events in one commit.", low=1, high=1e5),
 )
 
 #: Settings of ``[pools.NAME]`` and ``[pools.NAME.users.USER]``: in the file or with ``--set``.

@@ -306,15 +306,17 @@ class Engine:
             decided.append((call.future, None, refusal))
             return
         events += outcome.events
+        reply = outcome.reply
         if (
-            type(call) is _Poll
+            isinstance(reply, replies.NextTaskReply)
+            and type(call) is _Poll
             and call.command.wait > 0
             and not self._stopping
-            and not call.satisfied_by(outcome.reply)
+            and not call.satisfied_by(reply)
         ):
-            self._park(call, outcome.reply, now)
+            self._park(call, reply, now)
         else:
-            decided.append((call.future, outcome.reply, None))
+            decided.append((call.future, reply, None))
 
     def _publish(self, events: Sequence[AnyEvent], decided: list[_Decided]) -> None:
         """Hand the events to the journal; let the replies go when it has them all."""
@@ -462,8 +464,9 @@ class Engine:
 
     # -- time --------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Arm the first tick; call it once the scheduler stands."""
+    def start(self, events: Sequence[AnyEvent] = ()) -> None:
+        """Arm the first tick; ``events`` are what recovery decided."""
+        self._publish(events, [])
         self._arm_tick(self._clock.now())
 
     def _arm_tick(self, now: float) -> None:
@@ -499,13 +502,11 @@ class Engine:
         _wake(self._change_waiters)
 
     async def settle(self) -> None:
-        """Return when nothing waits for a decision or for the disk; raise if the engine failed."""
+        """Return when nothing waits for a decision or for the disk, or when nothing ever will."""
         while (self._inbox or self._outbox) and self._failure is None:
             waiter = self._loop.create_future()
             self._settlers.append(waiter)
             await waiter
-        if self._failure is not None:
-            raise self._failure
 
     def _tell_settlers(self) -> None:
         if self._settlers and not self._inbox and not self._outbox:

@@ -17,14 +17,19 @@ from typing import Final, TypeVar
 import msgspec
 
 from uwfq_service.core.errors import InvalidField
+from uwfq_service.core.model import Job
+from uwfq_service.core.scheduler import Scheduler
 
-Item = TypeVar("Item")
+Place = TypeVar("Place", int, str)
 
 DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 1000
 
 #: Jobs looked at for one page: a filter that few pass must not hold up everybody else.
 MAX_SCAN: Final = 20_000
+
+#: Stages in one page of jobs, so that jobs of many stages make shorter pages.
+STAGE_BUDGET: Final = 10_000
 
 
 def page_size(asked: int) -> int:
@@ -45,7 +50,7 @@ def write_token(query: tuple[object, ...], after: int | str) -> str:
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def read_token(token: str, query: tuple[object, ...], kind: type[Item]) -> Item | None:
+def read_token(token: str, query: tuple[object, ...], kind: type[Place]) -> Place | None:
     """Where to go on; ``None`` for the first page."""
     if not token:
         return None
@@ -64,33 +69,37 @@ def _checksum(query: tuple[object, ...]) -> int:
     return zlib.crc32(repr(query).encode())
 
 
-def scan(
-    items: Iterable[Item],
-    *,
-    wanted: Callable[[Item], bool],
-    cost: Callable[[Item], int],
-    size: int,
-    budget: int,
-) -> tuple[list[Item], Item | None]:
-    """The first ``size`` wanted items, and the item after which the next page begins.
+def jobs_before(scheduler: Scheduler, number: int | None) -> Iterator[tuple[int, Job | None]]:
+    """Jobs below a number, newest first, with gaps where one is forgotten."""
+    jobs = scheduler.state.jobs_by_number
+    newest = scheduler.state.next_job if number is None else number
+    oldest = next(iter(jobs), newest)
+    for candidate in range(newest - 1, oldest - 1, -1):
+        yield candidate, jobs.get(candidate)
 
-    Ends early when it has looked at ``MAX_SCAN`` items, or when the page's summed ``cost`` reaches
-    ``budget``.  ``None``: there is no next page.
+
+def scan(
+    jobs: Iterable[tuple[int, Job | None]], *, wanted: Callable[[Job], bool], size: int
+) -> tuple[list[Job], int | None]:
+    """The first ``size`` wanted jobs, and the number that the next page goes on from.
+
+    The page ends early when it has looked at ``MAX_SCAN`` numbers, or has ``STAGE_BUDGET`` stages
+    in it.  ``None``: there is no next page.
     """
-    page: list[Item] = []
-    last: Item | None = None
-    spent = 0
-    for looked_at, item in enumerate(items):
-        if len(page) == size or looked_at == MAX_SCAN or spent >= budget:
+    page: list[Job] = []
+    last: int | None = None
+    stages = 0
+    for looked_at, (number, job) in enumerate(jobs):
+        if len(page) == size or looked_at == MAX_SCAN or stages >= STAGE_BUDGET:
             return page, last
-        last = item
-        if wanted(item):
-            page.append(item)
-            spent += cost(item)
+        last = number
+        if job is not None and wanted(job):
+            page.append(job)
+            stages += len(job.stages)
     return page, None
 
 
-def names_after(names: Iterable[str], after: str | None, size: int) -> Iterator[str]:
+def names_after(names: Iterable[str], after: str | None, size: int) -> list[str]:
     """The ``size`` smallest names beyond ``after``, ascending.  O(names)."""
     candidates = names if after is None else (name for name in names if name > after)
-    return iter(heapq.nsmallest(size, candidates))
+    return heapq.nsmallest(size, candidates)

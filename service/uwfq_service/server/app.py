@@ -1,0 +1,308 @@
+"""The composition root: builds the service, starts it, drains it.
+
+    config -> journal -> recovered scheduler -> engine -> RPC services -> port
+
+``Server`` is one service inside a running event loop; tests use it with port 0 and a
+``MemoryJournal``.  ``run`` is a whole process: it also sets up logs, signals and the garbage
+collector.
+
+A stop goes from the outside in: health says NOT_SERVING, new calls are refused as UNAVAILABLE,
+what waits is answered (long polls with nothing), the journal gets a snapshot, and the process ends
+with 0.  When the disk or the core fails nothing more is answered, and it ends with 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from uwfq_service.core.errors import SchedulerError
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.server import logs
+from uwfq_service.server.admin_rpc import AdminRpc
+from uwfq_service.server.clock import Clock, SystemClock
+from uwfq_service.server.config import Config, ConfigError
+from uwfq_service.server.engine import Engine, Observer
+from uwfq_service.server.rpc import Handlers
+from uwfq_service.server.scheduler_rpc import SchedulerRpc
+from uwfq_service.store.journal import Jitter, Journal
+from uwfq_service.store.memory import MemoryJournal
+from uwfq_service.store.sqlite import SqliteJournal
+
+log = structlog.get_logger(__name__)
+
+#: Calls that are answered already get this long to be written out, seconds.
+_FLUSH_SECONDS: Final = 1.0
+
+
+class Server:
+    """One service: ``async with Server(config) as server: ... server.port``.
+
+    ``journal`` and ``clock`` are the tests' to replace, ``handlers`` are served beside our own.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        journal: Journal | None = None,
+        clock: Clock | None = None,
+        jitter: Jitter | None = None,
+        observers: Sequence[Observer] = (),
+        handlers: Sequence[grpc.GenericRpcHandler[Any, Any]] = (),
+    ) -> None:
+        self.config = config
+        self._journal = journal
+        self._clock = clock
+        self._jitter = jitter or (lambda: random.uniform(0.5, 1.0))
+        self._observers = tuple(observers)
+        self._extra_handlers = tuple(handlers)
+        self._health = HealthServicer()
+        self._grpc: grpc.aio.Server | None = None
+        self._engine: Engine | None = None
+        self._scheduler: Scheduler | None = None
+        #: Set when the service should end, for whatever reason.
+        self._end = asyncio.Event()
+        self._stopped = False
+        #: What broke the service.
+        self.failure: BaseException | None = None
+        #: The port that it listens on.
+        self.port = 0
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the started service."""
+        assert self._engine is not None, "the server has not been started"
+        return self._engine
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # -- starting ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Recover the state, apply the configuration, listen.
+
+        Raises ``ConfigError`` for what only shows now, ``StoreError`` for an unusable journal.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        config = self.config
+        if self._journal is None:
+            self._journal = _open_journal(config)
+        recovery = self._journal.recover(config.settings, self._jitter)
+        clock = self._clock or SystemClock(not_before=recovery.instant)
+        scheduler = self._scheduler = recovery.scheduler
+        self._engine = Engine(
+            scheduler,
+            self._journal,
+            clock,
+            max_inbox=config.server.max_inbox,
+            max_parked=config.server.max_parked_polls,
+            observers=(_event_log(config, scheduler), *self._observers),
+            on_fatal=self._fail,
+        )
+        self._engine.start(scheduler.recover(clock.now()).events)
+        await self._apply_pools()
+        await self._listen(clock)
+        log.info(
+            "serving",
+            listen=self.address,
+            data=config.data,
+            tls=config.secure,
+            pools=[pool.configure.pool for pool in config.pools],
+            recovered_events=recovery.sequence,
+            recovery_seconds=round(recovery.seconds, 3),
+        )
+        for warning in config.warnings:
+            log.warning("configuration", warning=warning)
+
+    async def _apply_pools(self) -> None:
+        """Bring about the pools and users of the configuration."""
+        for pool in self.config.pools:
+            name = pool.configure.pool
+            try:
+                await self.engine.call(pool.configure)
+                for user in pool.users:
+                    await self.engine.call(user)
+            except SchedulerError as error:
+                raise ConfigError([f"pools.{name}: {error}"]) from None
+
+    async def _listen(self, clock: Clock) -> None:
+        server = self._grpc = grpc.aio.server(options=_channel_options(self.config))
+        log_calls = self.config.log.level == "debug"
+        services = (
+            SchedulerRpc(self.engine, clock, self.config.server),
+            AdminRpc(self.engine),
+        )
+        names = []
+        for service in services:
+            handlers = Handlers(service.NAME, log_calls=log_calls)
+            service.register(handlers)
+            names.append(service.NAME)
+            server.add_generic_rpc_handlers((handlers.generic(),))
+        server.add_generic_rpc_handlers(self._extra_handlers)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflected = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+        reflection.enable_server_reflection([*reflected, reflection.SERVICE_NAME], server)
+        self.port = self._bind(server)
+        await server.start()
+        for name in names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        config = self.config
+        try:
+            if not config.secure:
+                return server.add_insecure_port(config.listen)
+            return server.add_secure_port(config.listen, _credentials(config))
+        except (RuntimeError, OSError) as error:
+            raise ConfigError([f"listen: cannot listen on {config.listen}: {error}"]) from None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, with the port that was picked."""
+        listen = self.config.listen
+        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{self.port}"
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Ask for an orderly end; ``wait`` returns."""
+        self._end.set()
+
+    async def wait(self) -> None:
+        """Return when a stop was asked for, or when the service cannot go on (see ``failure``)."""
+        await self._end.wait()
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = error
+        self._end.set()
+
+    # -- stopping ----------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Drain and let go of everything.  Stopping twice does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if self._engine is not None:
+            await self._health.enter_graceful_shutdown()
+            self._engine.stop_accepting()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.config.server.drain_seconds):
+                    await self._engine.settle()
+            if self._grpc is not None:
+                await self._grpc.stop(None if self.failure else _FLUSH_SECONDS)
+            self._engine.close()
+        if self._journal is not None:
+            # Of a core that broke its own rules no snapshot is taken.
+            self._journal.close(None if self.failure else self._scheduler)
+
+
+def _open_journal(config: Config) -> Journal:
+    loop = asyncio.get_running_loop()
+    if config.in_memory:
+        return MemoryJournal(loop)
+    return SqliteJournal(Path(config.data), loop, options=config.store)
+
+
+def _event_log(config: Config, scheduler: Scheduler) -> logs.EventLog:
+    jobs = scheduler.state.jobs_by_number
+
+    def job_name(number: int) -> str | None:
+        job = jobs.get(number)
+        return job.job_id if job else None
+
+    return logs.EventLog(logs.LEVELS[config.log.level], job_name)
+
+
+def _channel_options(config: Config) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.max_receive_message_length", config.server.max_request_bytes),
+        # What we have decided to say must not be refused by ourselves.
+        ("grpc.max_send_message_length", -1),
+        # A second service on the same port is a mistake, not a way to share the load.
+        ("grpc.so_reuseport", 0),
+        # A caller that vanished without closing its connection is noticed within 40 s.
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        # Clients may ping while they wait in a long poll, or between calls.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ]
+
+
+def _credentials(config: Config) -> grpc.ServerCredentials:
+    tls = config.tls
+    client_ca = Path(tls.client_ca).read_bytes() if tls.client_ca else None
+    return grpc.ssl_server_credentials(
+        [(Path(tls.key).read_bytes(), Path(tls.cert).read_bytes())],
+        root_certificates=client_ca,
+        require_client_auth=client_ca is not None,
+    )
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit status."""
+    logs.configure(config.log.level, config.log.format)
+    return asyncio.run(_run(config))
+
+
+async def _run(config: Config) -> int:
+    server = Server(config)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, server.request_stop)
+    try:
+        await server.start()
+        _tune_garbage_collector()
+        await server.wait()
+        if server.failure is None:
+            log.info("draining")
+    finally:
+        started = time.monotonic()
+        await server.stop()
+    if server.failure is not None:
+        log.error(
+            "stopped_on_failure",
+            error=str(server.failure),
+            remedy="what was acknowledged is on disk; mend the cause and start again",
+            exc_info=server.failure,
+        )
+        return 1
+    log.info("stopped", seconds=round(time.monotonic() - started, 3))
+    return 0
+
+
+def _tune_garbage_collector() -> None:
+    """Keep pauses short with millions of live objects: 6-15 ms where the defaults take seconds.
+
+    What recovery built is moved out of the collector's sight.  It stays on, because each call
+    leaves a few cyclic objects behind in the gRPC library.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 1_000_000)

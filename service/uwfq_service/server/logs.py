@@ -1,0 +1,125 @@
+"""Logs: structlog lines, and the core's events among them.
+
+An event becomes a line named after it (``JobEnded`` is ``job_ended``) once it is on disk.  What
+happens for every job or task is logged at ``debug``, what an operator wants to see of a healthy
+service at ``info``, and a job that failed at ``warning``.  Events below the level cost one dict
+lookup and make no line: a busy service at ``info`` is quiet.
+
+Lines go to standard error, so that standard output stays free for what a command prints.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TextIO
+
+import msgspec
+import structlog
+
+from uwfq_service.core import events as ev
+
+DEBUG: Final = 10
+INFO: Final = 20
+WARNING: Final = 30
+ERROR: Final = 40
+
+LEVELS: Final = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
+
+#: Events that are rare enough for every reader; all others are logged at ``debug``.
+RARE: Final[frozenset[type[ev.Event]]] = frozenset(
+    {ev.PoolConfigured, ev.UserSet, ev.WorkerJoined, ev.WorkerLost, ev.Recovered}
+)
+
+#: Fields that are long, binary, or said by the line already.
+_LEFT_OUT: Final = frozenset({"fingerprint", "stages", "labels", "at"})
+
+
+def configure(level: str, style: str, stream: TextIO | None = None) -> None:
+    """Set structlog up for this process."""
+    stream = stream or sys.stderr
+    if style == "auto":
+        style = "console" if stream.isatty() else "json"
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if style == "console":
+        structlog.configure(
+            processors=[*shared, structlog.dev.ConsoleRenderer(colors=stream.isatty())],
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+            logger_factory=structlog.PrintLoggerFactory(stream),
+            cache_logger_on_first_use=True,
+        )
+    else:
+        structlog.configure(
+            processors=[
+                *shared,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(serializer=_to_json),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+            logger_factory=structlog.BytesLoggerFactory(stream.buffer),
+            cache_logger_on_first_use=True,
+        )
+
+
+def _to_json(line: Any, default: Callable[[Any], Any], **_: Any) -> bytes:
+    return msgspec.json.encode(line, enc_hook=default)
+
+
+def enabled(level: int) -> bool:
+    """Whether lines of this level are written; asked once, at start."""
+    logger = structlog.get_logger()
+    return bool(logger.is_enabled_for(level))
+
+
+def line_name(kind: type[ev.Event]) -> str:
+    """The event's name in a log: ``JobEnded`` is ``job_ended``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+
+
+class EventLog:
+    """Writes the events that are wanted; an observer of the engine."""
+
+    def __init__(self, level: int, job_name: Callable[[int], str | None]) -> None:
+        """``job_name`` gives the id of a job by its number, while it is remembered."""
+        self._log = structlog.get_logger("uwfq_service.events")
+        self._job_name = job_name
+        kinds = ev.AnyEvent.__args__
+        self._levels: dict[type[ev.Event], int] = {
+            kind: severity
+            for kind in kinds
+            if (severity := _severity(kind)) >= level or kind is ev.JobEnded
+        }
+        self._level = level
+        self._names = {kind: line_name(kind) for kind in kinds}
+
+    def __call__(self, events: Sequence[ev.AnyEvent]) -> None:
+        """Log what is wanted of ``events``."""
+        levels = self._levels
+        for event in events:
+            severity = levels.get(type(event))
+            if severity is not None:
+                self._write(event, severity)
+
+    def _write(self, event: ev.AnyEvent, severity: int) -> None:
+        if isinstance(event, ev.JobEnded) and event.state != "succeeded":
+            severity = WARNING if event.state == "failed" else INFO
+        if severity < self._level:
+            return
+        fields = {
+            name: len(value) if isinstance(value, tuple) else value
+            for name, value in msgspec.structs.asdict(event).items()
+            if name not in _LEFT_OUT
+        }
+        number = fields.get("job")
+        if isinstance(number, int) and "job_id" not in fields:
+            fields["job_id"] = self._job_name(number)
+        self._log.log(severity, self._names[type(event)], **fields)
+
+
+def _severity(kind: type[ev.Event]) -> int:
+    return INFO if kind in RARE else DEBUG

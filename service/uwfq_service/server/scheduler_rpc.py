@@ -1,0 +1,204 @@
+"""SchedulerService: what submitters, workers and engines call.
+
+Each handler turns its request into a command, waits for the engine's reply, and turns that into the
+response.  Everything else is somebody else's: deciding the core's, waiting for the disk the
+engine's, refusals and logs ``rpc.py``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq.v1 import types_pb2 as types
+from uwfq_service.core import commands, views
+from uwfq_service.core.model import Job
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.server import convert, convert_views, paging
+from uwfq_service.server.clock import Clock
+from uwfq_service.server.config_keys import Serving
+from uwfq_service.server.engine import Engine
+from uwfq_service.server.rpc import Context, Handlers
+from uwfq_service.server.work_stream import WorkStream
+
+#: A watcher hears of changes at most this often, seconds.
+WATCH_PAUSE: Final = 0.1
+
+#: A long poll ends this long before its caller's deadline, but not before 9/10 of the way, seconds.
+DEADLINE_MARGIN: Final = 0.25
+
+DEFAULT_AHEAD: Final = 10
+MAX_AHEAD: Final = 100
+
+
+class SchedulerRpc:
+    """The handlers of SchedulerService."""
+
+    NAME: Final = rpc.DESCRIPTOR.services_by_name["SchedulerService"].full_name
+
+    def __init__(self, engine: Engine, clock: Clock, serving: Serving) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._serving = serving
+
+    def register(self, handlers: Handlers) -> None:
+        """Add every method of the service."""
+        add = handlers.unary
+        add("SubmitJob", rpc.SubmitJobRequest, rpc.SubmitJobResponse, self.submit_job)
+        add("AddStages", rpc.AddStagesRequest, rpc.AddStagesResponse, self.add_stages)
+        add("CloseJob", rpc.CloseJobRequest, rpc.CloseJobResponse, self.close_job)
+        add("CancelJob", rpc.CancelJobRequest, rpc.CancelJobResponse, self.cancel_job)
+        add("NextTask", rpc.NextTaskRequest, rpc.NextTaskResponse, self.next_task)
+        add("TaskDone", rpc.TaskDoneRequest, rpc.TaskDoneResponse, self.task_done)
+        add("RenewLeases", rpc.RenewLeasesRequest, rpc.RenewLeasesResponse, self.renew_leases)
+        add("GetJob", rpc.GetJobRequest, rpc.GetJobResponse, self.get_job)
+        add("ListJobs", rpc.ListJobsRequest, rpc.ListJobsResponse, self.list_jobs)
+        add("ExplainJob", rpc.ExplainJobRequest, rpc.ExplainJobResponse, self.explain_job)
+        handlers.server_stream(
+            "WatchJob", rpc.WatchJobRequest, rpc.WatchJobResponse, self.watch_job
+        )
+        handlers.two_way_stream("Work", rpc.WorkRequest, self.work)
+
+    # -- jobs --------------------------------------------------------------------------------------
+
+    async def submit_job(self, request: rpc.SubmitJobRequest, _: Context) -> rpc.SubmitJobResponse:
+        """Admit a job."""
+        reply = await self._engine.call(convert.submit_job(request))
+        return convert.submit_job_response(reply, omit_ranges=request.omit_ranges)
+
+    async def add_stages(self, request: rpc.AddStagesRequest, _: Context) -> rpc.AddStagesResponse:
+        """Add stages to an open job."""
+        reply = await self._engine.call(convert.add_stages(request))
+        return convert.add_stages_response(reply, omit_ranges=request.omit_ranges)
+
+    async def close_job(self, request: rpc.CloseJobRequest, _: Context) -> rpc.CloseJobResponse:
+        """Close a job."""
+        reply = await self._engine.call(commands.CloseJob(job_id=request.job_id))
+        return rpc.CloseJobResponse(job=await self._status(lambda _: reply.job))
+
+    async def cancel_job(self, request: rpc.CancelJobRequest, _: Context) -> rpc.CancelJobResponse:
+        """Cancel a job."""
+        command = commands.CancelJob(job_id=request.job_id, reason=request.reason)
+        reply = await self._engine.call(command)
+        return rpc.CancelJobResponse(job=await self._status(lambda _: reply.job))
+
+    async def get_job(self, request: rpc.GetJobRequest, _: Context) -> rpc.GetJobResponse:
+        """One job, as it stands."""
+        return rpc.GetJobResponse(
+            job=await self._status(lambda scheduler: scheduler.job(request.job_id))
+        )
+
+    async def _status(self, find: Callable[[Scheduler], Job]) -> types.Job:
+        view = await self._engine.read(
+            lambda scheduler, now: views.job_status(find(scheduler), now)
+        )
+        return convert_views.job(view)
+
+    async def list_jobs(self, request: rpc.ListJobsRequest, _: Context) -> rpc.ListJobsResponse:
+        """Jobs, newest first."""
+        states = frozenset(types.JobState.Name(s)[10:].lower() for s in request.states)
+        pool, user = request.pool, request.user
+        query = ("jobs", pool, user, sorted(states))
+        after = paging.read_token(request.page_token, query, int)
+
+        def wanted(job: Job) -> bool:
+            return (
+                (not pool or job.pool.name == pool)
+                and (not user or job.user.name == user)
+                and (not states or job.state in states)
+            )
+
+        def look(scheduler: Scheduler, now: float) -> tuple[list[types.Job], int | None]:
+            jobs, last = paging.scan(
+                paging.jobs_before(scheduler, after),
+                wanted=wanted,
+                size=paging.page_size(request.page_size),
+            )
+            return [convert_views.job(views.job_status(job, now)) for job in jobs], last
+
+        found, last = await self._engine.read(look)
+        return rpc.ListJobsResponse(
+            jobs=found, next_page_token=paging.write_token(query, last) if last else ""
+        )
+
+    async def watch_job(
+        self, request: rpc.WatchJobRequest, _: Context
+    ) -> AsyncIterator[rpc.WatchJobResponse]:
+        """A job's state at once, then its changes until it has ended."""
+        # Held by reference: a job that ends and is forgotten at once still has an end to tell.
+        watched = await self._engine.read(lambda scheduler, _: scheduler.job(request.job_id))
+        last: views.JobStatus | None = None
+        while True:
+            sequence = self._engine.sequence
+            view = await self._engine.read(lambda _, now: views.job_status(watched, now))
+            if view != last:
+                last = view
+                yield rpc.WatchJobResponse(job=convert_views.job(view))
+            if view.finished_at is not None:
+                return
+            await self._pause(WATCH_PAUSE)
+            await self._engine.changed_since(sequence)
+
+    async def _pause(self, seconds: float) -> None:
+        awake = asyncio.Event()
+        timer = self._clock.call_at(self._clock.now() + seconds, awake.set)
+        try:
+            await awake.wait()
+        finally:
+            timer.cancel()
+
+    async def explain_job(
+        self, request: rpc.ExplainJobRequest, _: Context
+    ) -> rpc.ExplainJobResponse:
+        """Why a job waits."""
+        ahead = min(request.max_ahead or DEFAULT_AHEAD, MAX_AHEAD)
+        view = await self._engine.read(
+            lambda scheduler, now: views.explain(scheduler.job(request.job_id), ahead, now)
+        )
+        return convert_views.explanation(view)
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    async def next_task(
+        self, request: rpc.NextTaskRequest, context: Context
+    ) -> rpc.NextTaskResponse:
+        """Lease tasks, or rank stages; a long poll."""
+        wait = convert.wait_seconds(request, self._serving.max_poll_seconds)
+        if wait:
+            wait = _within_deadline(wait, context.time_remaining())
+        command = convert.next_task(request, wait)
+        known_version = request.ranking.known_version if command.ranking else 0
+        reply = await self._engine.poll(command, known_version=known_version)
+        return convert.next_task_response(reply)
+
+    async def task_done(self, request: rpc.TaskDoneRequest, _: Context) -> rpc.TaskDoneResponse:
+        """Take in results."""
+        reply = await self._engine.call(convert.task_done(request))
+        return convert.task_done_response(reply)
+
+    async def renew_leases(
+        self, request: rpc.RenewLeasesRequest, _: Context
+    ) -> rpc.RenewLeasesResponse:
+        """Extend leases."""
+        reply = await self._engine.call(convert.renew_leases(request))
+        return convert.renew_leases_response(reply)
+
+    async def work(self, requests: AsyncIterator[Any], context: Context) -> None:
+        """All three over one stream."""
+        stream = WorkStream(
+            self._engine,
+            requests,
+            context,
+            max_requests=self._serving.max_stream_requests,
+            max_poll_seconds=self._serving.max_poll_seconds,
+        )
+        await stream.run()
+
+
+def _within_deadline(wait: float, remaining: float | None) -> float:
+    """The wait, cut so that an empty answer still reaches its caller in time."""
+    if remaining is None:
+        return wait
+    return min(wait, max(remaining - DEADLINE_MARGIN, 0.9 * remaining))
