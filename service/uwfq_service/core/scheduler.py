@@ -18,7 +18,7 @@ import msgspec
 
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
-from uwfq_service.core import validation
+from uwfq_service.core import image, validation
 from uwfq_service.core.admission import Admission, fingerprint, job_fingerprint
 from uwfq_service.core.decider import Decider
 from uwfq_service.core.dispatch import Dispatch
@@ -106,6 +106,24 @@ class Scheduler:
         It may be early (a lease was renewed or finished meanwhile): then ``Tick`` decides nothing.
         """
         return self.state.timers.next_at()
+
+    def dump(self) -> dict[str, Any]:
+        """The state as plain values, for a snapshot.  O(everything)."""
+        return image.dump(self.state)
+
+    @classmethod
+    def load(
+        cls,
+        dumped: dict[str, Any],
+        settings: Settings | None = None,
+        *,
+        number: Callable[[Any], Any] = float,
+        jitter: Callable[[], float] = lambda: 1.0,
+    ) -> Scheduler:
+        """The scheduler that ``dump`` was taken of."""
+        settings = settings or Settings()
+        state = image.load(dumped, settings, number)
+        return cls(settings, number=number, jitter=jitter, state=state)
 
     # -- looking --------------------------------------------------------------------------------
 

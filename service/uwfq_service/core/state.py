@@ -49,6 +49,15 @@ def stage_signature(signature: str, stage: str) -> str:
     return f"{signature}/{stage}" if signature else ""
 
 
+def link_dependencies(stage: Stage) -> None:
+    """Let ``stage`` wait for those of its stages that are not done; all must be there."""
+    for index in stage.after:
+        before = stage.job.stages[index]
+        if before.done < before.task_count:
+            before.dependents.append(stage.index)
+            stage.waits_for += 1
+
+
 class State:
     """All pools with what is in them."""
 
@@ -156,11 +165,16 @@ class State:
         pool.live_slots += event.slots - worker.slots
         worker.slots, worker.prefetch, worker.engine = event.slots, event.prefetch, event.engine
         if worker.timer is None:
-            silence = self.settings.engine_timeout if event.engine else self.settings.worker_timeout
-            worker.alive_until = max(worker.alive_until, event.at + silence)
-            worker.timer = worker.alive_until
-            self.timers.set(worker.timer, TimerKind.WORKER, worker)
+            self._watch_silence(worker)
         self._slots_changed(pool)
+
+    def _watch_silence(self, worker: Worker) -> None:
+        """A worker that is new here: its silence counts from now."""
+        settings = self.settings
+        silence = settings.engine_timeout if worker.engine else settings.worker_timeout
+        worker.alive_until = max(worker.alive_until, self.at + silence)
+        worker.timer = worker.alive_until
+        self.timers.set(worker.timer, TimerKind.WORKER, worker)
 
     def _worker_lost(self, event: ev.WorkerLost) -> None:
         pool = self.pools[event.pool]
@@ -223,15 +237,13 @@ class State:
         self._attach_stages(job, event.stages)
 
     def _attach_stages(self, job: Job, specs: tuple[ev.AdmittedStage, ...]) -> None:
+        first = len(job.stages)
         for spec in specs:
-            stage = Stage(job, len(job.stages), spec)
-            job.stages.append(stage)
-            job.stages_left += 1
-            for index in spec.after:
-                before = job.stages[index]
-                if before.done < before.task_count:
-                    before.dependents.append(stage.index)
-                    stage.waits_for += 1
+            job.stages.append(Stage(job, len(job.stages), spec))
+        job.stages_left += len(specs)
+        for stage in job.stages[first:]:
+            link_dependencies(stage)
+        for stage in job.stages[first:]:
             if not stage.waits_for:
                 self._make_ready(stage)
 
@@ -701,3 +713,42 @@ class State:
             pool.overhead = min(overhead, pool.overhead + step)
         else:
             pool.overhead = max(overhead, pool.overhead - step, self.number(0))
+
+    # -- from a snapshot ------------------------------------------------------------------------
+
+    def restore_lease(self, lease: Lease, started_at: Any) -> None:
+        """Put back a live lease; everything but what running attempts add up to is there."""
+        stage, worker = lease.stage, lease.worker
+        self.leases[lease.lease_id] = lease
+        worker.leases[lease.lease_id] = lease
+        worker.leased_slots += lease.slots
+        if stage.placed is not None and stage.live is not None:
+            stage.placed[lease.task, lease.attempt] = lease
+            stage.live[lease.task] = stage.live.get(lease.task, 0) + 1
+        if started_at is None:
+            worker.queued.append(lease)
+        else:
+            self._start(lease, started_at)
+        if lease.expires_at is not None:
+            self.timers.set(lease.expires_at, TimerKind.LEASES, (lease.lease_id, 1))
+        self._running_changed(stage, 1)
+
+    def restore_launchable(self, stage: Stage) -> None:
+        """Offer a ready stage with waiting tasks."""
+        self._waiting_changed(stage, stage.waiting)
+
+    def restore_timers(self) -> None:
+        """Set the timers that neither leases nor their starts have set."""
+        for job in self.jobs.values():
+            if job.ended:
+                continue
+            self.watch_overrun(job)
+            for stage in job.stages:
+                for at, _ in (stage.backing_off or {}).values():
+                    self.timers.set(at, TimerKind.RETRY, stage)
+        for pool in self.pools.values():
+            for worker in pool.workers.values():
+                self._watch_silence(worker)
+        if self.finished:
+            due = self.finished[0].finished_at + self.settings.retention_seconds
+            self.timers.set(due, TimerKind.RETENTION, None)

@@ -128,3 +128,10 @@ class Policy(ABC):
 
     def load(self, state: Any, users: dict[int, User], jobs: dict[int, Job], now: Any) -> None:
         """Take over what ``dump`` gave; offers and running slots are told again afterwards."""
+
+    def dump_job(self, job: Job) -> Any:
+        """What the policy knows of one job that ``dump`` does not hold."""
+        return None
+
+    def load_job(self, job: Job, state: Any) -> None:
+        """Take over what ``dump_job`` gave, after ``load``."""

@@ -105,18 +105,29 @@ class CfqPolicy(Policy):
         return list(entries.values())
 
     def dump(self) -> Any:
-        stages = [
-            [clock.number, clock.end]
-            for clock in self._clock.active.values()
-            if isinstance(clock, StageClock)
-        ]
+        stages = [[clock.number, clock.end] for clock in self._clock.active.values()]
         return [self._clock.dump(), stages]
 
     def load(self, state: Any, users: dict[int, User], jobs: dict[int, Job], now: Any) -> None:
-        clock_state, actives = state
+        fluid, actives = state
         members: dict[int, Any] = {n: StageClock(n, end, None) for n, end in actives}
         for job in jobs.values():
             for stage in job.stages:
-                if stage.launch_serial >= 0:
-                    stage.policy_state = members.get(stage.launch_serial)
-        self._clock = FluidClock.load(clock_state, members)
+                clock = members.get(stage.launch_serial)
+                if clock is not None:
+                    clock.stage, stage.policy_state = stage, clock
+        self._clock = FluidClock.load(fluid, members)
+
+    def dump_job(self, job: Job) -> Any:
+        return [
+            [stage.index, stage.policy_state.end]
+            for stage in job.stages
+            if stage.policy_state is not None
+        ]
+
+    def load_job(self, job: Job, state: Any) -> None:
+        for index, end in state:
+            stage = job.stages[index]
+            if stage.policy_state is None:
+                # It has left the virtual system, but its deadline stays.
+                stage.policy_state = StageClock(stage.launch_serial, end, stage)

@@ -57,8 +57,17 @@ class UserQueue:
         if len(self.unserved) + len(self.fixed) > 2 * self.launchable + 64:
             self._compact()
 
+    def _take_displaced(self) -> None:
+        """Put those where they belong that time or a correction has moved meanwhile."""
+        displaced = self.clock.displaced
+        while displaced:
+            job = displaced.pop()
+            if job.launchable:
+                self.push(job)
+
     def best(self) -> tuple[Any, int, JobClock] | None:
         """The most urgent launchable job as (D, number, job)."""
+        self._take_displaced()
         unserved, fixed = self.unserved, self.fixed
         while unserved and not self._is_unserved(unserved[0]):
             heappop(unserved)
@@ -74,6 +83,7 @@ class UserQueue:
 
     def launchable_jobs(self) -> list[tuple[Any, int, JobClock]]:
         """All launchable jobs as (D, number, job), most urgent first.  O(n log n)."""
+        self._take_displaced()
         jobs = {key[1]: key[2] for key in self.unserved if self._is_unserved(key)}
         jobs.update({entry[1]: entry[2] for entry in self.fixed if self._is_fixed(entry)})
         return sorted((self.clock.deadline(job), number, job) for number, job in jobs.items())
@@ -158,10 +168,6 @@ class UwfqPolicy(Policy):
         clock = queue.clock
         was_active = clock.active
         change(self._clock.value(now))
-        for job in clock.served:
-            if job.launchable:
-                queue.push(job)
-        clock.served.clear()
         if was_active:
             self._clock.end_changed(clock)
         elif clock.present:

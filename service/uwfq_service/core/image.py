@@ -1,0 +1,294 @@
+"""The state as plain values, for snapshots: ``dump(state)`` and ``load(image, settings)``.
+
+Lists and dicts of numbers, texts and bytes, so that any codec can write them.  What is derived (counters,
+sums over running attempts, timers, the heaps of a policy) is not written but made again, with the very
+code that events use, so that it cannot disagree.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uwfq_service.core.estimation import Estimator
+from uwfq_service.core.events import AdmittedStage
+from uwfq_service.core.model import (
+    Job,
+    JobState,
+    Lease,
+    Pool,
+    Stage,
+    User,
+    Worker,
+)
+from uwfq_service.core.policy import POLICIES
+from uwfq_service.core.state import State, link_dependencies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from uwfq_service.core.settings import Settings
+
+#: Names of plain attributes that are written as they are.
+_USER = (
+    "number",
+    "name",
+    "weight",
+    "max_running_slots",
+    "max_waiting_jobs",
+    "charged",
+    "settled",
+    "service_ended",
+)
+_JOB = (
+    "number",
+    "job_id",
+    "submitted_at",
+    "request_id",
+    "fingerprint",
+    "kind",
+    "signature",
+    "input_bytes",
+    "labels",
+    "weight",
+    "declared_work",
+    "advisory_task_runtime",
+    "engine_id",
+    "open",
+    "state",
+    "started_at",
+    "finished_at",
+    "work",
+    "floor_work",
+    "measured",
+    "wasted",
+    "estimated_done",
+    "failed_attempts",
+    "cause",
+)
+_STAGE_SPEC = (
+    ("stage", "name"),
+    ("after", "after"),
+    ("task_count", "task_count"),
+    ("slots_per_task", "slots_per_task"),
+    ("payload", "payload"),
+    ("work", "work"),
+    ("source", "source"),
+    ("advisory_task_runtime", "advisory_task_runtime"),
+    ("reason", "reason"),
+    ("task_work", "task_works"),
+    ("bounds", "bounds"),
+    ("input_bytes", "input_bytes"),
+    ("max_attempts", "max_attempts"),
+    ("task_timeout", "task_timeout"),
+    ("fingerprint", "fingerprint"),
+)
+_STAGE = (
+    "measured",
+    "done",
+    "cursor",
+    "claimed_ahead",
+    "ready",
+    "launch_serial",
+)
+
+
+# -- dump ---------------------------------------------------------------------------------------
+
+
+def dump(state: State) -> dict[str, Any]:
+    """Everything that a restart needs.  O(everything)."""
+    return {
+        "at": state.at,
+        "next_job": state.next_job,
+        "next_lease": state.next_lease,
+        "pools": [_dump_pool(state, pool) for pool in state.pools.values()],
+        "jobs": [_dump_job(job) for job in state.jobs.values()],
+        "finished": [job.number for job in state.finished],
+        "leases": [_dump_lease(lease) for lease in state.leases.values()],
+    }
+
+
+def _dump_pool(state: State, pool: Pool) -> dict[str, Any]:
+    return {
+        "name": pool.name,
+        "policy": pool.policy.name,
+        "epoch": pool.epoch,
+        "fixed_slots": pool.fixed_slots,
+        "launch_serial": pool.launch_serial,
+        "order_version": pool.order_version,
+        "overhead": pool.overhead,
+        "users": [[getattr(user, name) for name in _USER] for user in pool.users.values()],
+        "workers": [
+            [w.name, w.slots, w.prefetch, w.engine, w.last_poll_id, list(w.last_poll_leases)]
+            for w in pool.workers.values()
+        ],
+        "policy_state": pool.policy.dump(),
+        "estimator": state.estimators[pool.name].dump(),
+    }
+
+
+def _dump_job(job: Job) -> dict[str, Any]:
+    return {
+        "pool": job.pool.name,
+        "user": job.user.name,
+        "fields": [getattr(job, name) for name in _JOB],
+        "void_leases": [[key, *value] for key, value in (job.void_leases or {}).items()],
+        "policy_state": job.pool.policy.dump_job(job),
+        "stages": [_dump_stage(stage) for stage in job.stages],
+    }
+
+
+def _dump_stage(stage: Stage) -> dict[str, Any]:
+    image: dict[str, Any] = {
+        "spec": {key: getattr(stage, name) for key, name in _STAGE_SPEC},
+        "fields": [getattr(stage, name) for name in _STAGE],
+    }
+    if stage.returned:
+        image["returned"] = sorted(stage.returned)
+    if stage.claimed is not None:
+        image["claimed"] = bytes(stage.claimed)
+    if stage.attempts:
+        image["attempts"] = sorted([task, count] for task, count in stage.attempts.items())
+    if stage.backing_off:
+        image["backing_off"] = sorted([t, at, p] for t, (at, p) in stage.backing_off.items())
+    if stage.won is not None:
+        image["won"] = sorted(stage.won)
+    return image
+
+
+def _dump_lease(lease: Lease) -> list[Any]:
+    return [
+        lease.lease_id,
+        lease.stage.job.number,
+        lease.stage.index,
+        lease.task,
+        lease.place,
+        lease.attempt,
+        lease.worker.name,
+        lease.granted_at,
+        lease.started_at,
+        lease.expires_at,
+    ]
+
+
+# -- load ---------------------------------------------------------------------------------------
+
+
+def load(
+    image: dict[str, Any], settings: Settings, number: Callable[[Any], Any] = float
+) -> State:
+    """The state that ``dump`` was taken of."""
+    state = State(settings, number)
+    state.at = image["at"]
+    state.next_job, state.next_lease = image["next_job"], image["next_lease"]
+    for pool_image in image["pools"]:
+        _load_pool(state, pool_image)
+    for job_image in image["jobs"]:
+        _load_job(state, job_image)
+    for number_ in image["finished"]:
+        state.finished.append(state.jobs_by_number[number_])
+    for pool_image in image["pools"]:
+        _load_policy(state, pool_image)
+    for job_image, job in zip(image["jobs"], state.jobs.values(), strict=True):
+        job.pool.policy.load_job(job, job_image["policy_state"])
+    for lease_image in image["leases"]:
+        _load_lease(state, lease_image)
+    for pool in state.pools.values():
+        _offer_all(state, pool)
+    state.restore_timers()
+    return state
+
+
+def _load_pool(state: State, image: dict[str, Any]) -> None:
+    policy = POLICIES[image["policy"]](state.number, image["epoch"])
+    pool = Pool(image["name"], policy, image["epoch"])
+    pool.fixed_slots = image["fixed_slots"]
+    pool.launch_serial = image["launch_serial"]
+    pool.order_version = image["order_version"]
+    pool.overhead = image["overhead"]
+    for values in image["users"]:
+        user = User(pool, values[0], values[1])
+        for name, value in zip(_USER, values, strict=True):
+            setattr(user, name, value)
+        user.started_sum = state.number(0)
+        pool.users[user.name] = user
+        pool.next_user = user.number + 1
+    for name, slots, prefetch, engine, poll_id, poll_leases in image["workers"]:
+        worker = pool.workers[name] = Worker(pool, name)
+        worker.slots, worker.prefetch, worker.engine = slots, prefetch, engine
+        worker.last_poll_id, worker.last_poll_leases = poll_id, tuple(poll_leases)
+        pool.live_slots += slots
+    state.pools[pool.name] = pool
+    state.estimators[pool.name] = Estimator.load(image["estimator"])
+
+
+def _load_job(state: State, image: dict[str, Any]) -> None:
+    pool = state.pools[image["pool"]]
+    user = pool.users[image["user"]]
+    values = dict(zip(_JOB, image["fields"], strict=True))
+    job = Job(user, values["number"], values["job_id"], values["submitted_at"])
+    for name, value in values.items():
+        setattr(job, name, value)
+    job.state = JobState(values["state"])
+    job.started_sum = job.estimated_started = state.number(0)
+    state.jobs[job.job_id] = state.jobs_by_number[job.number] = job
+    if job.request_id:
+        state.jobs_by_request[pool.name, user.name, job.request_id] = job
+    if image["void_leases"]:
+        job.void_leases = {lease: (index, task) for lease, index, task in image["void_leases"]}
+        state.void_leases.update(dict.fromkeys(job.void_leases, job))
+    for stage_image in image["stages"]:
+        _load_stage(job, stage_image)
+    for stage in job.stages:
+        link_dependencies(stage)
+        job.stages_left += stage.done < stage.task_count
+    if not job.ended:
+        user.unfinished_jobs += 1
+        pool.unfinished_jobs += 1
+
+
+def _load_stage(job: Job, image: dict[str, Any]) -> None:
+    spec = {**image["spec"], "after": tuple(image["spec"]["after"])}
+    stage = Stage(job, len(job.stages), AdmittedStage(**spec))
+    for name, value in zip(_STAGE, image["fields"], strict=True):
+        setattr(stage, name, value)
+    # A sorted list is a heap.
+    stage.returned = list(image.get("returned", ())) or None
+    if "claimed" in image:
+        stage.claimed = bytearray(image["claimed"])
+    stage.attempts = {task: count for task, count in image.get("attempts", ())} or None
+    stage.backing_off = {t: (at, p) for t, at, p in image.get("backing_off", ())} or None
+    if "won" in image:
+        stage.placed, stage.live, stage.won = {}, {}, set(image["won"])
+    job.stages.append(stage)
+
+
+def _load_policy(state: State, image: dict[str, Any]) -> None:
+    pool = state.pools[image["name"]]
+    users = {user.number: user for user in pool.users.values()}
+    jobs = {job.number: job for job in state.jobs.values() if job.pool is pool}
+    pool.policy.load(image["policy_state"], users, jobs, state.at)
+
+
+def _load_lease(state: State, image: list[Any]) -> None:
+    lease_id, number, index, task, place, attempt, worker_name, granted, started, expires = image
+    job = state.jobs_by_number[number]
+    stage = job.stages[index]
+    worker = job.pool.workers[worker_name]
+    lease = Lease(lease_id, stage, task, place, attempt, worker, granted, expires)
+    state.restore_lease(lease, started)
+
+
+def _offer_all(state: State, pool: Pool) -> None:
+    """Offer what is launchable, in the order in which it became so."""
+    launchable = [
+        stage
+        for job in state.jobs.values()
+        if job.pool is pool and not job.ended
+        for stage in job.stages
+        if stage.ready and stage.waiting
+    ]
+    version = pool.order_version
+    for stage in sorted(launchable, key=lambda stage: stage.launch_serial):
+        state.restore_launchable(stage)
+    pool.order_version = version

@@ -1,0 +1,304 @@
+"""What can be seen of a scheduler: answers to GetJob, ListUsers, GetPool and ExplainJob.
+
+Nothing here changes the state.  The records mirror the API's messages; instants and durations are in
+seconds, work in slot-seconds.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from uwfq_service.core.commands import Record
+from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState, Pool, Stage, User
+
+if TYPE_CHECKING:
+    from uwfq_service.core.scheduler import Scheduler
+
+
+class StageStatus(Record):
+    """One stage, as it stands."""
+
+    stage: str
+    task_count: int
+    waiting: int
+    running: int
+    done: int
+    estimated_work: float
+    measured_work: float
+    ready: bool
+
+
+class JobStatus(Record):
+    """One job, as it stands."""
+
+    pool: str
+    job_id: str
+    user: str
+    kind: str
+    signature: str
+    labels: dict[str, str]
+    job_weight: float
+    state: JobState
+    open: bool
+    submitted_at: float
+    started_at: float | None
+    finished_at: float | None
+    virtual_deadline: float | None
+    estimated_work: float
+    measured_work: float
+    stages: tuple[StageStatus, ...]
+    failed_attempts: int
+    cause: str
+
+
+class UserStatus(Record):
+    """One user of one pool, as they stand."""
+
+    pool: str
+    user: str
+    weight: float
+    max_running_slots: int | None
+    max_waiting_jobs: int | None
+    share_slots: float
+    running_slots: int
+    jobs: int
+    launchable_tasks: int
+    service: float
+    lag: float
+    active: bool
+
+
+class EstimateError(Record):
+    """Quantiles of measured / estimated work over recently finished jobs."""
+
+    jobs: int
+    p10_ratio: float
+    p50_ratio: float
+    p90_ratio: float
+
+
+class PoolStatus(Record):
+    """One pool, as it stands."""
+
+    pool: str
+    policy: str
+    slots: int
+    fixed_slots: bool
+    running_slots: int
+    workers: int
+    jobs: int
+    launchable_tasks: int
+    active_users: int
+    active_weight: float
+    virtual_time: float
+    advisory_task_runtime: float
+    estimate_error: EstimateError
+    task_overhead: float
+
+
+class JobAhead(Record):
+    """A job that goes before the explained one."""
+
+    job_id: str
+    user: str
+    virtual_deadline: float | None
+    launchable_tasks: int
+    remaining_work: float
+
+
+class Explanation(Record):
+    """Why a job waits."""
+
+    job: JobStatus
+    reason: str
+    position: int
+    ahead: tuple[JobAhead, ...]
+    virtual_time: float
+    predicted_start: float | None
+    predicted_finish: float | None
+
+
+# -- jobs ---------------------------------------------------------------------------------------
+
+
+def job_status(job: Job, now: Any) -> JobStatus:
+    """``job`` at ``now``.  O(stages)."""
+    deadline = None if job.policy_state is None else job.pool.policy.virtual_deadline(job)
+    return JobStatus(
+        pool=job.pool.name,
+        job_id=job.job_id,
+        user=job.user.name,
+        kind=job.kind,
+        signature=job.signature,
+        labels=dict(job.labels),
+        job_weight=job.job_weight,
+        state=job.state,
+        open=job.open and not job.ended,
+        submitted_at=float(job.submitted_at),
+        started_at=_float(job.started_at),
+        finished_at=_float(job.finished_at),
+        virtual_deadline=_float(deadline),
+        estimated_work=float(job.work),
+        measured_work=float(job.measured + job.running_work(now)),
+        stages=tuple(stage_status(stage) for stage in job.stages),
+        failed_attempts=job.failed_attempts,
+        cause=job.cause,
+    )
+
+
+def stage_status(stage: Stage) -> StageStatus:
+    """One stage; of a job that was cut short nothing waits any more."""
+    waiting = stage.task_count - stage.done - stage.running
+    return StageStatus(
+        stage=stage.name,
+        task_count=stage.task_count,
+        waiting=0 if stage.job.ended else max(waiting, 0),
+        running=stage.running,
+        done=stage.done,
+        estimated_work=float(stage.work),
+        measured_work=float(stage.measured),
+        ready=stage.ready,
+    )
+
+
+# -- users and pools ----------------------------------------------------------------------------
+
+
+def user_status(user: User, now: Any) -> UserStatus:
+    """``user`` at ``now``."""
+    pool = user.pool
+    policy = pool.policy
+    policy.advance(now)
+    active = policy.is_active(user)
+    share = pool.slots * user.weight / policy.active_weight() if active else 0.0
+    service = user.service_ended + max(
+        0, (now - pool.epoch) * user.started_slots - user.started_sum
+    )
+    owed = policy.fluid_service(user, now)
+    return UserStatus(
+        pool=pool.name,
+        user=user.name,
+        weight=user.weight / WEIGHT_SCALE,
+        max_running_slots=user.max_running_slots or None,
+        max_waiting_jobs=user.max_waiting_jobs or None,
+        share_slots=float(share),
+        running_slots=user.running_slots,
+        jobs=user.unfinished_jobs,
+        launchable_tasks=user.launchable_tasks,
+        service=float(service),
+        lag=0.0 if owed is None else float(owed - service),
+        active=active,
+    )
+
+
+def pool_status(scheduler: Scheduler, pool: Pool, now: Any) -> PoolStatus:
+    """``pool`` at ``now``."""
+    policy = pool.policy
+    policy.advance(now)
+    error = scheduler.state.estimators[pool.name].error
+    return PoolStatus(
+        pool=pool.name,
+        policy=policy.name,
+        slots=pool.slots,
+        fixed_slots=pool.fixed_slots is not None,
+        running_slots=pool.running_slots,
+        workers=len(pool.workers),
+        jobs=pool.unfinished_jobs,
+        launchable_tasks=pool.launchable_tasks,
+        active_users=policy.active_users(),
+        active_weight=policy.active_weight() / WEIGHT_SCALE,
+        virtual_time=float(policy.virtual_time(now)),
+        advisory_task_runtime=scheduler.settings.advisory_task_runtime,
+        estimate_error=EstimateError(
+            jobs=error.jobs, p10_ratio=error.p10, p50_ratio=error.p50, p90_ratio=error.p90
+        ),
+        task_overhead=float(pool.overhead),
+    )
+
+
+# -- why does it wait ---------------------------------------------------------------------------
+
+
+def explain(job: Job, max_ahead: int, now: Any) -> Explanation:
+    """Why ``job`` waits, and for how long.  O(n log n) over the pool's launchable stages."""
+    pool = job.pool
+    policy = pool.policy
+    policy.advance(now)
+    before, found = _jobs_before(job)
+    start = None
+    if not job.ended and pool.slots and found:
+        start = sum(_waiting_work(other) for other in before) / pool.slots
+        start = 0.0 if start == 0 and pool.running_slots < pool.slots else start
+    deadline = None if job.policy_state is None else policy.virtual_deadline(job)
+    finish = None
+    if deadline is not None and not job.ended:
+        finish = policy.time_until(deadline, now)
+    return Explanation(
+        job=job_status(job, now),
+        reason=_reason(job, len(before)),
+        position=len(before) + 1 if found else 0,
+        ahead=tuple(_ahead(other) for other in islice(before, max_ahead)),
+        virtual_time=float(policy.virtual_time(now)),
+        predicted_start=_float(start),
+        predicted_finish=_float(finish),
+    )
+
+
+def _jobs_before(job: Job) -> tuple[list[Job], bool]:
+    """The jobs with launchable tasks that go before ``job``, and whether it has such a task."""
+    before: dict[int, Job] = {}
+    if not job.offered:
+        return [], False
+    for stage in job.pool.policy.ranking():
+        if stage.job is job:
+            return list(before.values()), True
+        before[stage.job.number] = stage.job
+    return [], False
+
+
+def _waiting_work(job: Job) -> Any:
+    """Estimated work of a job's launchable tasks, slot-seconds."""
+    return sum(
+        stage.work * stage.waiting / stage.task_count
+        for stage in (job.stages[index] for index in job.offered)
+    )
+
+
+def _ahead(job: Job) -> JobAhead:
+    return JobAhead(
+        job_id=job.job_id,
+        user=job.user.name,
+        virtual_deadline=_float(job.pool.policy.virtual_deadline(job)),
+        launchable_tasks=sum(job.stages[index].waiting for index in job.offered),
+        remaining_work=float(max(job.work - job.measured, 0)),
+    )
+
+
+def _reason(job: Job, ahead: int) -> str:
+    """One sentence that says what the job waits for."""
+    pool, user = job.pool, job.user
+    if job.ended:
+        return f"It is over: {job.state}."
+    if user.paused:
+        return (
+            f"User {user.name!r} occupies {user.running_slots} slots, "
+            f"all of the cap of {user.max_running_slots}."
+        )
+    if not pool.slots:
+        return f"Pool {pool.name!r} has no slots: no worker is there."
+    if job.offered:
+        if ahead:
+            return f"{ahead} {'job goes' if ahead == 1 else 'jobs go'} first."
+        return "It is next: it waits for a free slot that its task fits."
+    if any(stage.running for stage in job.stages):
+        return "All of its launchable tasks run; it waits for them."
+    if any(stage.backing_off for stage in job.stages):
+        return "A failed task waits out its backoff."
+    if not job.stages_left and job.open:
+        return "It is open and waits for more stages."
+    return "It waits for stages that are not done."
+
+
+def _float(value: Any | None) -> float | None:
+    return None if value is None else float(value)
