@@ -237,12 +237,12 @@ class UserClock:
         "_chain_at",
         "_value",
         "chain",
+        "displaced",
         "end",
         "exit_entry",
         "fluid_charged",
         "number",
         "present",
-        "served",
         "weight",
     )
 
@@ -263,8 +263,9 @@ class UserClock:
         self.present: OrderedSums[Any, Any] = OrderedSums()
         #: Jobs with e > 0 in the same order; the values are e.
         self.chain: OrderedSums[Any, Any] = OrderedSums()
-        #: Jobs that the serial server has finished since somebody last took this list.
-        self.served: list[JobClock] = []
+        #: Jobs that have moved since somebody last took this list: into the chain, out of it, or to
+        #: another place in it.
+        self.displaced: list[JobClock] = []
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -365,7 +366,7 @@ class UserClock:
         while self.chain:
             job = self.chain.pop_first()[0][2]
             job.chained, job.deadline = False, end
-            self.served.append(job)
+            self.displaced.append(job)
         while self.present:
             job = self.present.pop_first()[0][2]
             job.present = False
@@ -385,7 +386,7 @@ class UserClock:
             self._chain_at = done_at
             job = key[2]
             job.chained, job.deadline = False, done_at
-            self.served.append(job)
+            self.displaced.append(job)
 
     def _anchor(self, v: Number) -> None:
         """Make both anchors stand at V = ``v``, up to which the clock must be synchronised."""
@@ -429,6 +430,7 @@ class UserClock:
         self.present.remove(job.key)
         job.key = (finish, job.number, job)
         self.present.add(job.key, job.weight)
+        self.displaced.append(job)
 
     def _settle(self, paid_off: list[JobClock]) -> None:
         """Fix the deadlines of jobs that a correction paid off where the chain has them now."""
@@ -458,7 +460,7 @@ class UserClock:
             chain.remove(key)
             refunded.chained = False
             paid_off.append(refunded)
-            self.served.append(refunded)
+            self.displaced.append(refunded)
             key = behind
         return paid_off
 
@@ -493,13 +495,14 @@ class UserClock:
             return
         job.deadline = self.deadline(job)
         left = self._unchain(job)
-        self.served.append(job)
+        self.displaced.append(job)
         heir_key = _key_after(self.present, job.key) or (
             self.present.first()[0] if self.present else None
         )
         if heir_key is None:
             return
         heir = heir_key[2]
+        self.displaced.append(heir)
         if heir.chained:
             self.chain.set_value(heir_key, self.chain.value(heir_key) + left)
         else:
@@ -580,4 +583,4 @@ class PaperUserClock(UserClock):
         job.deadline = self.deadline(job)
         self._chain_at = job.deadline
         self._unchain(job)
-        self.served.append(job)
+        self.displaced.append(job)
