@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
-from uwfq_service.cli import demo, jobs, serve, submit, top, users, worker
 from uwfq_service.cli.errors import complain, explained
+
+#: Each command and the module that holds it, in the order in which somebody new will want them.
+_COMMANDS: Final = {
+    "demo": "demo",
+    "serve": "serve",
+    "worker": "worker",
+    "submit": "submit",
+    "jobs": "jobs",
+    "job": "jobs",
+    "explain": "jobs",
+    "cancel": "jobs",
+    "top": "top",
+    "users": "users",
+    "user": "users",
+    "pools": "users",
+    "health": "health",
+}
 
 
 class _Group(click.Group):
-    """Lists its commands in the order in which somebody new will want them."""
+    """Loads a command when it is asked for: the whole service takes a while to import."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """As they were added."""
-        return list(self.commands)
+        """In our order, not the alphabet's."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, or ``None`` when there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"uwfq_service.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
 
 @click.group(
@@ -33,24 +59,6 @@ def uwfq() -> None:
     `uwfq demo` shows what it does, on this machine. `uwfq serve` starts the service; every other
     command talks to it, at --target.
     """
-
-
-for command in (
-    demo.demo,
-    serve.serve,
-    worker.worker,
-    submit.submit,
-    jobs.jobs,
-    jobs.job,
-    jobs.explain,
-    jobs.cancel,
-    top.top,
-    users.users,
-    users.user,
-    users.pools,
-    serve.health,
-):
-    uwfq.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
+from uwfq_service.cli.ranges import POSITIVE
 
 if TYPE_CHECKING:
     from uwfq_client import Client, SyncClient, Tls
@@ -109,7 +110,7 @@ def connected(command: Command) -> Command:
     @click.option(
         "--timeout",
         metavar="X",
-        type=click.FloatRange(min=0, min_open=True),
+        type=POSITIVE,
         default=10.0,
         show_default=True,
         help="Longest to wait for an answer, seconds.",

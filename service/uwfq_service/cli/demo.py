@@ -9,6 +9,7 @@ import click
 
 from uwfq_service.cli.errors import Failure
 from uwfq_service.cli.output import emit, output_option, terminal
+from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
     from uwfq_service.demo.display import Display
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds",
     metavar="X",
-    type=click.FloatRange(1, 3600),
+    type=Number(1, 3600),
     help="How long each of the three phases should take.  [default: 25; with --quick 3]",
 )
 @click.option("--quick", is_flag=True, help="Small files and short phases: does it work here?")

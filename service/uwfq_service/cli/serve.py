@@ -1,16 +1,14 @@
-"""``serve`` starts the service, ``health`` asks whether it serves."""
+"""``serve``: the service itself, and its configuration from the command line."""
 
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from uwfq_service.cli.connection import Connection, connected
-from uwfq_service.cli.errors import FAILED, REFUSED, Failure
+from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.output import emit, output_option, table
 from uwfq_service.server.config_keys import KEYS, POLICIES, POOL_KEYS, USER_KEYS
 
@@ -148,28 +146,15 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
 
 
 def _serve(config: Config) -> int:
-    raise NotImplementedError(config)
+    from uwfq_service.server.app import run
+    from uwfq_service.server.config import ConfigError
+    from uwfq_service.store.errors import StoreError
 
-
-@click.command(short_help="Ask whether the service serves.")
-@click.option("--service", default="", help="Name of one gRPC service; empty: all of it.")
-@connected
-@output_option
-def health(connection: Connection, service: str, output: str) -> int:
-    """Ask whether the service serves: exit 0 when it does, 1 when not."""
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-    channel = connection.endpoint().blocking_channel()
-    with channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        request = health_pb2.HealthCheckRequest(service=service)
-        try:
-            answer = stub.Check(request, timeout=connection.timeout)
-        except grpc.RpcError as error:
-            reason = textwrap.shorten(error.details() or error.code().name, 200)
-            raise Failure(f"{connection.target} does not serve: {reason}") from error
-    status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-    serving = answer.status == health_pb2.HealthCheckResponse.SERVING
-    emit(output, {"target": connection.target, "status": status}, status.lower())
-    return 0 if serving else FAILED
+    try:
+        return run(config)
+    except ConfigError as error:
+        raise Failure("; ".join(error.problems), REFUSED) from error
+    except StoreError as error:
+        raise Failure(str(error)) from error
+    except OSError as error:
+        raise Failure(f"data {config.data}: {error.strerror or error}") from error

@@ -17,13 +17,13 @@ from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.jobfile import InputFile, input_of, read_job, stage_of
 from uwfq_service.cli.jobs import check, job_parts, resumable, watched
 from uwfq_service.cli.output import emit, facts, number, output_option, seconds, table
+from uwfq_service.cli.ranges import POSITIVE, Number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from uwfq_client import Stage, SubmittedJob
 
-_POSITIVE = click.FloatRange(min=0, min_open=True)
 #: Options that a file may be combined with: they name the job, the rest describes it.
 _WITH_FILE = frozenset({"user", "pool", "job_id", "request_id", "labels"})
 
@@ -50,11 +50,9 @@ _WITH_FILE = frozenset({"user", "pool", "job_id", "request_id", "labels"})
     help="Let the service cut these files; more may follow: --input *.csv.",
 )
 @click.option("--splittable", is_flag=True, help="With --input: a file may be cut at any byte.")
+@click.option("--work", metavar="X", type=POSITIVE, help="Estimated work of the job, slot-seconds.")
 @click.option(
-    "--work", metavar="X", type=_POSITIVE, help="Estimated work of the job, slot-seconds."
-)
-@click.option(
-    "--task-runtime", metavar="X", type=_POSITIVE, help="How long a task should run, seconds."
+    "--task-runtime", metavar="X", type=POSITIVE, help="How long a task should run, seconds."
 )
 @click.option(
     "--min-tasks", metavar="N", type=click.IntRange(min=1), help="Fewest tasks to cut into."
@@ -69,16 +67,14 @@ _WITH_FILE = frozenset({"user", "pool", "job_id", "request_id", "labels"})
     "--max-attempts", metavar="N", type=click.IntRange(1, 100), help="Tries that each task gets."
 )
 @click.option(
-    "--task-timeout", metavar="X", type=_POSITIVE, help="Longest that a try may run, seconds."
+    "--task-timeout", metavar="X", type=POSITIVE, help="Longest that a try may run, seconds."
 )
 @click.option("--payload", help="Text that every task is given.  [default: the names of --input]")
 @click.option("--payload-file", metavar="FILE", help="As --payload, from a file; - for stdin.")
 @click.option("--stage", default="run", show_default=True, help="Name of the stage.")
 @click.option("--job-id", default="", help="Name of the job; the service finds one otherwise.")
 @click.option("--request-id", default="", help="Makes it safe to submit the same job twice.")
-@click.option(
-    "--job-weight", metavar="X", type=click.FloatRange(0.001, 1_000_000), help="Among the user's."
-)
+@click.option("--job-weight", metavar="X", type=Number(0.001, 1_000_000), help="Among the user's.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit 1 unless it succeeded.")
 @connected

@@ -17,6 +17,7 @@ from uwfq_service.cli.connection import Connection, connected, pool_option
 from uwfq_service.cli.errors import REFUSED, explained
 from uwfq_service.cli.jobs import JOB_COLUMNS, job_row
 from uwfq_service.cli.output import emit, number, output_option, seconds, table, terminal
+from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -62,7 +63,7 @@ class Look:
 @click.option(
     "--interval",
     metavar="X",
-    type=click.FloatRange(min=0.1),
+    type=Number(min=0.1),
     default=1.0,
     show_default=True,
     help="Seconds between two looks.",

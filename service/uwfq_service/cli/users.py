@@ -9,6 +9,7 @@ import click
 from uwfq_service.cli.connection import Connection, connected, pool_option
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.output import emit, facts, number, output_option, seconds, table
+from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
     from uwfq_client import Pool, User
@@ -66,7 +67,7 @@ def user() -> None:
 @click.option(
     "--weight",
     metavar="X",
-    type=click.FloatRange(0.001, 1_000_000),
+    type=Number(0.001, 1_000_000),
     help="Relative claim on the pool.",
 )
 @click.option(

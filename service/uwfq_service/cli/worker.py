@@ -27,6 +27,7 @@ import click
 from uwfq_service.cli.connection import Connection, connected, pool_option
 from uwfq_service.cli.errors import explained
 from uwfq_service.cli.output import emit, facts, output_option, seconds
+from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
     from uwfq_client import Task
@@ -90,7 +91,7 @@ class Program:
 @click.option(
     "--grace",
     metavar="X",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     help="On Ctrl-C, longest to let tasks finish, seconds.  [default: until they are done]",
 )
 @click.option("--quiet", is_flag=True, help="No line per task.")

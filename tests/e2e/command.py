@@ -1,0 +1,123 @@
+"""The command ``uwfq`` as a user has it: real processes, their output, their exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+#: Longest that anything here may take; a hang fails instead of blocking the run.
+PATIENCE_SECONDS = 60.0
+
+UWFQ = (sys.executable, "-m", "uwfq_service.cli")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """What it printed, as the one JSON document that it must be."""
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """What it complained about: one line, without a traceback."""
+        (line,) = self.err.splitlines()
+        assert line.startswith("error: ")
+        return line
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours without settings of UWFQ, so that the tests see the defaults."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("UWFQ_")}
+    return ours | more
+
+
+def uwfq(
+    *arguments: str, given: str = "", env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Ran:
+    """Run a command to its end."""
+    done = subprocess.run(
+        [*UWFQ, *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+        env=environment(**(env or {})),
+        cwd=cwd,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@dataclasses.dataclass(slots=True)
+class Running:
+    """A command that goes on until it is told to stop."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal, and wait for the end; the exit code."""
+        self.process.send_signal(sign)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def said(self) -> str:
+        """What it has printed to stderr so far."""
+        return self.log.read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def started(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """Run a command in the background; it is gone after the block."""
+    with tempfile.TemporaryDirectory(prefix="uwfq-") as directory:
+        log = Path(directory) / "stderr"
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [*UWFQ, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+                env=environment(**(env or {})),
+                start_new_session=True,
+            )
+        try:
+            yield Running(process, log)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@contextlib.contextmanager
+def service(*arguments: str) -> Iterator[str]:
+    """A running service with a journal of its own; its target."""
+    # Short, for the path of a socket is limited to 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="uwfq-") as name:
+        target = f"unix:{name}/socket"
+        with started("serve", "--listen", target, "--data", f"{name}/data", *arguments) as running:
+            wait_until_serving(target, running)
+            yield target
+
+
+def wait_until_serving(target: str, running: Running) -> None:
+    """Return when the service answers; fail with its log if it ends before."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while uwfq("health", "--target", target).code != 0:
+        assert running.process.poll() is None, running.said()
+        assert time.monotonic() < deadline, running.said()

@@ -1,0 +1,268 @@
+"""The command as a user has it: submit, work, look, explain, cancel; against a real service."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.command import Ran, service, started, uwfq
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[str]:
+    """A service that all tests of this module share; each has a pool or users of its own."""
+    pools = [f"pools.{name}.policy=uwfq" for name in ("default", "idle", "weights", "cancel")]
+    with service(*(word for pool in pools for word in ("--set", pool))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def worker(target: str) -> Iterator[None]:
+    """A worker whose command does what the payload says."""
+    with started("worker", "--target", target, "--slots", "2", "--exec", "sh -s"):
+        yield
+
+
+def submitted(target: str, *arguments: str, given: str = "") -> Ran:
+    """Run `uwfq submit`."""
+    return uwfq("submit", "--target", target, *arguments, given=given)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_command_is_run_for_every_task_with_its_environment(target: str, tmp_path: Path) -> None:
+    """What UWFQ_… says is what the service said."""
+    payload = f'env | grep ^UWFQ_ > "{tmp_path}/$UWFQ_TASK_INDEX"'
+    ran = submitted(
+        target,
+        *("--user", "erin", "--kind", "env", "--job-id", "env-1", "--label", "team=red"),
+        *("--tasks", "3", "--payload", payload, "--wait", "--output", "json"),
+    )
+    assert ran.code == 0, ran.err
+    assert ran.document["job"]["state"] == "succeeded"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
+    told = dict(line.split("=", 1) for line in (tmp_path / "2").read_text().splitlines())
+    assert told["UWFQ_JOB_ID"] == "env-1"
+    assert told["UWFQ_USER"] == "erin"
+    assert told["UWFQ_KIND"] == told["UWFQ_SIGNATURE"] == "env"
+    assert told["UWFQ_STAGE"] == "run"
+    assert (told["UWFQ_TASK_INDEX"], told["UWFQ_TASK_COUNT"], told["UWFQ_ATTEMPT"]) == (
+        "2",
+        "3",
+        "1",
+    )
+    assert json.loads(told["UWFQ_LABELS"]) == {"team": "red"}
+    assert "UWFQ_RANGE_BEGIN_UNIT" not in told
+
+
+@pytest.mark.usefixtures("worker")
+def test_files_are_cut_by_the_service_and_the_ranges_cover_them(
+    target: str, tmp_path: Path
+) -> None:
+    """With `--input`, unit sizes come from real files and each task is told its range."""
+    files = []
+    for number in range(4):
+        path = tmp_path / f"part-{number}.txt"
+        path.write_text("x" * 1000, encoding="utf-8")
+        files.append(str(path))
+    script = tmp_path / "script"
+    script.write_text(
+        f'echo "$UWFQ_RANGE_BEGIN_UNIT $UWFQ_RANGE_END_UNIT" > "{tmp_path}/$UWFQ_TASK_INDEX.range"',
+        encoding="utf-8",
+    )
+    ran = submitted(
+        target,
+        *("--user", "frank", "--work", "4", "--task-runtime", "2", "--payload-file", str(script)),
+        *("--wait", "--output", "json", "--input", *files),
+    )
+    assert ran.code == 0, ran.err
+    (split,) = ran.document["submitted"]["splits"]
+    assert split["task_count"] == 2
+    assert split["reason"] == "advisory_runtime"
+    ranges = [path.read_text().split() for path in sorted(tmp_path.glob("*.range"))]
+    assert ranges == [["0", "2"], ["2", "4"]]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_job_file_may_have_stages_that_depend_on_each_other(target: str, tmp_path: Path) -> None:
+    """The second stage sees what the first one left."""
+    job = {
+        "user": "grace",
+        "kind": "chain",
+        "stages": [
+            {"stage": "scan", "tasks": 3, "payload": f"touch {tmp_path}/$UWFQ_TASK_INDEX"},
+            {
+                "stage": "merge",
+                "after": ["scan"],
+                "tasks": {"count": 1},
+                "payload": f"ls {tmp_path} | wc -l > {tmp_path}/count",
+            },
+        ],
+    }
+    ran = submitted(target, "--file", "-", "--wait", "--output", "json", given=json.dumps(job))
+    assert ran.code == 0, ran.err
+    # The shell has made the file `count` when `ls` runs.
+    assert (tmp_path / "count").read_text().strip() == "4"
+    assert [stage["done"] for stage in ran.document["job"]["stages"]] == [3, 1]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_failed_command_is_tried_again_and_its_last_line_is_the_cause(target: str) -> None:
+    """Any exit code but 0 and the permanent one is worth another attempt."""
+    ran = submitted(
+        target,
+        *("--user", "heidi", "--tasks", "1", "--max-attempts", "2", "--wait", "--output", "json"),
+        *("--payload", "echo first >&2; echo 'disk on fire' >&2; exit 7"),
+    )
+    assert ran.code == 1
+    job = ran.document["job"]
+    assert (job["state"], job["failed_attempts"]) == ("failed", 2)
+    assert "disk on fire" in job["cause"]
+    assert "disk on fire" in ran.error
+
+
+@pytest.mark.usefixtures("worker")
+def test_exit_code_100_fails_the_job_at_once(target: str) -> None:
+    """A command that knows better saves the retries."""
+    ran = submitted(
+        target,
+        *("--user", "ivan", "--tasks", "1", "--max-attempts", "5", "--wait", "--output", "json"),
+        *("--payload", "echo 'no such table' >&2; exit 100"),
+    )
+    assert ran.code == 1
+    assert ran.document["job"]["failed_attempts"] == 1
+    assert "no such table" in ran.document["job"]["cause"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_time_limit_ends_the_command_and_all_that_it_started(target: str, tmp_path: Path) -> None:
+    """The process group gets SIGTERM, so that no grandchild lives on."""
+    ran = submitted(
+        target,
+        *("--user", "judy", "--tasks", "1", "--max-attempts", "1", "--task-timeout", "1"),
+        *("--wait", "--output", "json"),
+        *("--payload", f"trap 'touch {tmp_path}/told; exit 1' TERM; sleep 600 & wait"),
+    )
+    assert ran.code == 1
+    assert ran.document["job"]["state"] == "failed"
+
+
+def test_a_waiting_job_can_be_listed_shown_explained_and_cancelled(target: str) -> None:
+    """Its whole life without any worker, as tables and as JSON."""
+    common = ("--target", target, "--output", "json")
+    ran = submitted(
+        target, "--pool", "cancel", "--user", "mallory", "--tasks", "4", "--job-id", "stuck"
+    )
+    assert ran.code == 0, ran.err
+    assert "stuck" in ran.out
+
+    (listed,) = uwfq("jobs", "--user", "mallory", *common).document["jobs"]
+    shown = uwfq("job", "stuck", *common).document["job"]
+    explained = uwfq("explain", "stuck", *common).document["explanation"]
+    assert listed["job_id"] == shown["job_id"] == explained["job"]["job_id"] == "stuck"
+    assert shown["submitted_at"].endswith("Z")
+    assert shown["started_at"] is None
+    assert shown["stages"][0]["waiting"] == 4
+    assert explained["reason"]
+    for arguments in (["jobs"], ["job", "stuck"], ["explain", "stuck"]):
+        table = uwfq(*arguments, "--target", target)
+        assert table.code == 0, table.err
+        assert "mallory" in table.out
+
+    cancelled = uwfq("cancel", "stuck", "--reason", "no worker", *common).document["jobs"][0]
+    assert (cancelled["state"], cancelled["cause"]) == ("cancelled", "no worker")
+    waited = uwfq("job", "stuck", "--wait", "--target", target)
+    assert waited.code == 1
+    assert "stuck" in waited.error
+
+
+def test_listing_stops_at_the_limit_and_says_so(target: str) -> None:
+    """A page of a long list is not mistaken for all of it."""
+    for _ in range(3):
+        assert submitted(target, "--pool", "idle", "--user", "nina", "--tasks", "1").code == 0
+    page = uwfq("jobs", "--pool", "idle", "--limit", "2", "--target", target, "--output", "json")
+    assert (len(page.document["jobs"]), page.document["more"]) == (2, True)
+    whole = uwfq("jobs", "--pool", "idle", "--target", target, "--output", "json")
+    assert (len(whole.document["jobs"]), whole.document["more"]) == (3, False)
+
+
+def test_weights_are_set_and_listed(target: str) -> None:
+    """What is not given stays as it is; 0 lifts a cap."""
+    common = ("--pool", "weights", "--target", target, "--output", "json")
+    first = uwfq("user", "set", "oscar", "--weight", "2.5", "--max-running-slots", "3", *common)
+    assert first.code == 0, first.err
+    second = uwfq("user", "set", "oscar", "--max-running-slots", "0", *common).document["user"]
+    assert (second["weight"], second["max_running_slots"]) == (2.5, None)
+    (listed,) = uwfq("users", *common).document["users"]
+    assert listed["weight"] == 2.5
+    pools = uwfq("pools", "--target", target, "--output", "json").document["pools"]
+    assert {pool["pool"] for pool in pools} == {"default", "idle", "weights", "cancel"}
+
+
+def test_top_looks_once_when_nobody_watches(target: str) -> None:
+    """One JSON document, or one table in a pipe."""
+    document: dict[str, Any] = uwfq("top", "--target", target, "--output", "json").document
+    assert set(document) == {"pool", "users", "jobs"}
+    table = uwfq("top", "--target", target)
+    assert "share owed" in table.out
+    assert "share received" in table.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["job", "unheard-of"], "unheard-of"),
+        (["cancel", "unheard-of"], "unheard-of"),
+        (["submit", "--tasks", "1", "--pool", "sea"], "sea"),
+        (["users", "--pool", "sea"], "sea"),
+        (["worker", "--exec", "true", "--pool", "sea"], "sea"),
+        (["submit", "--tasks", "1", "--user", "u" * 200], "user"),
+        (["submit", "--tasks", "1", "--payload-file", "-"], "payload"),
+    ],
+)
+def test_what_the_service_refuses_is_said_in_one_line(
+    target: str, arguments: list[str], complaint: str
+) -> None:
+    """Exit code 2: the same command would be refused again."""
+    ran = uwfq(*arguments, "--target", target, given="x" * 70_000)
+    assert ran.code == 2
+    assert complaint in ran.error
+
+
+def test_submitting_the_same_job_twice_is_safe_and_another_one_of_its_name_is_refused(
+    target: str,
+) -> None:
+    """A job id is a promise."""
+    job = ("--pool", "idle", "--user", "peggy", "--tasks", "2", "--job-id", "once")
+    assert submitted(target, *job).code == 0
+    again = submitted(target, *job, "--output", "json")
+    assert again.document["submitted"]["duplicate"] is True
+    other = submitted(target, *job, "--payload", "different")
+    assert other.code == 2
+    assert "once" in other.error
+
+
+def test_serve_drains_on_sigterm_and_refuses_a_directory_in_use(tmp_path: Path) -> None:
+    """Exit code 0 after a stop; one line for whoever starts a second one."""
+    data = str(tmp_path / "data")
+    arguments = ("serve", "--listen", "127.0.0.1:0", "--data", data)
+    with started(*arguments) as first:
+        while "serving" not in first.said():
+            assert first.process.poll() is None, first.said()
+        second = uwfq(*arguments)
+        assert second.code == 1
+        assert "in use" in second.error
+        assert first.stop(signal.SIGTERM) == 0
+
+
+def test_a_worker_stops_on_sigterm_and_sums_up(target: str) -> None:
+    """What it has done, as one JSON document."""
+    with started("worker", "--exec", "true", "--target", target, "--output", "json") as worker:
+        while "takes tasks" not in worker.said():
+            assert worker.process.poll() is None, worker.said()
+        worker.process.send_signal(signal.SIGTERM)
+        out, _ = worker.process.communicate(timeout=60)
+        assert worker.process.returncode == 0, worker.said()
+        assert json.loads(out)["failed"] == 0

@@ -1,0 +1,133 @@
+"""What the command says when it is asked wrongly, or when nobody answers."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import uwfq
+from uwfq_service.cli import main
+
+NOBODY = "127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["fly"], "No such command 'fly'"),
+        (["jobs", "--fast"], "No such option"),
+        (["jobs", "--output", "xml"], "--output"),
+        (["jobs", "--limit", "0"], "--limit"),
+        (["job"], "Missing argument 'JOB'"),
+        (["explain", "j", "--ahead", "1000"], "--ahead"),
+        (["user", "set", "alice"], "nothing to set: give --weight"),
+        (["user", "set", "alice", "--weight", "0"], "--weight"),
+        (["user", "set", "alice", "--weight", "nan"], "--weight"),
+        (["submit"], "give --tasks, --input, --work or --file"),
+        (["submit", "--tasks", "0"], "--tasks"),
+        (["submit", "--tasks", "3", "left.txt"], "left.txt: input files go after --input"),
+        (["submit", "--tasks", "3", "--work", "-1"], "--work"),
+        (["submit", "--tasks", "3", "--label", "nonsense"], "write it as NAME=VALUE"),
+        (["submit", "--tasks", "3", "--splittable"], "--splittable"),
+        (["submit", "--input", "no-such-file"], "no-such-file: No such file"),
+        (["submit", "--input", "/"], "/ is not a file"),
+        (["submit", "--input", "/dev/null", "--tasks", "2"], "--tasks: cannot be combined"),
+        (["submit", "--tasks", "1", "--payload", "a", "--payload-file", "b"], "one of them"),
+        (["submit", "--tasks", "1", "--payload-file", "no-such-file"], "No such file"),
+        (["submit", "--file", "no-such-file"], "no-such-file: No such file"),
+        (["worker"], "--exec"),
+        (["worker", "--exec", "true", "--slots", "0"], "--slots"),
+        (["serve", "--policy", "random"], "--policy"),
+        (["serve", "--set", "nonsense"], "write it as KEY=VALUE"),
+        (["serve", "--set", "log.levl=debug"], "did you mean log.level?"),
+        (["serve", "--listen", "everywhere"], "listen: must be host:port"),
+        (["serve", "--config", "no-such-file"], "no-such-file"),
+        (["serve", "--tls-cert", "no-such-file"], "tls.key: must be given too"),
+        (["jobs", "--cert", "a.pem"], "--cert and --key: give both"),
+        (["jobs", "--ca", "no-such-file"], "no-such-file: No such file"),
+        (["demo", "--seconds", "0"], "--seconds"),
+        (["top", "--interval", "0"], "--interval"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused_in_one_line(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, nothing on stdout, one line on stderr that names the option or the field."""
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert complaint in line
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "truncated"),
+        ('{"stages": [{"stage": "a", "tasks": "many"}]}', "$.stages[0].tasks"),
+        ('{"stages": [{"stage": "a", "task": 3}]}', "unknown field `task`"),
+        ('{"user": "a"}', "missing required field `stages`"),
+        ('{"stages": [{"stage": "a", "tasks": 1, "input": {"unit_sizes": [1]}}]}', "not both"),
+        ('{"stages": [{"stage": "a", "input": {}}]}', "either files or unit_sizes"),
+        ('{"stages": [{"stage": "a", "payload": 1, "payload_base64": ""}]}', "not both"),
+        ('{"stages": [{"stage": "a", "payload_base64": "?"}]}', "not base64"),
+    ],
+)
+def test_a_job_file_that_is_none_is_refused_with_the_place(
+    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt name is an error, not a job that does something else."""
+    path = tmp_path / "job.json"
+    path.write_text(text, encoding="utf-8")
+    assert main(["submit", "--file", str(path)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_options_that_describe_a_job_do_not_go_with_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody should have to guess which of the two won."""
+    path = tmp_path / "job.json"
+    path.write_text('{"stages": [{"stage": "a", "tasks": 1}]}', encoding="utf-8")
+    assert main(["submit", "--file", str(path), "--tasks", "3", "--target", NOBODY]) == 2
+    assert "--tasks: cannot be combined with --file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["jobs"],
+        ["submit", "--tasks", "1"],
+        ["submit", "--tasks", "1", "--wait", "--output", "json"],
+        ["top", "--once"],
+        ["health"],
+    ],
+)
+def test_an_unreachable_service_is_said_in_one_line(arguments: list[str]) -> None:
+    """Exit code 1: the same command may work later."""
+    ran = uwfq(*arguments, "--target", NOBODY)
+    assert ran.code == 1
+    assert ran.out == ""
+    assert "127.0.0.1:9" in ran.error or "cannot be reached" in ran.error
+
+
+def test_without_a_command_it_shows_what_there_is() -> None:
+    """As an error, for a script that calls it so is broken."""
+    ran = uwfq()
+    assert ran.code == 2
+    assert "Commands:" in ran.err
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """One line to put into a bug report."""
+    ran = uwfq("--version")
+    assert (ran.code, ran.out.split()[0], ran.err) == (0, "uwfq", "")
+
+
+def test_serve_shows_its_configuration_without_starting() -> None:
+    """`--check` is for the pipeline that rolls a configuration out."""
+    ran = uwfq("serve", "--check", "--policy", "fair", "--output", "json")
+    assert ran.code == 0
+    (pool,) = ran.document["pools"]
+    assert pool["configure"]["policy"] == "fair"
