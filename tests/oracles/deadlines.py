@@ -31,6 +31,13 @@ class DeadlineOracle(FluidCluster):
         job = self.jobs[name]
         return self._chained(job.user).get(name, self.kept.get(name, ZERO))
 
+    def virtual_deadlines(self) -> dict[str, Fraction]:
+        """D of every job now."""
+        deadlines = dict(self.kept)
+        for user in self.users.values():
+            deadlines.update(self._chained(user))
+        return deadlines
+
     def deadlines_in_order(self, user: str) -> list[tuple[str, Fraction]]:
         """The user's jobs in the virtual system with their deadlines, in the order of F."""
         return [(job.name, self.virtual_deadline(job.name)) for job in self.users[user].chain]

@@ -9,7 +9,7 @@ the one with the lowest index.
 | fifo | arrival of the job, number of the stage |
 | fair | running slots of the stage, then the string ``TaskSet_<n>.0`` |
 | ujf | running slots of the user per weight, name of the user, then as ``fair`` |
-| cfq | deadline of the stage, arrival of the job, number of the stage |
+| cfq | deadline of the stage, the order in which the stages became launchable |
 | uwfq, uwfq_paper | deadline of the job, arrival of the job, number of the stage |
 """
 
@@ -118,5 +118,7 @@ def order_of(
     if policy == "ujf":
         share = running.get(stage.user, 0) / weights.get(stage.user, ONE)
         return (share, stage.user, *fair)
+    if policy == "cfq":
+        return (stage.deadline, stage.launch_number)
     assert policy in DEADLINE_POLICIES, policy
     return (stage.deadline, *place)

@@ -1,14 +1,45 @@
-"""The oracles as a scheduler that the world can drive."""
+"""Who can schedule in the world: the oracles, and the core."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any, Final
 
 from tests.oracles.deadlines import DeadlineOracle, PaperChain, RemainingWorkChain, StageClock
 from tests.oracles.fluid import ONE, ZERO
 from tests.oracles.picker import LaunchableStage, PoolView
 from tests.oracles.workloads import JobPlan, Workload
 from tests.oracles.world import Launch
+from uwfq_service.core.commands import (
+    Command,
+    ConfigurePool,
+    NextTask,
+    SetUser,
+    StageSpec,
+    SubmitJob,
+    TaskDone,
+    TaskList,
+    TaskRef,
+    TaskResult,
+    TaskSuccess,
+    Tick,
+)
+from uwfq_service.core.events import AnyEvent
+from uwfq_service.core.invariants import check
+from uwfq_service.core.replies import AckStatus, NextTaskReply, Reply, TaskDoneReply
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Settings
+
+POOL: Final = "pool"
+#: No lease expires, no worker is given up or held for a wide task, nothing is forgotten.
+PATIENT: Final = Settings(
+    lease_seconds=1e8,
+    worker_timeout=1e8,
+    engine_timeout=1e8,
+    hold_after=1e8,
+    retention_seconds=1e8,
+)
 
 
 class OracleSubject:
@@ -41,11 +72,12 @@ class OracleSubject:
     def next(self, free_slots: int, now: Fraction) -> Launch | None:
         """What the picker picks, with the deadlines of this instant."""
         self.chains.advance(now)
+        deadlines = self.chains.virtual_deadlines()
         for stage in self.pool.stages:
             stage.deadline = (
                 self.clock.deadlines[stage.job, stage.number]
                 if self.pool.policy == "cfq"
-                else self.chains.virtual_deadline(stage.job)
+                else deadlines[stage.job]
             )
         picked = self.pool.pick(free_slots)
         if picked is None:
@@ -96,3 +128,99 @@ class OracleSubject:
             )
         )
         self.launched += 1
+
+
+class CoreSubject:
+    """The core, with one worker that has all slots of the pool."""
+
+    WORKER = "worker"
+
+    def __init__(
+        self,
+        workload: Workload,
+        policy: str,
+        *,
+        number: Callable[[Any], Any] = Fraction,
+        settings: Settings = PATIENT,
+        checked: bool = False,
+    ) -> None:
+        self.number = number
+        self.checked = checked
+        self.slots = workload.slots
+        self.scheduler = Scheduler(settings, number=number)
+        self.events: list[AnyEvent] = []
+        pool = ConfigurePool(pool=POOL, policy=policy, fixed_slots=workload.slots)
+        self.apply(pool, ZERO)
+        for user in workload.users:
+            weight = float(workload.weights.get(user, ONE))
+            self.apply(SetUser(pool=POOL, user=user, weight=weight), ZERO)
+
+    def apply(self, command: Command, now: Fraction) -> Reply:
+        """Apply one command at ``now``."""
+        outcome = self.scheduler.apply(command, self.number(now))
+        self.events += outcome.events
+        if self.checked:
+            check(self.scheduler, self.number(now))
+        return outcome.reply
+
+    def submit(self, job: JobPlan, now: Fraction) -> None:
+        """SubmitJob, with the stages cut as the plan says."""
+        stages = tuple(
+            StageSpec(
+                stage=f"s{number}",
+                after=tuple(f"s{before}" for before in stage.after),
+                cut=TaskList(
+                    count=len(stage.tasks),
+                    task_work=()
+                    if job.declared is not None
+                    else tuple(float(stage.width * task) for task in stage.tasks),
+                ),
+                slots_per_task=stage.width,
+            )
+            for number, stage in enumerate(job.stages)
+        )
+        self.apply(
+            SubmitJob(
+                pool=POOL,
+                user=job.user,
+                job_id=job.name,
+                job_weight=float(job.job_weight),
+                declared_work=None if job.declared is None else float(job.declared),
+                stages=stages,
+            ),
+            now,
+        )
+
+    def next(self, free_slots: int, now: Fraction) -> Launch | None:
+        """NextTask for one task."""
+        poll = NextTask(
+            pool=POOL,
+            worker_id=self.WORKER,
+            slots=self.slots,
+            free_slots=free_slots,
+            max_tasks=1,
+        )
+        reply = self.apply(poll, now)
+        assert isinstance(reply, NextTaskReply)
+        for lease in reply.leases:
+            return Launch(lease.stage.job.job_id, lease.stage.index, lease.task, lease.lease_id)
+        return None
+
+    def done(self, launch: Launch, runtime: Fraction, now: Fraction) -> None:
+        """TaskDone, with the true runtime."""
+        result = TaskResult(
+            task=TaskRef(lease_id=launch.tag, attempt=1),
+            outcome=TaskSuccess(runtime=float(runtime)),
+        )
+        reply = self.apply(TaskDone(worker_id=self.WORKER, results=(result,)), now)
+        assert isinstance(reply, TaskDoneReply)
+        assert [ack.status for ack in reply.acks] == [AckStatus.ACCEPTED]
+
+    def wakeup(self, now: Fraction) -> Fraction | None:
+        """When the core wants a Tick."""
+        due = self.scheduler.next_wakeup()
+        return None if due is None else max(now, Fraction(due))
+
+    def wake(self, now: Fraction) -> None:
+        """Tick."""
+        self.apply(Tick(), now)

@@ -161,26 +161,33 @@ FAMILIES: Final[Mapping[str, Callable[[random.Random, list[str], int], Iterator[
 }
 
 
-def random_workload(family: str, seed: int, *, stages: int = 1) -> Workload:
-    """The workload that ``family`` gives for ``seed``; jobs of up to ``stages`` stages in a row."""
-    rng = random.Random(f"{family}/{seed}/{stages}")
-    slots = rng.choice([1, 2, 4, 8])
+def random_workload(family: str, seed: int, *, stages: int = 1, wide: bool = False) -> Workload:
+    """The workload that ``family`` gives for ``seed``.
+
+    Jobs have up to ``stages`` stages, one after another;
+    with ``wide`` some tasks need several slots.
+    """
+    rng = random.Random(f"{family}/{seed}/{stages}/{wide}")
+    slots = rng.choice([2, 4, 8] if wide else [1, 2, 4, 8])
     users = [f"user{number}" for number in range(rng.randint(2, 6))]
     weighted = rng.random() < 0.5
     weights = {user: Fraction(rng.randint(1, 10), 2) if weighted else ONE for user in users}
     drafts = sorted(FAMILIES[family](rng, users, slots), key=lambda draft: draft[1])
-    jobs = tuple(
-        JobPlan(f"job{number}", user, submit, tuple(cut(rng, work, task, rng.randint(1, stages))))
-        for number, (user, submit, work, task) in enumerate(drafts)
-    )
-    return Workload(f"{family} seed {seed}", slots, jobs, weights)
+    jobs = []
+    for number, (user, submit, work, task) in enumerate(drafts):
+        width = rng.randint(1, slots // 2) if wide and rng.random() < 0.3 else 1
+        plans = tuple(cut(rng, work, task, rng.randint(1, stages), width))
+        jobs.append(JobPlan(f"job{number}", user, submit, plans))
+    return Workload(f"{family} seed {seed}", slots, tuple(jobs), weights)
 
 
-def cut(rng: random.Random, work: Fraction, task: Fraction, stages: int) -> Iterator[StagePlan]:
+def cut(
+    rng: random.Random, work: Fraction, task: Fraction, stages: int, width: int
+) -> Iterator[StagePlan]:
     """Cut ``work`` into ``stages`` stages of tasks of about ``task`` seconds, one after another."""
-    shares = [grains(float(work) / stages) for _ in range(stages)]
+    shares = [grains(float(work) / stages / width) for _ in range(stages)]
     for number, share in enumerate(shares):
         tasks: list[Fraction] = []
         while rest := share - sum(tasks, ZERO):
             tasks.append(min(rest, grains(float(task) * rng.uniform(0.5, 1))))
-        yield StagePlan(tuple(tasks), after=(number - 1,) if number else ())
+        yield StagePlan(tuple(tasks), after=(number - 1,) if number else (), width=width)
