@@ -115,7 +115,6 @@ def _dump_pool(state: State, pool: Pool) -> dict[str, Any]:
         "epoch": pool.epoch,
         "fixed_slots": pool.fixed_slots,
         "launch_serial": pool.launch_serial,
-        "order_version": pool.order_version,
         "overhead": pool.overhead,
         "users": [[getattr(user, name) for name in _USER] for user in pool.users.values()],
         "workers": [
@@ -204,7 +203,6 @@ def _load_pool(state: State, image: dict[str, Any]) -> None:
     pool = Pool(image["name"], policy, image["epoch"])
     pool.fixed_slots = image["fixed_slots"]
     pool.launch_serial = image["launch_serial"]
-    pool.order_version = image["order_version"]
     pool.overhead = image["overhead"]
     for values in image["users"]:
         user = User(pool, values[0], values[1])
@@ -288,7 +286,5 @@ def _offer_all(state: State, pool: Pool) -> None:
         for stage in job.stages
         if stage.ready and stage.waiting
     ]
-    version = pool.order_version
     for stage in sorted(launchable, key=lambda stage: stage.launch_serial):
         state.restore_launchable(stage)
-    pool.order_version = version

@@ -581,7 +581,7 @@ class Pool:
         self.unfinished_jobs = 0
         self.running_slots = 0
         self.launchable_tasks = 0
-        #: Rises whenever the order of the launchable stages may have changed.
+        #: Rises whenever the order of the launchable stages may have changed; soft.
         self.order_version = 1
 
     @property

@@ -107,8 +107,15 @@ class Scheduler:
         """
         return self.state.timers.next_at()
 
-    def dump(self) -> dict[str, Any]:
-        """The state as plain values, for a snapshot.  O(everything)."""
+    def dump(self, now: Any | None = None) -> dict[str, Any]:
+        """The state as plain values, for a snapshot.  O(everything).
+
+        With ``now`` lazy virtual time is brought up to there first, so that two schedulers that have
+        lived through the same events give the same image, whatever was asked of them in between.
+        """
+        if now is not None:
+            for pool in self.state.pools.values():
+                pool.policy.catch_up(self.state.number(now))
         return image.dump(self.state)
 
     @classmethod

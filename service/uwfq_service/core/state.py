@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 OVERHEAD_STEP = 0.05
 #: ... and of at least this, seconds.
 OVERHEAD_MIN_STEP = 0.0005
+#: Versions of the order start here times the seconds of the clock, after a restart.
+VERSIONS_PER_SECOND = 1_000_000
 #: A correction below this part of the work is a rounding error, not worth a place in virtual time.
 DUST = 1e-9
 
@@ -619,6 +621,8 @@ class State:
             if lease.expires_at is not None:
                 lease.expires_at = max(lease.expires_at, event.expires_at)
         for pool in self.pools.values():
+            # Higher than any before, so that no engine takes a new order for the one that it has.
+            pool.order_version = max(pool.order_version, int(event.at * VERSIONS_PER_SECOND))
             for worker in pool.workers.values():
                 worker.alive_until = max(worker.alive_until, event.expires_at)
 

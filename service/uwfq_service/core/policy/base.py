@@ -47,6 +47,10 @@ class Policy(ABC):
     def advance(self, now: Any) -> None:
         """Time has come to ``now``, which never falls."""
 
+    def catch_up(self, now: Any) -> None:
+        """Do now what would be done when it is needed.  O(everything); decides nothing."""
+        self.advance(now)
+
     def set_slots(self, slots: int, now: Any) -> None:
         """R is ``slots`` from now on."""
 

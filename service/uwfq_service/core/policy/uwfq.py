@@ -126,6 +126,12 @@ class UwfqPolicy(Policy):
     def advance(self, now: Any) -> None:
         self._clock.advance(now)
 
+    def catch_up(self, now: Any) -> None:
+        self.advance(now)
+        for queue in self._queues.values():
+            if queue.clock.active:
+                self._change(queue, now, queue.clock.sync)
+
     def set_slots(self, slots: int, now: Any) -> None:
         self._clock.set_slots(slots, now)
 
