@@ -1,0 +1,270 @@
+"""The client over real gRPC: what it sends, what it tries again, how it says what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.integration.fake_service import FakeService, Refusal, exhausted, serving, unavailable
+from uwfq.v1 import types_pb2
+from uwfq_client import (
+    Client,
+    DeadlineExceeded,
+    Input,
+    InvalidArgument,
+    JobFailed,
+    JobState,
+    NotFound,
+    ResourceExhausted,
+    RetryPolicy,
+    Stage,
+    SyncClient,
+    Unavailable,
+)
+
+EAGER = RetryPolicy(max_attempts=50, initial_backoff_seconds=0.001, max_backoff_seconds=0.02)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeService]:
+    """A service that misbehaves on demand."""
+    async with serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def client(service: FakeService) -> AsyncIterator[Client]:
+    """A client of it that is quick to try again."""
+    async with Client(service.target, retry=EAGER) as client:
+        yield client
+
+
+async def test_a_submission_arrives_as_it_was_written(service: FakeService, client: Client) -> None:
+    """What is given is sent, what is left out is not."""
+    stages = [
+        Stage("scan", input=Input([5, 6], splittable=True), payload=b"p", max_attempts=2),
+        Stage("merge", after=["scan"], tasks=2, task_work_slot_seconds=[1.0, 2.0]),
+    ]
+    job = await client.submit(user="alice", kind="sum", stages=stages, labels={"a": "b"})
+    assert (job.job_id, job.duplicate, job.virtual_deadline) == ("job-1", False, None)
+    assert job.predicted_finish_seconds == 1.5
+    sent = service.requests["SubmitJob"][0]
+    assert (sent.pool, sent.user, sent.kind, dict(sent.labels)) == (
+        "default",
+        "alice",
+        "sum",
+        {"a": "b"},
+    )
+    assert not sent.HasField("job_weight")
+    scan, merge = sent.stages
+    assert list(scan.input.unit_sizes) == [5, 6]
+    assert scan.max_attempts == 2
+    assert not scan.HasField("slots_per_task")
+    assert merge.tasks.count == 2
+    assert list(merge.after) == ["scan"]
+
+
+async def test_a_retried_submission_submits_once(service: FakeService, client: Client) -> None:
+    """Each submission has a request id of its own, which its retries share."""
+    service.lose("SubmitJob", times=2)
+    first = await client.submit(user="alice", stages=[Stage("s", tasks=1)])
+    second = await client.submit(user="alice", stages=[Stage("s", tasks=1)])
+    assert len(service.jobs) == 2
+    assert first.duplicate
+    assert first.job_id != second.job_id
+    ids = [request.request_id for request in service.requests["SubmitJob"]]
+    assert len(set(ids)) == 2
+    assert ids[0] == ids[1] == ids[2]
+
+
+async def test_a_job_id_needs_no_request_id(service: FakeService, client: Client) -> None:
+    """It makes the submission safe by itself; a new request id would look like other content."""
+    await client.submit(user="alice", job_id="mine")
+    assert service.requests["SubmitJob"][0].request_id == ""
+
+
+async def test_a_refusal_names_its_fields(client: Client) -> None:
+    """The details of the status are attributes."""
+    with pytest.raises(InvalidArgument) as caught:
+        await client.submit(user="")
+    error = caught.value
+    assert [violation.field for violation in error.field_violations] == ["user"]
+    assert error.reason == "INVALID_FIELD"
+    assert str(error) == "user: must not be empty"
+
+
+async def test_what_is_not_found_is_named(client: Client) -> None:
+    """``resource`` says what."""
+    with pytest.raises(NotFound) as caught:
+        await client.get_job("nope")
+    assert caught.value.resource is not None
+    assert (caught.value.resource.type, caught.value.resource.name) == ("job", "nope")
+
+
+async def test_a_hint_to_come_back_is_honoured(service: FakeService, client: Client) -> None:
+    """RESOURCE_EXHAUSTED with a RetryInfo is waited out, no shorter than it says."""
+    service.add_job("j", 1)
+    service.refuse("GetJob", exhausted(0.05), times=2)
+    began = time.monotonic()
+    await client.get_job("j")
+    assert time.monotonic() - began >= 0.1
+
+
+async def test_a_limit_without_a_hint_is_raised_at_once(
+    service: FakeService, client: Client
+) -> None:
+    """A size does not shrink by waiting."""
+    service.refuse("GetJob", Refusal(8, "message too large"))
+    with pytest.raises(ResourceExhausted):
+        await client.get_job("j")
+    assert len(service.requests["GetJob"]) == 1
+
+
+async def test_no_wait_outlasts_the_time_out(service: FakeService, client: Client) -> None:
+    """The last refusal is raised as soon as the next try would come too late."""
+    service.refuse("GetJob", exhausted(60.0), times=5)
+    with pytest.raises(ResourceExhausted) as caught:
+        await client.get_job("j", timeout=5.0)
+    assert caught.value.retry_after_seconds == 60.0
+    assert len(service.requests["GetJob"]) == 1
+
+
+async def test_tries_are_counted(service: FakeService) -> None:
+    """``max_attempts=1`` means no retry."""
+    service.refuse("GetJob", unavailable(), times=5)
+    async with Client(service.target, retry=RetryPolicy(max_attempts=1)) as client:
+        with pytest.raises(Unavailable):
+            await client.get_job("j")
+    assert len(service.requests["GetJob"]) == 1
+
+
+async def test_a_call_waits_for_a_restart(service: FakeService, client: Client) -> None:
+    """While nobody listens, calls are tried again until their time-out."""
+    service.add_job("j", 1)
+    await client.get_job("j")
+    await service.stop()
+    asking = asyncio.create_task(client.get_job("j"))
+    await asyncio.sleep(0.01)
+    await service.start()
+    assert (await asking).job_id == "j"
+
+
+async def test_jobs_are_listed_page_by_page(service: FakeService) -> None:
+    """A page is fetched when it is reached, and not before."""
+    for number in range(5):
+        service.add_job(f"j{number}", 1)
+        service.jobs[f"j{number}"].pool = "p"
+    async with Client(service.target, pool="p") as client:
+        jobs = client.list_jobs(page_size=2)
+        assert (await anext(jobs)).job_id == "j0"
+        assert len(service.requests["ListJobs"]) == 1
+        assert [job.job_id async for job in jobs] == ["j1", "j2", "j3", "j4"]
+    assert [request.page_token for request in service.requests["ListJobs"]] == ["", "2", "4"]
+
+
+async def test_states_are_sent_by_number(service: FakeService, client: Client) -> None:
+    """The client's words and the protocol's numbers agree."""
+    async for _ in client.list_jobs(states=[JobState.FAILED, JobState.RUNNING]):
+        pass
+    states = list(service.requests["ListJobs"][0].states)
+    assert states == [types_pb2.JOB_STATE_FAILED, types_pb2.JOB_STATE_RUNNING]
+
+
+async def test_a_watch_shows_each_change_until_the_end(
+    service: FakeService, client: Client
+) -> None:
+    """Its first job is the state at once, its last the end."""
+    service.add_job("j", 1)
+    states = []
+    async for job in client.watch("j"):
+        states.append(job.state)
+        if not job.ended:
+            service.end_job("j", types_pb2.JOB_STATE_SUCCEEDED)
+    assert states == [JobState.WAITING, JobState.SUCCEEDED]
+
+
+async def test_a_wait_survives_a_restart(service: FakeService, client: Client) -> None:
+    """The watch is begun anew."""
+    service.add_job("j", 1)
+    waiting = asyncio.create_task(client.wait("j"))
+    await service.until(lambda: service.requests["WatchJob"])
+    await service.restart()
+    service.end_job("j", types_pb2.JOB_STATE_SUCCEEDED)
+    assert (await waiting).succeeded
+
+
+async def test_a_wait_ends_at_its_time_out(service: FakeService, client: Client) -> None:
+    """With the error of a call that ran out of time."""
+    service.add_job("j", 1)
+    with pytest.raises(DeadlineExceeded):
+        await client.wait("j", timeout=0.05)
+
+
+async def test_a_checked_wait_raises_what_failed(service: FakeService, client: Client) -> None:
+    """Like a process whose exit code is looked at."""
+    service.add_job("j", 1)
+    service.end_job("j", types_pb2.JOB_STATE_FAILED, "task 0 of stage 'scan': boom")
+    assert (await client.wait("j")).state is JobState.FAILED
+    with pytest.raises(JobFailed, match="boom") as caught:
+        await client.wait("j", check=True)
+    assert caught.value.job.job_id == "j"
+
+
+async def test_cancelling_a_wait_cancels_its_call(service: FakeService, client: Client) -> None:
+    """No stream is left open behind a caller's own time-out."""
+    service.add_job("j", 1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await client.wait("j")
+
+
+async def test_operators_calls(service: FakeService, client: Client) -> None:
+    """A weight is sent, what stays as it is is not."""
+    user = await client.set_user("alice", weight=2.5)
+    assert (user.user, user.weight, user.max_running_slots) == ("alice", 2.5, None)
+    assert not service.requests["SetUser"][0].HasField("max_running_slots")
+    pools = await client.list_pools(timeout=math.inf)
+    assert [pool.policy for pool in pools] == ["uwfq"]
+
+
+async def test_the_blocking_client_does_the_same(service: FakeService) -> None:
+    """Submit, watch, list, cancel and errors, from a thread without an event loop."""
+
+    def work() -> list[str]:
+        log: list[str] = []
+        with SyncClient(service.target, retry=EAGER, pool="p") as client:
+            job = client.submit(user="alice", stages=[Stage("s", tasks=2)])
+            for seen in client.watch(job.job_id):
+                log.append(seen.state.value)
+                if not seen.ended:
+                    client.cancel(job.job_id, "enough")
+            log.append(client.wait(job.job_id).cause)
+            log.extend(each.job_id for each in client.list_jobs(page_size=1))
+            try:
+                client.get_job("nope")
+            except NotFound:
+                log.append("not found")
+        return log
+
+    service.lose("SubmitJob")
+    service.refuse("WatchJob", unavailable(), times=2)
+    log = await asyncio.to_thread(work)
+    assert log == ["waiting", "cancelled", "enough", "job-1", "not found"]
+    assert len(service.jobs) == 1
+
+
+async def test_a_blocking_watch_can_be_left_early(service: FakeService) -> None:
+    """Leaving the loop cancels the call."""
+    service.add_job("j", 1)
+
+    def work() -> str:
+        with SyncClient(service.target) as client:
+            for job in client.watch("j"):
+                return job.job_id
+        return ""
+
+    assert await asyncio.to_thread(work) == "j"
