@@ -150,7 +150,8 @@ class Engine:
         self._tick_timer: Timer | None = None
         self._tick_at = 0.0
         self._tick_due = False
-        self._stopping = False
+        #: Set when nothing is accepted any more; for those who have calls under way.
+        self.stopping = asyncio.Event()
         self._failure: BaseException | None = None
         #: Those who wait for the outbox to be empty, and for anything to happen.
         self._settlers: list[asyncio.Future[None]] = []
@@ -232,7 +233,7 @@ class Engine:
     async def changed_since(self, sequence: int) -> None:
         """Return when events after ``sequence`` are on disk.  Raises ``Stopping``."""
         while self._journal.durable <= sequence:
-            if self._stopping:
+            if self.stopping.is_set():
                 raise Stopping
             waiter = self._loop.create_future()
             self._change_waiters.append(waiter)
@@ -249,7 +250,7 @@ class Engine:
         return self._parked_count
 
     def _admit(self) -> None:
-        if self._stopping:  # A failed engine has stopped, too.
+        if self.stopping.is_set():  # A failed engine has stopped, too.
             raise Stopping
         if self._load >= self._max_inbox:
             raise Busy("calls are waiting", self._max_inbox)
@@ -311,7 +312,7 @@ class Engine:
             isinstance(reply, replies.NextTaskReply)
             and type(call) is _Poll
             and call.command.wait > 0
-            and not self._stopping
+            and not self.stopping.is_set()
             and not call.satisfied_by(reply)
         ):
             self._park(call, reply, now)
@@ -496,7 +497,7 @@ class Engine:
 
     def stop_accepting(self) -> None:
         """Refuse new calls from now on and let parked polls go with empty hands."""
-        self._stopping = True
+        self.stopping.set()
         for poll in self._all_parked():
             self._give_up(poll)
         _wake(self._change_waiters)
@@ -514,7 +515,7 @@ class Engine:
 
     def close(self) -> None:
         """Cancel the tick.  The scheduler stands still from here."""
-        self._stopping = True
+        self.stopping.set()
         if self._tick_timer is not None:
             self._tick_timer.cancel()
 

@@ -22,7 +22,7 @@ from uwfq_service.core.errors import InvalidField, SchedulerError
 from uwfq_service.server import convert
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import INTERNAL, Context
-from uwfq_service.server.status import to_status
+from uwfq_service.server.status import Stopping, to_status
 
 log = structlog.get_logger(__name__)
 
@@ -54,25 +54,33 @@ class WorkStream:
         self._reading = True
 
     async def run(self) -> None:
-        """Serve the stream until the caller has closed its side and has every answer."""
+        """Serve the stream until the caller has closed its side and has every answer.
+
+        When the service stops, what was asked is answered still; then raises ``Stopping``.
+        """
+        reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
+        stopping = asyncio.create_task(self._engine.stopping.wait())
         try:
-            await self._read()
+            await asyncio.wait((reader, writer, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done():
+                reader.result()
+            self._reading = False
+            self._answered.set()
+            # Nothing more is asked for, so nothing is worth waiting for.
+            self._engine.end_polls(self._under_way)
             await writer
+            if not reader.done():
+                raise Stopping
         finally:
-            writer.cancel()
-            for future in self._under_way:
-                future.cancel()
+            for task in (reader, writer, stopping, *self._under_way):
+                task.cancel()
 
     async def _read(self) -> None:
         async for request in self._requests:
             self._take(request)
             while len(self._under_way) >= self._max_requests:
                 await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-        self._reading = False
-        self._answered.set()
-        # Nothing more is asked for, so nothing is worth waiting for.
-        self._engine.end_polls(self._under_way)
 
     async def _write(self) -> None:
         outbox = self._outbox

@@ -1,0 +1,471 @@
+"""The engine: when replies leave, who is woken, what happens when the disk or the core fails."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from tests.fakes import FakeClock, ManualJournal
+from uwfq_service.core import commands, replies
+from uwfq_service.core.errors import UnknownJob
+from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten
+from uwfq_service.core.scheduler import Outcome, Scheduler
+from uwfq_service.server.engine import Engine
+from uwfq_service.server.status import Busy, Stopping
+
+
+class ToyScheduler:
+    """A core of a few lines: ``CloseJob("2")`` adds a task of 2 slots, polls take what fits.
+
+    ``CloseJob("0")`` decides nothing, ``AddStages`` is refused and ``CancelJob`` breaks the core.
+    """
+
+    def __init__(self) -> None:
+        self.tasks: deque[int] = deque()
+        self.wakeup: float | None = None
+        self.version = 1
+        self.applied: list[commands.Command] = []
+
+    def apply(self, command: commands.Command, now: float) -> Outcome:
+        self.applied.append(command)
+        match command:
+            case commands.CloseJob(job_id="0"):
+                return Outcome([], replies.Done())
+            case commands.CloseJob(job_id=size):
+                self.tasks.append(int(size))
+                return Outcome([JobClosed(at=now, job=int(size))], replies.Done())
+            case commands.AddStages(job_id=job_id):
+                raise UnknownJob(job_id)
+            case commands.CancelJob():
+                raise AssertionError("the core broke one of its rules")
+            case commands.NextTask():
+                return self._poll(command, now)
+            case _:
+                self.wakeup = None
+                return Outcome([JobsForgotten(at=now, count=1)], replies.Done())
+
+    def _poll(self, command: commands.NextTask, now: float) -> Outcome:
+        acks = tuple(
+            replies.Ack(lease_id=done.task.lease_id, status=replies.AckStatus.ACCEPTED)
+            for done in command.done
+        )
+        if command.ranking:
+            ranking = replies.Ranking(version=self.version, stages=())
+            return Outcome([], replies.NextTaskReply(ranking=ranking, done_acks=acks))
+        if self.tasks and self.tasks[0] <= command.free_slots:
+            size = self.tasks.popleft()
+            leases = cast(tuple[Any], (size,))
+            events: list[AnyEvent] = [JobClosed(at=now, job=size)]
+            return Outcome(events, replies.NextTaskReply(leases=leases, done_acks=acks))
+        return Outcome([], replies.NextTaskReply(done_acks=acks))
+
+    def has_launchable(self, pool: str) -> bool:
+        return bool(self.tasks)
+
+    def order_version(self, pool: str) -> int:
+        return self.version
+
+    def next_wakeup(self) -> float | None:
+        return self.wakeup
+
+
+class World:
+    """An engine among fakes."""
+
+    def __init__(self, **limits: int) -> None:
+        self.core = ToyScheduler()
+        self.journal = ManualJournal()
+        self.clock = FakeClock()
+        self.failures: list[BaseException] = []
+        self.told: list[AnyEvent] = []
+        self.engine = Engine(
+            cast(Scheduler, self.core),
+            self.journal,
+            self.clock,
+            observers=[self.told.extend],
+            on_fatal=self.failures.append,
+            **limits,
+        )
+        self.engine.start()
+
+    def add_task(self, slots: int = 1) -> asyncio.Future[Any]:
+        return self.engine.call(commands.CloseJob(job_id=str(slots)))
+
+    def poll(self, worker: str = "w", slots: int = 1, wait: float = 10.0) -> asyncio.Future[Any]:
+        return self.engine.poll(
+            commands.NextTask(worker_id=worker, slots=slots, free_slots=slots, wait=wait)
+        )
+
+    async def turn(self, turns: int = 3) -> None:
+        """Let the event loop run for a few turns."""
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def world() -> World:
+    """An engine among fakes, on the running loop."""
+    return World()
+
+
+# -- replies and the disk -------------------------------------------------------------------------
+
+
+async def test_a_reply_waits_until_its_events_are_on_disk(world: World) -> None:
+    """No reply runs ahead of the disk."""
+    future = world.add_task()
+    await world.turn()
+    assert world.journal.events
+    assert not future.done()
+    world.journal.sync()
+    assert future.done()
+
+
+async def test_commands_of_one_turn_share_one_append_and_one_instant(world: World) -> None:
+    """A batch is stamped once and journaled as one."""
+    world.add_task()
+    world.add_task()
+    world.add_task()
+    await world.turn()
+    assert world.journal.batches == [3]
+    assert len({event.at for event in world.journal.events}) == 1
+
+
+async def test_a_batch_is_applied_while_the_one_before_is_synced(world: World) -> None:
+    """The next drain does not wait for the disk, its replies do, and they leave in order."""
+    first = world.add_task()
+    await world.turn()
+    second = world.add_task()
+    await world.turn()
+    assert world.journal.batches == [1, 1]
+    world.journal.sync(upto=1)
+    assert first.done()
+    assert not second.done()
+    world.journal.sync()
+    assert second.done()
+
+
+async def test_a_command_that_decides_nothing_stores_nothing(world: World) -> None:
+    """Without events there is no append, and with nothing on its way no wait."""
+    future = world.add_task(slots=0)
+    await world.turn()
+    assert future.done()
+    assert world.journal.batches == []
+
+
+async def test_a_reply_without_events_does_not_overtake_the_disk(world: World) -> None:
+    """It may rest on decisions that a crash would still undo; so may a refusal, and a read."""
+    world.add_task()
+    nothing = world.add_task(slots=0)
+    refused = world.engine.call(commands.AddStages(job_id="x", stages=()))
+    seen = asyncio.ensure_future(world.engine.read(lambda _, now: now))
+    await world.turn()
+    later_read = asyncio.ensure_future(world.engine.read(lambda _, now: now))
+    await world.turn()
+    assert not nothing.done()
+    assert not refused.done()
+    assert not later_read.done()
+    world.journal.sync()
+    assert nothing.done()
+    assert isinstance(refused.exception(), UnknownJob)
+    assert await later_read == await seen == world.clock.now()
+
+
+async def test_observers_hear_of_events_once_they_are_on_disk(world: World) -> None:
+    """Logs and metrics never tell of what a crash could undo."""
+    world.add_task()
+    await world.turn()
+    assert world.told == []
+    world.journal.sync()
+    assert world.told == world.journal.events
+
+
+async def test_an_observer_that_fails_does_not_hold_up_replies(world: World) -> None:
+    """What was decided stands, whatever befalls a log line."""
+    problems: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+
+    def broken(_: Sequence[AnyEvent]) -> None:
+        raise OSError("nobody reads standard error")
+
+    world.engine._observers = (broken,)
+    future = world.add_task()
+    await world.turn()
+    world.journal.sync()
+    assert future.done()
+    assert len(problems) == 1
+    assert not world.failures
+
+
+# -- limits ---------------------------------------------------------------------------------------
+
+
+async def test_a_full_inbox_refuses(world: World) -> None:
+    """Calls that wait for a decision or for the disk both count."""
+    small = World(max_inbox=2)
+    small.add_task()
+    await small.turn()
+    small.add_task()
+    with pytest.raises(Busy):
+        small.add_task()
+    small.journal.sync()
+    assert small.engine.load == 1
+    small.add_task()
+
+
+async def test_parked_polls_leave_the_inbox_and_have_their_own_limit() -> None:
+    """Five hundred idle workers take no room from those who work."""
+    small = World(max_inbox=1, max_parked=2)
+    small.poll("a")
+    await small.turn()
+    small.poll("b")
+    await small.turn()
+    assert (small.engine.load, small.engine.parked) == (0, 2)
+    with pytest.raises(Busy):
+        small.poll("c")
+    small.poll("c", wait=0)
+
+
+async def test_a_cancelled_call_is_not_applied(world: World) -> None:
+    """Whoever hangs up before the decision has asked for nothing."""
+    world.add_task().cancel()
+    await world.turn()
+    assert world.core.applied == []
+    assert world.engine.load == 0
+
+
+async def test_a_long_inbox_is_drained_over_several_turns(world: World) -> None:
+    """So that the network is served in between; nothing is lost."""
+    futures = [world.add_task() for _ in range(1000)]
+    await world.turn(10)
+    world.journal.sync()
+    assert all(future.done() for future in futures)
+    assert len(world.journal.batches) > 1
+
+
+# -- long polls -----------------------------------------------------------------------------------
+
+
+async def test_a_poll_waits_for_work_and_gets_it(world: World) -> None:
+    """The lease leaves with the batch that made the task."""
+    poll = world.poll()
+    await world.turn()
+    assert not poll.done()
+    world.add_task()
+    await world.turn()
+    assert world.journal.batches == [2]
+    world.journal.sync()
+    assert poll.result().leases == (1,)
+    assert world.clock.pending == 0
+
+
+async def test_one_task_wakes_one_poll_and_the_oldest(world: World) -> None:
+    """Five hundred parked workers are not all tried for one task."""
+    polls = [world.poll(f"w{n}") for n in range(500)]
+    await world.turn(5)
+    tried = len(world.core.applied)
+    world.add_task()
+    await world.turn()
+    world.journal.sync()
+    assert polls[0].done()
+    assert not any(poll.done() for poll in polls[1:])
+    assert len(world.core.applied) == tried + 2
+    assert world.engine.parked == 499
+
+
+async def test_a_task_that_fits_few_finds_the_one_that_it_fits(world: World) -> None:
+    """Polls that it does not fit are passed over, a few in each turn, until all were tried once."""
+    narrow = [world.poll(f"w{n}", slots=1) for n in range(100)]
+    wide = world.poll("wide", slots=4)
+    await world.turn()
+    world.add_task(slots=4)
+    await world.turn(3)
+    assert not any(poll.done() for poll in narrow)
+    await world.turn(20)
+    world.journal.sync()
+    assert wide.result().leases == (4,)
+    world.add_task(slots=8)
+    await world.turn(20)
+    tried = len(world.core.applied)
+    await world.turn(20)
+    assert len(world.core.applied) == tried, "a task that fits nobody is not tried for ever"
+
+
+async def test_a_poll_gives_up_when_its_wait_is_over(world: World) -> None:
+    """It returns empty, not earlier."""
+    poll = world.poll(wait=10)
+    await world.turn()
+    world.clock.advance(9.9)
+    assert not poll.done()
+    world.clock.advance(0.1)
+    assert poll.result().leases == ()
+    assert world.engine.parked == 0
+
+
+async def test_acknowledgements_leave_with_the_last_answer_of_a_poll(world: World) -> None:
+    """Results ride along once, however often the poll is tried."""
+    outcome = commands.TaskSuccess(runtime=1.0)
+    result = commands.TaskResult(task=commands.TaskRef(lease_id=7), outcome=outcome)
+    poll = world.engine.poll(
+        commands.NextTask(worker_id="w", slots=1, free_slots=1, wait=5, done=(result,))
+    )
+    await world.turn()
+    world.add_task()
+    await world.turn()
+    world.journal.sync()
+    reply = await poll
+    assert [ack.lease_id for ack in reply.done_acks] == [7]
+    polls = [each for each in world.core.applied if isinstance(each, commands.NextTask)]
+    assert [len(each.done) for each in polls] == [1, 0]
+
+
+async def test_a_retried_poll_asks_for_no_more_than_the_rest_of_its_wait(world: World) -> None:
+    """The worker is alive for as long as its poll can last, not longer."""
+    world.poll(wait=10)
+    await world.turn()
+    world.clock.advance(4)
+    world.add_task()
+    await world.turn()
+    last = world.core.applied[-1]
+    assert isinstance(last, commands.NextTask)
+    assert last.wait == 6
+
+
+async def test_a_dropped_poll_gets_no_lease(world: World) -> None:
+    """The task goes to the next one."""
+    gone, waiting = world.poll("gone"), world.poll("waiting")
+    await world.turn()
+    gone.cancel()
+    world.add_task()
+    await world.turn()
+    world.journal.sync()
+    assert waiting.result().leases == (1,)
+    assert (world.engine.parked, world.engine.load) == (0, 0)
+
+
+async def test_a_ranking_poll_waits_for_another_version(world: World) -> None:
+    """It returns at once when its caller's version is old, else when the order changes."""
+
+    def rank(known: int) -> asyncio.Future[Any]:
+        command = commands.NextTask(worker_id="e", slots=1, free_slots=1, wait=9, ranking=True)
+        return world.engine.poll(command, known_version=known)
+
+    stale, current = rank(0), rank(1)
+    await world.turn()
+    assert stale.result().ranking.version == 1
+    assert not current.done()
+    world.core.version = 2
+    world.add_task(slots=0)
+    await world.turn()
+    assert current.result().ranking.version == 2
+
+
+async def test_polls_can_be_ended_before_their_time(world: World) -> None:
+    """A stream whose caller asks for nothing more does not wait for its polls."""
+    ended, kept = world.poll("a"), world.poll("b")
+    world.engine.end_polls([ended])
+    await world.turn()
+    assert ended.result().leases == ()
+    assert not kept.done()
+
+
+# -- time -----------------------------------------------------------------------------------------
+
+
+async def test_a_tick_comes_when_the_core_is_due(world: World) -> None:
+    """And not before."""
+    world.core.wakeup = world.clock.now() + 5
+    world.add_task()
+    await world.turn()
+    world.clock.advance(4.9)
+    await world.turn()
+    assert not any(isinstance(each, commands.Tick) for each in world.core.applied)
+    world.clock.advance(0.1)
+    await world.turn()
+    assert isinstance(world.core.applied[-1], commands.Tick)
+
+
+async def test_an_earlier_wakeup_moves_the_tick_forward(world: World) -> None:
+    """A later one leaves the timer; a tick that finds nothing is cheaper than moving it."""
+    start = world.clock.now()
+    world.core.wakeup = start + 5
+    world.add_task(slots=0)
+    await world.turn()
+    world.core.wakeup = start + 2
+    world.add_task(slots=0)
+    await world.turn()
+    world.clock.advance(2)
+    await world.turn()
+    assert isinstance(world.core.applied[-1], commands.Tick)
+
+
+# -- stopping and failing -------------------------------------------------------------------------
+
+
+async def test_a_stop_refuses_new_calls_and_answers_old_ones(world: World) -> None:
+    """Parked polls return empty; what was taken in is decided and synced."""
+    poll, call = world.poll(), None
+    await world.turn()
+    call = world.add_task(slots=2)
+    world.engine.stop_accepting()
+    with pytest.raises(Stopping):
+        world.add_task()
+    with pytest.raises(Stopping):
+        await world.engine.read(lambda _, now: now)
+    settled = asyncio.ensure_future(world.engine.settle())
+    await world.turn()
+    assert poll.result().leases == ()
+    assert not settled.done()
+    world.journal.sync()
+    await settled
+    assert call.done()
+
+
+async def test_a_failed_write_lets_no_reply_out_and_is_reported_once(world: World) -> None:
+    """Whatever the disk says afterwards."""
+    future = world.add_task()
+    await world.turn()
+    error = OSError("no space left on device")
+    world.journal.fail(error)
+    world.journal.fail(OSError("again"))
+    world.journal.sync()
+    await world.turn()
+    assert not future.done()
+    assert world.failures == [error]
+    assert world.told == []
+    with pytest.raises(Stopping):
+        world.add_task()
+    await asyncio.wait_for(world.engine.settle(), 1)
+
+
+async def test_a_core_that_breaks_its_rules_stops_the_service(world: World) -> None:
+    """No reply from a broken state, not even for commands of the same batch before the fault."""
+    before = world.add_task()
+    broken = world.engine.call(commands.CancelJob(job_id="x"))
+    await world.turn()
+    world.journal.sync()
+    assert not before.done()
+    assert not broken.done()
+    assert isinstance(world.failures[0], AssertionError)
+    assert world.journal.batches == []
+
+
+async def test_waiting_for_changes_ends_with_the_next_batch_on_disk(world: World) -> None:
+    """Watchers sleep until there may be something new to see."""
+    waiter = asyncio.ensure_future(world.engine.changed_since(world.engine.sequence))
+    world.add_task()
+    await world.turn()
+    assert not waiter.done()
+    world.journal.sync()
+    await asyncio.wait_for(waiter, 1)
+
+
+async def test_waiting_for_changes_ends_when_the_service_stops(world: World) -> None:
+    """A stream must not outlive the service."""
+    waiter = asyncio.ensure_future(world.engine.changed_since(0))
+    await world.turn()
+    world.engine.stop_accepting()
+    with pytest.raises(Stopping):
+        await waiter
