@@ -179,7 +179,7 @@ class TestTheInput:
         assert [end - begin for begin, _, end, _ in ranges(split_)] == [1] + [10] * 9
 
     def test_small_shortfalls_do_not_add_up(self) -> None:
-        """Ranges a little short, one after another, would leave 9 for one; 4 + 34 / 7 is allowed."""
+        """Ranges a little short, one after another, would leave 9 for one: above 4 + 34 / 7."""
         sizes = (3, 4, 4, 4, 4, 1, 3, 2, 4, 1, 3, 1)
         split_ = cut(InputDescriptor(unit_sizes=sizes), work=7.0, advisory_task_runtime=1)
         assert max(works(split_)) * sum(sizes) / 7.0 <= 4 + 34 / 7

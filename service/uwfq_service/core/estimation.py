@@ -1,0 +1,346 @@
+"""Predicts work from what similar jobs took before.
+
+Picture a drawer of index cards.  Every finished job leaves a note (bytes read, work measured) on
+four cards: that of its signature under its user, of its signature, of its user, and of the pool.  A
+card holds the latest two dozen notes.  To predict, take the most specific card there is; with none,
+say the configured prior.
+
+A card is read in logarithms, where noise is symmetric and "twice as much" is one step anywhere:
+
+    ln work = level + exponent x ln bytes
+
+The *exponent* says how work grows with size: 0 not at all, 1 in proportion, above 1 faster.  It is
+the one of ``EXPONENTS`` that leaves the least absolute error; a user's own card borrows it from the
+signature's, which has seen more sizes.  The *level* is the median of what remains, so wild values
+move it no further than mild ones.  When the latest five all lie on one side of it, the world has
+changed and the level follows them.  A user's own level is drawn towards the signature's, as if
+``PULL`` notes said what that says: one odd run is not yet a habit.
+
+What is predicted depends on the notes alone, not on when it was asked for.  The numbers above were
+chosen by ``tests/bench/bench_estimator.py``.
+
+Units: work in slot-seconds, sizes in bytes.
+
+Source: medians against outliers, Huber 1964; pulling small samples to their group, James and Stein
+1961.  The paper assumes that runtimes are known (arXiv:2510.15485, section 4).
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from array import array
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+#: What is predicted lies in this range, whatever was measured.
+MIN_WORK: Final = 1e-6
+MAX_WORK: Final = 1e12
+#: How work may grow with size.
+EXPONENTS: Final = (1.0, 0.75, 0.5, 0.25, 0.0, 1.25)
+#: What a step of 1 away from proportional growth counts for, in units of ln: where two notes fit
+#: everything, work is taken to grow with size.
+EXPONENT_DOUBT: Final = 0.3
+#: A card drops its oldest notes by the block, and has ``KEPT`` or a few more.
+BLOCK: Final = 8
+KEPT: Final = 16
+#: So many latest notes on one side of the level move it.
+SHIFT: Final = 5
+#: Notes that the signature's level counts for against a user's own.
+PULL: Final = 2.0
+#: Sizes below the smallest seen by more than this factor (its ln) are not extrapolated to: what is
+#: small has overhead, and a low estimate does more harm than a high one.
+BELOW_SEEN: Final = math.log(16)
+#: Jobs that the error is taken over.
+RECENT_JOBS: Final = 512
+#: ln bytes of a note without a size.
+_NO_SIZE: Final = -1.0
+
+
+class Source(enum.StrEnum):
+    """Where an estimate comes from, most specific first."""
+
+    #: The caller said so; never the estimator's own answer.
+    DECLARED = enum.auto()
+    #: History of this signature under this user.
+    SIGNATURE_USER = enum.auto()
+    #: History of this signature, whoever ran it.
+    SIGNATURE = enum.auto()
+    #: History of this user.
+    USER = enum.auto()
+    #: History of the pool.
+    POOL = enum.auto()
+    #: The configured prior: nothing is known yet.
+    PRIOR = enum.auto()
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """Predicted work, and what it rests on."""
+
+    #: Slot-seconds; never 0, never infinite.
+    work: float
+    source: Source
+    #: Notes that it rests on, up to the card's size; 0 for the prior.
+    observations: int = 0
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True):
+    """Quantiles of measured work / predicted work over recent jobs: above 1, it was too low."""
+
+    #: Jobs that they are taken over; the quantiles are 0 when there are none.
+    jobs: int = 0
+    p10: float = 0.0
+    p50: float = 0.0
+    p90: float = 0.0
+
+
+class _Card:
+    """The latest notes on one subject.  What is derived from them is made when it is asked for."""
+
+    __slots__ = (
+        "_exponent",
+        "_level",
+        "_level_exponent",
+        "_smallest",
+        "_unsized",
+        "sizes",
+        "works",
+    )
+
+    def __init__(self) -> None:
+        #: ln bytes (``_NO_SIZE``: unknown) and ln work of each note, oldest first.
+        self.sizes = array("d")
+        self.works = array("d")
+
+        #: Derived; ``None``: stale.  The exponent, the level under ``_level_exponent``, the
+        #: smallest ln bytes, and the level of all notes regardless of size.
+        self._exponent: float | None = None
+        self._level: float | None = None
+        self._level_exponent = 0.0
+        self._smallest: float | None = None
+        self._unsized: float | None = None
+
+    def note(self, size: float, work: float) -> None:
+        """Add a note."""
+        self.sizes.append(size)
+        self.works.append(work)
+        count = len(self.works)
+        if count == KEPT + BLOCK:
+            del self.sizes[:BLOCK]
+            del self.works[:BLOCK]
+            self._smallest = None
+        if count <= BLOCK or not count % BLOCK:
+            self._exponent = None
+        if self._smallest is not None and 0 <= size < self._smallest:
+            self._smallest = size
+        self._level = self._unsized = None
+
+    @property
+    def exponent(self) -> float:
+        """How work grows with size.  Chosen anew when a block is full, as it seldom changes."""
+        if self._exponent is None:
+            count = len(self.works)
+            whole = count if count < BLOCK else count - count % BLOCK
+            sizes, works = _sized(self.sizes[:whole], self.works[:whole])
+            self._exponent = _best_exponent(sizes, works) if sizes else EXPONENTS[0]
+        return self._exponent
+
+    def level_at(self, size: float, exponent: float) -> float | None:
+        """The ln of the work to expect at ln bytes ``size``; ``None``: no note says its size."""
+        if self._level is None or self._level_exponent != exponent:
+            if self._smallest is None:
+                known = [size for size in self.sizes if size >= 0]
+                if not known:
+                    return None
+                self._smallest = min(known)
+            sizes, works = _sized(self.sizes, self.works)
+            self._level = _level([w - exponent * s for s, w in zip(sizes, works, strict=True)])
+            self._level_exponent = exponent
+        assert self._smallest is not None, "made together with the level"
+        return self._level + exponent * max(size, self._smallest - BELOW_SEEN)
+
+    def level(self) -> float:
+        """The ln of the work to expect of a job whose size is unknown."""
+        if self._unsized is None:
+            self._unsized = _level(self.works)
+        return self._unsized
+
+    def expect(self, size: float, exponent: float) -> float:
+        """The ln of the work to expect, of a known size or not."""
+        if size >= 0:
+            expected = self.level_at(size, exponent)
+            if expected is not None:
+                return expected
+        return self.level()
+
+
+class Estimator:
+    """Predicts work in one pool, and learns from what was measured there.
+
+    ``prior_work`` (slot-seconds) is the answer while nothing is known.  At most ``capacity`` cards
+    are kept, the least recently noted ones go first.
+    """
+
+    def __init__(self, *, prior_work: float, capacity: int = 10_000) -> None:
+        assert capacity >= 4, "one job's notes go on four cards"
+        self._prior_work = prior_work
+        self._capacity = capacity
+        #: By (signature, user), where "" stands for any; the least recently noted first.
+        self._cards: OrderedDict[tuple[str, str], _Card] = OrderedDict()
+        #: Measured / predicted, latest last.
+        self._ratios: deque[float] = deque(maxlen=RECENT_JOBS)
+
+    def predict(self, signature: str, user: str, input_bytes: int | None) -> Prediction:
+        """The work to expect.  An empty signature has no history; ``None`` bytes: unknown.
+
+        About 2 us; after a new note on the cards in question some 10 us more.
+        """
+        cards = self._cards
+        size = _ln_bytes(input_bytes)
+        if signature and (general := cards.get((signature, ""))) is not None:
+            exponent = general.exponent
+            expected = general.expect(size, exponent)
+            own = cards.get((signature, user))
+            if own is None:
+                return _prediction(expected, Source.SIGNATURE, general)
+            count = len(own.works)
+            expected = (count * own.expect(size, exponent) + PULL * expected) / (count + PULL)
+            return _prediction(expected, Source.SIGNATURE_USER, own)
+        if (card := cards.get(("", user))) is not None:
+            return _prediction(card.expect(size, card.exponent), Source.USER, card)
+        if (card := cards.get(("", ""))) is not None:
+            return _prediction(card.expect(size, card.exponent), Source.POOL, card)
+        return Prediction(work=_within_range(self._prior_work), source=Source.PRIOR)
+
+    def observe(
+        self,
+        signature: str,
+        user: str,
+        input_bytes: int | None,
+        work_measured: float,
+        *,
+        predicted: float | None,
+    ) -> None:
+        """Learn what a job took; ``predicted`` (slot-seconds) counts towards the error.  O(1)."""
+        work = _within_range(work_measured)
+        if predicted is not None:
+            self._ratios.append(work / _within_range(predicted))
+        size, ln_work = _ln_bytes(input_bytes), math.log(work)
+        # The most general last, so that it is forgotten last.
+        if signature:
+            self._card((signature, user)).note(size, ln_work)
+            self._card((signature, "")).note(size, ln_work)
+        self._card(("", user)).note(size, ln_work)
+        self._card(("", "")).note(size, ln_work)
+
+    @property
+    def error(self) -> Error:
+        """How far the predictions of recent jobs were off; O(n log n) in their number."""
+        ratios = sorted(self._ratios)
+        if not ratios:
+            return Error()
+        p10, p50, p90 = (_quantile(ratios, part) for part in (0.1, 0.5, 0.9))
+        return Error(jobs=len(ratios), p10=p10, p50=p50, p90=p90)
+
+    def dump(self) -> dict[str, Any]:
+        """All that is known, in plain values; O(n)."""
+        return {
+            "prior_work": self._prior_work,
+            "capacity": self._capacity,
+            "cards": [
+                [signature, user, card.sizes.tolist(), card.works.tolist()]
+                for (signature, user), card in self._cards.items()
+            ],
+            "ratios": list(self._ratios),
+        }
+
+    @classmethod
+    def load(cls, image: dict[str, Any]) -> Estimator:
+        """The estimator that ``dump`` was called on: the same predictions to the last bit; O(n)."""
+        loaded = cls(prior_work=image["prior_work"], capacity=image["capacity"])
+        for signature, user, sizes, works in image["cards"]:
+            card = loaded._cards[signature, user] = _Card()
+            card.sizes.extend(sizes)
+            card.works.extend(works)
+        loaded._ratios.extend(image["ratios"])
+        return loaded
+
+    def _card(self, key: tuple[str, str]) -> _Card:
+        """The card of ``key``, now the most recently noted; another may have to go for it."""
+        card = self._cards.get(key)
+        if card is None:
+            if len(self._cards) == self._capacity:
+                self._cards.popitem(last=False)
+            card = self._cards[key] = _Card()
+        else:
+            self._cards.move_to_end(key)
+        return card
+
+
+# ---------------------------------------------------------------------- arithmetic
+
+
+def _within_range(work: float) -> float:
+    """``work``, or the nearest that an estimate may be; the least for what is not a number."""
+    return min(max(MIN_WORK, work), MAX_WORK)
+
+
+def _ln_bytes(input_bytes: int | None) -> float:
+    """The ln of a size, of 0 as of 1 byte."""
+    return _NO_SIZE if input_bytes is None else math.log(max(input_bytes, 1))
+
+
+def _prediction(ln_work: float, source: Source, card: _Card) -> Prediction:
+    # A steep extrapolation may leave the range of floats.
+    work = _within_range(math.exp(min(ln_work, 700.0)))
+    return Prediction(work=work, source=source, observations=len(card.works))
+
+
+def _sized(
+    sizes: Sequence[float], works: Sequence[float]
+) -> tuple[Sequence[float], Sequence[float]]:
+    """The notes that say their size."""
+    if _NO_SIZE not in sizes:
+        return sizes, works
+    kept = [(s, w) for s, w in zip(sizes, works, strict=True) if s >= 0]
+    return [s for s, _ in kept], [w for _, w in kept]
+
+
+def _best_exponent(sizes: Sequence[float], works: Sequence[float]) -> float:
+    """The exponent with the least sum of absolute residuals; the first of those that are equal."""
+    if max(sizes) == min(sizes):
+        return EXPONENTS[0]
+    best, least = EXPONENTS[0], math.inf
+    for exponent in EXPONENTS:
+        rest = sorted(w - exponent * s for s, w in zip(sizes, works, strict=True))
+        # The sum of distances from the median: the upper half less the lower.
+        half = len(rest) // 2
+        loss = sum(rest[-half:]) - sum(rest[:half]) if half else 0.0
+        loss += EXPONENT_DOUBT * abs(exponent - 1)
+        if loss < least - 1e-9:
+            best, least = exponent, loss
+    return best
+
+
+def _level(values: Sequence[float]) -> float:
+    """The median, or that of the latest ``SHIFT`` values if all of them lie on one side of it."""
+    median = _median(values)
+    if len(values) > SHIFT:
+        latest = values[-SHIFT:]
+        if min(latest) > median or max(latest) < median:
+            return _median(latest)
+    return median
+
+
+def _median(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _quantile(ordered: Sequence[float], part: float) -> float:
+    """Nearest rank."""
+    return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
