@@ -45,12 +45,9 @@ async def test_users_are_listed_by_name_in_pages() -> None:
 
 async def test_pools_show_policy_slots_and_load() -> None:
     """A fixed size is shown as such, a live one follows the workers."""
-    settings = {
-        "pools__batch__policy": "fifo",
-        "pools__batch__slots": 8,
-        "pools__web__policy": "ujf",
-    }
-    async with serving(**settings) as service:
+    async with serving(
+        pools__batch__policy="fifo", pools__batch__slots=8, pools__web__policy="ujf"
+    ) as service:
         pools = (await service.admin.ListPools(admin.ListPoolsRequest())).pools
         assert [(pool.pool, pool.policy, pool.slots) for pool in pools] == [
             ("batch", "fifo", 8),
