@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 from tests.store.ledger import LEDGER, events_of
 from uwfq_service.core.events import AnyEvent
 from uwfq_service.core.settings import Settings
-from uwfq_service.store import Journal, MemoryJournal, Recovery, SqliteJournal, StoreOptions
+from uwfq_service.store import MemoryJournal, Recovery, SqliteJournal, StoreOptions
 
-J = TypeVar("J", bound=Journal)
+J = TypeVar("J", MemoryJournal, SqliteJournal)
 
 #: Only asked for snapshots are made.
 NO_SNAPSHOTS = StoreOptions(snapshot_records=10**9, snapshot_bytes=10**12)
@@ -28,7 +28,7 @@ class Watched(Generic[J]):
     """A journal that was recovered, and the calls it made."""
 
     def __init__(self, journal: J) -> None:
-        self.journal = journal
+        self.journal: J = journal
         self.durable: list[int] = []
         self.failures: list[BaseException] = []
         self.threads: set[int] = set()

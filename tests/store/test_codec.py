@@ -39,6 +39,11 @@ def _add_zone(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {"zone": "unknown"}
 
 
+def decode(kind: int, version: int, record: bytes, sequence: int = 1) -> object:
+    """Decode a record of the invented kinds."""
+    return INVENTED.decode(sequence, kind, version, record)
+
+
 INVENTED = Codec(
     {7: Renamed, 9: JobClosed},
     versions={7: 3},
@@ -95,13 +100,13 @@ def test_the_previous_version_of_every_format_can_be_read() -> None:
 def test_a_record_of_the_first_format_is_migrated_step_by_step() -> None:
     """Each migration knows one step only; older records take several."""
     oldest = msgspec.msgpack.encode({"type": "OldName", "at": 1.5, "cores": 4})
-    assert INVENTED.decode(1, 7, 1, oldest) == Renamed(at=1.5, slots=4, zone="unknown")
+    assert decode(7, 1, oldest) == Renamed(at=1.5, slots=4, zone="unknown")
 
 
 def test_a_record_of_the_previous_format_is_migrated() -> None:
     """The common case of an upgrade."""
     previous = msgspec.msgpack.encode({"type": "Renamed", "at": 1.5, "slots": 4})
-    assert INVENTED.decode(1, 7, 2, previous) == Renamed(at=1.5, slots=4, zone="unknown")
+    assert decode(7, 2, previous) == Renamed(at=1.5, slots=4, zone="unknown")
 
 
 def test_records_are_written_in_the_current_format() -> None:
@@ -109,27 +114,27 @@ def test_records_are_written_in_the_current_format() -> None:
     event = Renamed(at=1.5, slots=4, zone="north")
     kind, version = INVENTED.formats[Renamed]
     assert (kind, version) == (7, 3)
-    assert INVENTED.decode(1, kind, version, INVENTED.encode(event)) == event
+    assert decode(kind, version, INVENTED.encode(event)) == event
 
 
 @pytest.mark.parametrize("version", [0, 4])
 def test_an_unknown_version_names_the_remedy(version: int) -> None:
     """A format that was never known, or is not known yet, is not guessed at."""
     with pytest.raises(UnknownRecord, match=r"record 17 .*version .*start the version of UWFQ"):
-        INVENTED.decode(17, 7, version, b"\x80")
+        decode(7, version, b"\x80", sequence=17)
 
 
 def test_an_unknown_kind_names_the_remedy() -> None:
     """Probably a newer UWFQ wrote it."""
     with pytest.raises(UnknownRecord, match="record 17 is of the unknown kind 8; start the"):
-        INVENTED.decode(17, 8, 1, b"\x80")
+        decode(8, 1, b"\x80", sequence=17)
 
 
 @pytest.mark.parametrize("record", [b"", b"\xc1", b"\x80", b"\x81\xa4type\xa9JobClosed"])
 def test_a_record_that_is_not_what_its_kind_says_is_damage(record: bytes) -> None:
     """No event is made up from a broken record."""
     with pytest.raises(JournalDamaged, match=r"record 17 \(kind 9\).*restore"):
-        INVENTED.decode(17, 9, 1, record)
+        decode(9, 1, record, sequence=17)
 
 
 def test_a_state_of_the_previous_format_is_migrated() -> None:

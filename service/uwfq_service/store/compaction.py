@@ -1,14 +1,14 @@
 """The compaction process: makes the next snapshot while the service goes on.
 
-    python -m uwfq_service.store.compaction DIRECTORY < request
+    python -m uwfq_service.store DIRECTORY LIFELINE < request > report
 
 It does what a restart does (newest snapshot, then the tail, up to a given event) in a process of
-its own, with the lowest priority, and stores the result as a new snapshot.  The service hears of
+its own, with a lower priority, and stores the result as a new snapshot.  The service hears of
 it by the exit code and then clears what the snapshot covers.  Nothing that happens here can hurt
 the service: a snapshot is there in full or not at all.
 
-The service keeps the process's standard input open.  When it closes, the service is gone and the
-process ends by itself.
+LIFELINE is the number of a pipe's descriptor whose other end the service holds and never writes
+to.  When it closes, the service is gone and the process ends by itself.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final, cast
 
 import msgspec
+import structlog
 
 from uwfq_service.core.commands import Record
 from uwfq_service.core.scheduler import Scheduler
@@ -42,7 +43,7 @@ class ServiceGone(Exception):
 
 
 class Request(Record, frozen=True, kw_only=True):
-    """What the service tells the process: four bytes of length, then msgpack."""
+    """What the service tells the process, in msgpack."""
 
     #: The snapshot covers the events up to this number, which are on disk.
     through: int
@@ -52,7 +53,7 @@ class Request(Record, frozen=True, kw_only=True):
 
 
 class Report(Record, frozen=True, kw_only=True):
-    """What the process tells the service when all went well, as one line of JSON."""
+    """What the process tells the service when all went well, in msgpack."""
 
     sequence: int
     snapshot_id: int
@@ -120,7 +121,7 @@ class Pacer:
 
     def check(self, wait: float = 0.0) -> None:
         """Raise ``ServiceGone`` if the service has ended, or does within ``wait`` seconds."""
-        # The service sends nothing after the request: readable means closed.
+        # Nothing is ever sent through it: readable means closed.
         if select.select([self._lifeline], [], [], wait)[0]:
             raise ServiceGone
         self._resumed = time.perf_counter()
@@ -133,32 +134,17 @@ class Pacer:
         self.check(max(SHORTEST_PAUSE_SECONDS, 1.5 * worked))
 
 
-def send_request(stream: IO[bytes], request: Request) -> None:
-    """Write ``request`` for ``receive_request``."""
-    content = msgspec.msgpack.encode(request)
-    stream.write(len(content).to_bytes(4, "big") + content)
-    stream.flush()
-
-
-def receive_request(stream: IO[bytes]) -> Request:
-    """Read what ``send_request`` wrote, and nothing after it."""
-    size = int.from_bytes(stream.read(4), "big")
-    return msgspec.msgpack.decode(stream.read(size), type=Request)
-
-
 def main() -> int:
     """Run as a process: read the request, write the snapshot, print the report."""
-    os.nice(19)
+    # Behind the service, but not so far that a busy machine would never let it finish.
+    os.nice(5)
     gc.disable()  # The process is short-lived and keeps nearly all that it makes.
-    request = receive_request(sys.stdin.buffer)
-    pacer = Pacer(sys.stdin.fileno())
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    pacer = Pacer(lifeline=int(sys.argv[2]))
+    request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Request)
     try:
         report = compact(Path(sys.argv[1]), request, check=pacer.check, pause=pacer.pause)
     except ServiceGone:
         return 1
-    sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+    sys.stdout.buffer.write(msgspec.msgpack.encode(report))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,7 @@ after the tail has grown by as much again.
 
 from __future__ import annotations
 
-import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from uwfq_service.store.compaction import Report, Request, send_request
+from uwfq_service.store.compaction import Report, Request
 from uwfq_service.store.history import history_count, move_covered, trim
 from uwfq_service.store.options import StoreOptions
 from uwfq_service.store.recovery import Restored
@@ -32,7 +32,7 @@ from uwfq_service.store.schema import connect
 from uwfq_service.store.snapshot import discard_incomplete, drop_chunks_before
 
 #: A clearing transaction is sized to take about so long.
-STEP_SECONDS: Final = 0.004
+STEP_SECONDS: Final = 0.002
 MIN_STEP_ROWS: Final = 16
 MAX_STEP_ROWS: Final = 4_000
 #: Chunks of an old snapshot deleted in one transaction.
@@ -222,28 +222,26 @@ class Compaction:
         self._wake()
 
     def _spawn(self, through: int) -> Report:
-        with subprocess.Popen(
-            [sys.executable, "-m", "uwfq_service.store.compaction", str(self._directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            self._process = process
-            if self._stopped:
-                process.kill()
-            assert process.stdin is not None, "it was asked for"
-            assert process.stdout is not None, "it was asked for"
-            assert process.stderr is not None, "it was asked for"
-            with contextlib.suppress(BrokenPipeError):  # It has died; its exit code tells.
-                send_request(process.stdin, self._request(through))
-            # It prints a line at the very end, or a traceback: neither can fill a pipe.  Its
-            # standard input stays open until then, for it ends when that closes.
-            output = process.stdout.read()
-            errors = process.stderr.read()
-            code = process.wait()
-        if code != 0:
-            raise CompactionFailed(code, errors.decode(errors="replace"))
-        return msgspec.json.decode(output, type=Report)
+        lifeline, our_end = os.pipe()
+        try:
+            with subprocess.Popen(
+                [sys.executable, "-m", "uwfq_service.store", str(self._directory), str(lifeline)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[lifeline],
+            ) as process:
+                self._process = process
+                if self._stopped:
+                    process.kill()
+                request = msgspec.msgpack.encode(self._request(through))
+                output, errors = process.communicate(request)
+        finally:
+            os.close(lifeline)
+            os.close(our_end)
+        if process.returncode != 0:
+            raise CompactionFailed(process.returncode, errors.decode(errors="replace"))
+        return msgspec.msgpack.decode(output, type=Report)
 
 
 class CompactionFailed(subprocess.SubprocessError):

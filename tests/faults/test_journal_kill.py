@@ -1,0 +1,79 @@
+"""kill -9 at random moments: whatever was acknowledged is still there, in its place.
+
+``UWFQ_KILLS`` sets how often the process is killed. A failure names the seed of its round.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.store.example_events import numbers_of
+from tests.store.harness import reopened
+from uwfq_service.core.events import JobEnded
+from uwfq_service.store import read_history
+from uwfq_service.store.schema import connect
+from uwfq_service.store.snapshot import complete_snapshots
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = int(os.environ.get("UWFQ_KILLS", "6"))
+
+#: What the rounds wait for before the random rest of a life.
+MOMENTS = ("durable", "compacting", "snapshot")
+
+
+def killed_life(directory: Path, seed: int) -> tuple[int, int]:
+    """Run a child and kill it; return the last number it recovered and the last it reported."""
+    chance = random.Random(seed)
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.journal_child", str(directory), str(seed)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        lines = []
+        for line in child.stdout:
+            lines.append(line)
+            if line.startswith(MOMENTS[seed % len(MOMENTS)]):
+                break
+        # Random in work done, then in time: within a commit, a sync, a step of housekeeping.
+        lines += [child.stdout.readline() for _ in range(chance.randrange(20))]
+        time.sleep(chance.random() * 0.05)
+        child.kill()
+        lines += child.stdout
+    numbers = {"recovered": 0, "durable": 0}
+    for line in lines:
+        if line.endswith("\n") and " " in line:
+            what, number = line.split()
+            numbers[what] = int(number)
+    return numbers["recovered"], max(numbers.values())
+
+
+@pytest.mark.slow
+async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path) -> None:
+    """One directory lives through all kills."""
+    acknowledged = 0
+    for seed in range(KILLS):
+        recovered, reported = killed_life(tmp_path, seed)
+        assert recovered >= acknowledged, f"lost in the life before seed {seed}"
+        acknowledged = reported
+    events = reopened(tmp_path)
+    assert len(events) >= acknowledged > 0
+    assert numbers_of(events) == list(range(1, len(events) + 1))
+    # Nothing was trimmed, so the history is complete too.
+    history = [event.job for event in read_history(tmp_path) if isinstance(event, JobEnded)]
+    assert history == list(range(1, len(events) + 1, 2))
+    if len(MOMENTS) <= KILLS:
+        with closing(connect(tmp_path, durable=False)) as connection:
+            assert complete_snapshots(connection), "one life in three ends after a snapshot"

@@ -1,0 +1,207 @@
+"""Snapshots while the service runs: a process of its own, which may fail as it likes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.store.example_events import numbered
+from tests.store.harness import Watched, open_sqlite, reopened
+from tests.store.ledger import Ledger, events_of
+from uwfq_service.core.settings import Settings
+from uwfq_service.store import SqliteJournal, StoreOptions, read_history
+from uwfq_service.store.compaction import Request
+from uwfq_service.store.schema import connect
+from uwfq_service.store.snapshot import complete_snapshots
+
+ROOT = Path(__file__).resolve().parents[2]
+EARLY = StoreOptions(snapshot_records=1000)
+
+
+@pytest.fixture(autouse=True)
+def ledger_for_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the compaction process import the ``Ledger``."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    monkeypatch.setenv("PYTHONPATH", path)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what has no callback: the engine has no business with housekeeping."""
+    for _ in range(6000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+async def until_stats(watched: Watched[SqliteJournal], **wanted: int) -> None:
+    """Wait until the journal's stats have the wanted numbers."""
+    await until(
+        lambda: all(
+            getattr(watched.journal.stats(), name) == number for name, number in wanted.items()
+        )
+    )
+
+
+async def test_a_long_tail_becomes_a_snapshot(tmp_path: Path) -> None:
+    """What the snapshot covers leaves the journal; what history keeps moves there."""
+    watched = open_sqlite(tmp_path, EARLY)
+    watched.journal.append(numbered(1, 1500))
+    await until_stats(watched, snapshots=1)
+    watched.journal.append(numbered(1501, 10))
+    await until_stats(watched, durable=1510)
+    stats = watched.journal.stats()
+    covered = 1510 - stats.tail_records
+    assert covered >= 1000
+    await until_stats(watched, history_records=covered // 2)
+    assert stats.snapshot_failures == 0
+    watched.journal.close()
+    with closing(connect(tmp_path, durable=False)) as connection:
+        assert [snapshot.sequence for snapshot in complete_snapshots(connection)] == [covered]
+        events = connection.execute("SELECT min(seq), max(seq) FROM events").fetchone()
+        assert events == (covered + 1, 1510)
+    assert len(list(read_history(tmp_path))) == 755
+    watched = open_sqlite(tmp_path)
+    watched.journal.close()
+    assert watched.recovery.snapshot_sequence == covered
+    assert events_of(watched.recovery.scheduler) == numbered(1, 1510)
+
+
+async def test_the_file_does_not_grow_with_the_number_of_events(tmp_path: Path) -> None:
+    """One snapshot and one tail at a time, however long the service has run."""
+    watched = open_sqlite(tmp_path, StoreOptions(snapshot_records=500, history_records=100))
+    housekeeper = watched.journal._housekeeper
+    assert housekeeper is not None
+    last = 0
+    for snapshots in range(1, 5):
+        while watched.journal.stats().snapshots < snapshots:
+            last = watched.journal.append(numbered(last + 1, 200))
+            await watched.until_durable(last)
+            await until(lambda: not (housekeeper._compaction.running or housekeeper._untidy))
+    assert watched.journal.stats().history_records == 100
+    watched.journal.close()
+    with closing(connect(tmp_path, durable=False)) as connection:
+        assert connection.execute("SELECT count(*) FROM snapshots").fetchone() == (1,)
+        (newest,) = complete_snapshots(connection)
+        assert connection.execute("SELECT DISTINCT snapshot FROM chunks").fetchall() == [
+            (newest.id,)
+        ]
+        (first,) = connection.execute("SELECT min(seq) FROM events").fetchone()
+        assert first in {None, newest.sequence + 1}
+    assert reopened(tmp_path) == numbered(1, last)
+
+
+async def test_a_failing_compaction_hurts_nothing_and_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted, and tried again when the tail has grown by as much again."""
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    watched = open_sqlite(tmp_path, EARLY)
+    watched.journal.append(numbered(1, 1000))
+    await until_stats(watched, snapshot_failures=1)
+    await watched.until_durable(watched.journal.append(numbered(1001, 999)))
+    assert watched.journal.stats().snapshot_failures == 1
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    await watched.until_durable(watched.journal.append(numbered(2000, 1)))
+    await until_stats(watched, snapshot_failures=2)
+    monkeypatch.setattr(sys, "executable", python)
+    await watched.until_durable(watched.journal.append(numbered(2001, 1000)))
+    await until_stats(watched, snapshots=1)
+    assert watched.failures == []
+    watched.journal.close()
+    assert reopened(tmp_path) == numbered(1, 3000)
+
+
+async def test_close_does_not_wait_for_a_compaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is ended; the last snapshot replaces what it would have written."""
+    script = tmp_path / "sleeper"
+    script.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/started\nexec sleep 1000\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    watched = open_sqlite(tmp_path / "data", EARLY)
+    scheduler = watched.recovery.scheduler
+    for event in numbered(1, 1000):
+        scheduler.replay(event)
+    await watched.until_durable(watched.journal.append(numbered(1, 1000)))
+    started = tmp_path / "started"
+    await until(lambda: started.exists() and started.read_text().endswith("\n"))
+    watched.journal.close(scheduler)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+    watched = open_sqlite(tmp_path / "data")
+    watched.journal.close()
+    assert watched.recovery.records == 0
+    assert events_of(watched.recovery.scheduler) == numbered(1, 1000)
+
+
+async def test_an_orphan_ends_with_its_service(tmp_path: Path) -> None:
+    """After kill -9 nobody would wait for the process, nor want its snapshot."""
+    watched = open_sqlite(tmp_path)
+    await watched.until_durable(watched.journal.append(numbered(1, 100)))
+    watched.journal.close()
+    request = Request(
+        through=100, settings=Settings(), scheduler=f"{Ledger.__module__}:{Ledger.__qualname__}"
+    )
+    lifeline, our_end = os.pipe()
+    os.close(our_end)
+    finished = subprocess.run(  # noqa: ASYNC221 - nothing else runs
+        [sys.executable, "-m", "uwfq_service.store", str(tmp_path), str(lifeline)],
+        input=msgspec.msgpack.encode(request),
+        pass_fds=[lifeline],
+        capture_output=True,
+        check=False,
+    )
+    os.close(lifeline)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (1, b"", b"")
+    with closing(connect(tmp_path, durable=False)) as connection:
+        assert complete_snapshots(connection) == []
+
+
+#: Stands in for the interpreter that runs the compaction: it dies in the middle of its work.
+DIES_HALFWAY = """#!{python}
+import os, signal, sys
+from contextlib import closing
+from pathlib import Path
+from uwfq_service.store.schema import connect
+from uwfq_service.store.snapshot import write_snapshot
+
+pauses = iter(range(5))
+
+def pause():
+    if next(pauses, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with closing(connect(Path(sys.argv[3]), durable=False)) as connection:
+    write_snapshot(connection, 1000, 1000.0, b"x" * 1000, pause=pause, chunk_bytes=100)
+"""
+
+
+async def test_a_killed_compaction_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service removes what the process had written when it died."""
+    script = tmp_path / "dies"
+    script.write_text(DIES_HALFWAY.format(python=sys.executable))
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    watched = open_sqlite(tmp_path / "data", EARLY)
+    watched.journal.append(numbered(1, 1000))
+    await until_stats(watched, snapshot_failures=1)
+    watched.journal.close()
+    with closing(connect(tmp_path / "data", durable=False)) as connection:
+        # Numbers of removed snapshots are not given out again.
+        assert connection.execute("SELECT seq FROM sqlite_sequence").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM snapshots").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
+    assert reopened(tmp_path / "data") == numbered(1, 1000)

@@ -1,0 +1,209 @@
+"""Snapshots: there in full or not at all, whatever happens while one is written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.store.example_events import numbered
+from tests.store.harness import open_sqlite, reopened
+from tests.store.ledger import Ledger, events_of
+from uwfq_service.core.settings import Settings
+from uwfq_service.store import JournalDamaged
+from uwfq_service.store.compaction import Report, Request, compact
+from uwfq_service.store.schema import connect, transaction
+from uwfq_service.store.snapshot import (
+    SnapshotDiscarded,
+    complete_snapshots,
+    discard_incomplete,
+    load_newest,
+    write_snapshot,
+)
+
+LEDGER_NAME = f"{Ledger.__module__}:{Ledger.__qualname__}"
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+def nothing() -> None:
+    """Go on."""
+
+
+class CrashAfter:
+    """Dies at the given call."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def __call__(self) -> None:
+        if self.left == 0:
+            raise Crash
+        self.left -= 1
+
+
+@contextmanager
+def database(directory: Path) -> Iterator[sqlite3.Connection]:
+    """Open the database as the compaction process does."""
+    with closing(connect(directory, durable=False)) as connection:
+        yield connection
+
+
+async def fill(directory: Path, first: int, count: int) -> None:
+    """Append events in a service's life of its own, without a snapshot."""
+    watched = open_sqlite(directory)
+    watched.journal.append(numbered(first, count))
+    watched.journal.close()
+
+
+def compacted(directory: Path, through: int, crash: CrashAfter | None = None) -> Report:
+    """Do what the compaction process does, in this one."""
+    request = Request(through=through, settings=Settings(), scheduler=LEDGER_NAME)
+    pause = crash or nothing
+    return compact(directory, request, check=pause, pause=pause)
+
+
+async def test_a_snapshot_covers_the_events_up_to_its_number(tmp_path: Path) -> None:
+    """A restart takes the rest from the tail."""
+    await fill(tmp_path, 1, 5000)
+    report = compacted(tmp_path, 3000)
+    assert (report.sequence, report.records) == (3000, 3000)
+    watched = open_sqlite(tmp_path)
+    watched.journal.close()
+    assert watched.recovery.snapshot_sequence == 3000
+    assert watched.recovery.records == 2000
+    assert events_of(watched.recovery.scheduler) == numbered(1, 5000)
+
+
+async def test_the_next_snapshot_builds_on_the_one_before(tmp_path: Path) -> None:
+    """Only the tail is replayed."""
+    await fill(tmp_path, 1, 5000)
+    compacted(tmp_path, 3000)
+    assert compacted(tmp_path, 4000).records == 1000
+    assert reopened(tmp_path) == numbered(1, 5000)
+
+
+async def test_a_crash_at_any_step_leaves_a_usable_database(tmp_path: Path) -> None:
+    """Before its last transaction a snapshot counts for nothing, and it is removed later."""
+    await fill(tmp_path, 1, 50_000)
+    compacted(tmp_path, 20_000)
+    steps = 0
+    while True:
+        try:
+            compacted(tmp_path, 50_000, CrashAfter(steps))
+        except Crash:
+            steps += 1
+        else:
+            break
+        with database(tmp_path) as connection:
+            assert [snapshot.sequence for snapshot in complete_snapshots(connection)] == [20_000]
+    assert steps > 20, "reading in batches, several chunks"
+    assert reopened(tmp_path) == numbered(1, 50_000)
+    with database(tmp_path) as connection:
+        (chunks,) = connection.execute(
+            "SELECT count(*) FROM chunks WHERE snapshot NOT IN (SELECT id FROM snapshots)"
+        ).fetchone()
+        assert chunks == 0
+        (incomplete,) = connection.execute(
+            "SELECT count(*) FROM snapshots WHERE NOT complete"
+        ).fetchone()
+        assert incomplete == 0
+
+
+async def test_an_incomplete_snapshot_is_removed_at_start(tmp_path: Path) -> None:
+    """What a crash left does not take up room for ever."""
+    await fill(tmp_path, 1, 50_000)
+    with pytest.raises(Crash):
+        compacted(tmp_path, 50_000, CrashAfter(28))
+    with database(tmp_path) as connection:
+        assert connection.execute("SELECT count(*) FROM chunks").fetchone() > (0,)
+    assert reopened(tmp_path) == numbered(1, 50_000)
+    with database(tmp_path) as connection:
+        assert connection.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM snapshots").fetchone() == (0,)
+
+
+async def test_a_writer_whose_snapshot_was_removed_gives_up(tmp_path: Path) -> None:
+    """An orphan of a killed service meets the next service, which has cleaned up."""
+    await fill(tmp_path, 1, 10)
+    with database(tmp_path) as orphan, database(tmp_path) as service:
+        calls = 0
+
+        def clean_up() -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 3:
+                assert discard_incomplete(service) == 1
+
+        with pytest.raises(SnapshotDiscarded):
+            write_snapshot(orphan, 10, 10.0, b"x" * 1000, pause=clean_up, chunk_bytes=100)
+        assert calls == 3
+        assert service.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
+        assert complete_snapshots(service) == []
+
+
+async def test_a_writer_whose_snapshot_was_removed_at_the_end_gives_up(tmp_path: Path) -> None:
+    """Nothing is marked complete that is not there."""
+    await fill(tmp_path, 1, 10)
+    with database(tmp_path) as orphan, database(tmp_path) as service:
+        calls = 0
+
+        def clean_up() -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 12:  # The row, ten chunks, the check.
+                discard_incomplete(service)
+
+        with pytest.raises(SnapshotDiscarded):
+            write_snapshot(orphan, 10, 10.0, b"x" * 1000, pause=clean_up, chunk_bytes=100)
+        assert complete_snapshots(service) == []
+
+
+async def test_a_damaged_snapshot_is_passed_over(tmp_path: Path) -> None:
+    """While the one before and the events since are still there, nothing is lost."""
+    await fill(tmp_path, 1, 5000)
+    compacted(tmp_path, 3000)
+    compacted(tmp_path, 4000)
+    with database(tmp_path) as connection, transaction(connection):
+        connection.execute(
+            "UPDATE chunks SET content = zeroblob(length(content)) WHERE id ="
+            " (SELECT max(id) FROM chunks)"
+        )
+    watched = open_sqlite(tmp_path)
+    assert watched.recovery.snapshot_sequence == 3000
+    assert events_of(watched.recovery.scheduler) == numbered(1, 5000)
+    # Nothing may rely on the damaged one from now on.
+    watched.journal.append(numbered(5001, 1))
+    watched.journal.close()
+    assert reopened(tmp_path) == numbered(1, 5001)
+    with database(tmp_path) as connection:
+        assert [snapshot.sequence for snapshot in complete_snapshots(connection)] == [3000]
+
+
+@pytest.mark.parametrize("cleared", [1, 2500, 5000])
+async def test_a_damaged_snapshot_that_nothing_makes_up_for_is_damage(
+    tmp_path: Path, cleared: int
+) -> None:
+    """Even if every event that it covers is gone without a trace."""
+    await fill(tmp_path, 1, 5000)
+    compacted(tmp_path, 5000)
+    with database(tmp_path) as connection, transaction(connection):
+        connection.execute("UPDATE chunks SET content = substr(content, 2)")
+        connection.execute("DELETE FROM events WHERE seq <= ?", (cleared,))
+    with pytest.raises(JournalDamaged, match="restore the data directory"):
+        open_sqlite(tmp_path)
+
+
+async def test_an_empty_content_is_a_snapshot_too(tmp_path: Path) -> None:
+    """No special case for a snapshot without chunks."""
+    await fill(tmp_path, 1, 1)
+    with database(tmp_path) as connection:
+        write_snapshot(connection, 1, 1.0, b"\x80")
+        loaded = load_newest(connection)
+    assert loaded is not None
+    assert (loaded.sequence, loaded.at, loaded.bytes, loaded.state) == (1, 1.0, 1, {})
