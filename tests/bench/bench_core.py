@@ -45,7 +45,7 @@ class Bench:
         self.users = [f"user-{index}" for index in range(users)]
         self.now = 1.0
         self.job = 0
-        self.scheduler.apply(ConfigurePool(pool="default", policy=policy, fixed_slots=64), 1.0)
+        self.scheduler.apply(ConfigurePool(pool="default", policy=policy, fixed_slots=1), 1.0)
 
     def submission(self) -> SubmitJob:
         """The next job of a random user."""
@@ -58,7 +58,7 @@ class Bench:
                 StageSpec(
                     stage="only",
                     cut=TaskList(count=1),
-                    declared_work=self.random.paretovariate(1.2),
+                    declared_work=min(self.random.paretovariate(1.2), 1000.0),
                 ),
             ),
         )

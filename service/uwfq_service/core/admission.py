@@ -77,6 +77,7 @@ class Admission:
         signature: str,
         input_bytes: int | None,
         advisory_task_runtime: float | None,
+        is_open: bool,
     ) -> None:
         self._settings = settings
         self._estimator = estimator
@@ -85,6 +86,8 @@ class Admission:
         self._user = user
         self._signature = signature
         self._input_bytes = input_bytes
+        # Only an open job can be given a stage twice.
+        self._open = is_open
         self._advisory_task_runtime = advisory_task_runtime
 
     def stages(
@@ -177,7 +180,7 @@ class Admission:
             input_bytes=input_bytes,
             max_attempts=spec.max_attempts or settings.max_attempts,
             task_timeout=spec.task_timeout,
-            fingerprint=fingerprint(spec),
+            fingerprint=fingerprint(spec) if self._open else b"",
         )
 
     def job_work(self, command: SubmitJob, stages: Sequence[AdmittedStage]) -> Any:

@@ -239,6 +239,7 @@ class Scheduler:
             signature=job.signature,
             input_bytes=job.input_bytes,
             advisory_task_runtime=job.advisory_task_runtime,
+            is_open=job.open,
         )
 
     def _add_stages(self, command: cmd.AddStages, now: Any) -> Reply:
@@ -246,6 +247,8 @@ class Scheduler:
         validation.add_stages(command, limits)
         job = self.job(command.job_id)
         new = self._new_stages(job, command)
+        if not (job.open or any(stage.fingerprint for stage in job.stages)):
+            raise JobNotOpen(job.job_id, "closed")
         if new and (job.ended or not job.open):
             raise JobNotOpen(job.job_id, job.state if job.ended else "closed")
         validation.size("stages", [*job.stages, *new], limits.max_stages_per_job)
@@ -267,7 +270,7 @@ class Scheduler:
             stage = job.stage_named(spec.stage)
             if stage is None:
                 new.append(spec)
-            elif stage.fingerprint != fingerprint(spec):
+            elif stage.fingerprint and stage.fingerprint != fingerprint(spec):
                 raise JobConflict("stage", spec.stage)
         return new
 

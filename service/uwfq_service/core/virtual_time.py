@@ -64,7 +64,7 @@ class FluidClock:
     weight of those that were there.  Amortised O(log n) per departure.
     """
 
-    __slots__ = ("_at", "_exits", "_value", "active", "active_weight", "slots")
+    __slots__ = ("_at", "_bound", "_due", "_exits", "_value", "active", "active_weight", "slots")
 
     def __init__(self, at: Number, zero: Number) -> None:
         self.slots = 0
@@ -77,18 +77,24 @@ class FluidClock:
         #: Heap of (virtual end, number, member).  A member has one valid entry, its ``exit_entry``,
         #: which may name an earlier end than the true one; it is then put right when it surfaces.
         self._exits: list[tuple[Number, int, Any]] = []
+        #: Nobody leaves before this instant, nor before V is ``_bound``; ``None``: to be found out.
+        self._due: Number | None = None
+        self._bound: Number = zero
 
     def advance(self, now: Number) -> None:
         """Let every member leave whose virtual end V reaches by ``now``.
 
         Call it before any change: the time since the last call is priced at the weights of that time.
         """
+        if self._due is not None and now < self._due:
+            return
         while self.active_weight and self.slots:
             entry = self._next_exit()
             left_at = self._at + (entry[0] - self._value) * self.active_weight / (
                 self.slots * WEIGHT_SCALE
             )
             if left_at > now:
+                self._due, self._bound = left_at, entry[0]
                 return
             self._at = max(self._at, left_at)
             self._value = max(self._value, entry[0])
@@ -97,6 +103,7 @@ class FluidClock:
             member.exit_entry = None
             del self.active[member.number]
             self.active_weight -= member.weight
+            self._due = None
             member.leave(self._value)
 
     def value(self, now: Number) -> Number:
@@ -105,7 +112,7 @@ class FluidClock:
             return self._value
         value = self._value + (now - self._at) * self.slots * WEIGHT_SCALE / self.active_weight
         # Rounding must not carry V past the next departure, or it would fall there.
-        return min(value, self._next_exit()[0])
+        return min(value, self._next_exit()[0] if self._due is None else self._bound)
 
     def enter(self, member: Member, now: Number) -> None:
         """``member`` becomes active and stays until V reaches ``member.end``."""
@@ -122,6 +129,7 @@ class FluidClock:
         if member.end < entry[0]:
             member.exit_entry = (member.end, member.number, member)
             heappush(self._exits, member.exit_entry)
+            self._due = None
             self._compact()
 
     def set_slots(self, slots: int, now: Number) -> None:
@@ -160,8 +168,10 @@ class FluidClock:
         return self._at
 
     def _anchor(self, now: Number) -> None:
+        """Start anew at ``now``, for the rate is about to change."""
         self._value = self.value(now)
         self._at = now
+        self._due = None
 
     def _next_exit(self) -> tuple[Number, int, Any]:
         exits = self._exits

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class UserQueue:
     """One user's clock and launchable jobs."""
 
-    __slots__ = ("clock", "entry", "fixed", "head", "launchable", "unserved")
+    __slots__ = ("clock", "entry", "fixed", "head", "launchable", "stale", "unserved")
 
     def __init__(self, clock: UserClock) -> None:
         self.clock = clock
@@ -46,6 +46,8 @@ class UserQueue:
         self.head: JobClock | None = None
         #: The head's valid entry in the pool's order.
         self.entry: tuple[Any, int, UserQueue] | None = None
+        #: Whether head and entry are to be found anew before anybody looks at them.
+        self.stale = False
 
     def push(self, job: JobClock) -> None:
         """Put a launchable job where it belongs."""
@@ -120,11 +122,11 @@ class UwfqPolicy(Policy):
         self._queues: dict[int, UserQueue] = {}
         #: Heap of the users' heads: (D, job number, queue); valid if it is the queue's ``entry``.
         self._heads: list[tuple[Any, int, UserQueue]] = []
+        self._stale: list[UserQueue] = []
+        # No need to pass through a method of ours: this is called for every event.
+        self.advance = self._clock.advance  # type: ignore[method-assign]
 
     # -- notices --------------------------------------------------------------------------------
-
-    def advance(self, now: Any) -> None:
-        self._clock.advance(now)
 
     def catch_up(self, now: Any) -> None:
         self.advance(now)
@@ -149,7 +151,7 @@ class UwfqPolicy(Policy):
         clock.weight = old
         self._clock.set_weight(clock, weight, now)
         self._clock.end_changed(clock)
-        self._rekey(queue)
+        self._mark(queue)
 
     def add_job(self, job: Job, now: Any) -> None:
         queue = self._queue_of(job.user)
@@ -158,7 +160,7 @@ class UwfqPolicy(Policy):
         self._change(queue, now, lambda v: queue.clock.arrive(clock, self.number(job.work), v))
         head = queue.head
         if head is not None and (not head.chained or clock.key < head.key):  # type: ignore[operator]
-            self._rekey(queue)
+            self._mark(queue)
 
     def correct(self, job: Job, change: Any, now: Any) -> None:
         queue = self._queue_of(job.user)
@@ -167,7 +169,7 @@ class UwfqPolicy(Policy):
         if clock.launchable:
             # Its key may be another one.
             queue.push(clock)
-        self._rekey(queue)
+        self._mark(queue)
 
     def _change(self, queue: UserQueue, now: Any, change: Callable[[Any], None]) -> None:
         """Apply ``change`` to the user's clock at V(now), entering the fluid cluster if need be."""
@@ -195,7 +197,7 @@ class UwfqPolicy(Policy):
             or not (head.chained and clock.chained)
             or clock.key < head.key  # type: ignore[operator]
         ):
-            self._rekey(queue)
+            self._mark(queue)
 
     def withdraw(self, stage: Stage, now: Any) -> None:
         job = stage.job
@@ -206,9 +208,11 @@ class UwfqPolicy(Policy):
         clock.launchable = False
         queue.launchable -= 1
         if queue.head is clock:
-            self._rekey(queue)
+            self._mark(queue)
 
     def first(self) -> Stage | None:
+        if self._stale:
+            self._refresh()
         heads = self._heads
         while heads:
             entry = heads[0]
@@ -225,6 +229,19 @@ class UwfqPolicy(Policy):
         for _, _, clock in sorted(jobs):
             for index in clock.job.offered:
                 yield clock.job.stages[index]
+
+    def _mark(self, queue: UserQueue) -> None:
+        """Something has changed that may concern the user's head."""
+        if not queue.stale:
+            queue.stale = True
+            self._stale.append(queue)
+
+    def _refresh(self) -> None:
+        """Find the heads anew of those users for whom something has changed."""
+        for queue in self._stale:
+            queue.stale = False
+            self._rekey(queue)
+        self._stale.clear()
 
     def _rekey(self, queue: UserQueue) -> None:
         """Find the user's head and give it its place in the pool's order."""
@@ -314,6 +331,7 @@ class UwfqPolicy(Policy):
             self._queues[queue.clock.number] = queue
             members[queue.clock.number] = queue.clock
         self._clock = FluidClock.load(fluid, members)
+        self.advance = self._clock.advance  # type: ignore[method-assign]
 
     def dump_job(self, job: Job) -> Any:
         """What the policy knows of a job that may have left virtual time: (F, D)."""
