@@ -48,6 +48,9 @@ def demo(directory: Path | None, seconds: float | None, quick: bool, output: str
     try:
         with _display(output) as display:
             outcome = run(options, display)
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted; the service and the workers have been stopped", err=True)
+        raise
     except DemoFailed as error:
         raise Failure(str(error)) from error
     if output == "json":

@@ -139,6 +139,9 @@ def worker(
     async def handle(task: Task) -> None:
         await run_command(program, task)
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Until it runs, and then has handlers of its own: a stop that comes early counts, too.
+        signal.signal(number, lambda *_: serving.request_stop())
     for kind in kinds or (None,):
         serving.handler(kind)(handle)
     _look_for_service(connection, pool)

@@ -13,6 +13,7 @@ from typing import Final, Protocol, Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -42,6 +43,9 @@ class Display(Protocol):
     def note(self, text: str) -> None:
         """Something worth a line happened."""
 
+    def busy(self, text: str) -> None:
+        """Something takes a moment."""
+
     def step(self, text: str, done: int, total: int) -> None:
         """A preparation goes on: ``done`` of ``total``."""
 
@@ -62,6 +66,9 @@ class Silent:
     """Shows nothing: for ``--output json``."""
 
     def note(self, text: str) -> None:
+        """Nothing."""
+
+    def busy(self, text: str) -> None:
         """Nothing."""
 
     def step(self, text: str, done: int, total: int) -> None:
@@ -102,7 +109,7 @@ class Plain(Silent):
     def phase(self, title: str, elapsed: float, users: Sequence[UserView]) -> None:
         """A line every few seconds."""
         if title != self._title:
-            self._title, self._next = title, 0.0
+            self._title, self._next = title, _PLAIN_INTERVAL
         if elapsed < self._next:
             return
         self._next = elapsed + _PLAIN_INTERVAL
@@ -125,6 +132,10 @@ class OnTerminal:
         """A line above the live part, which is emptied."""
         self._live.update(Text(""))
         self._console.print(text, highlight=False)
+
+    def busy(self, text: str) -> None:
+        """A spinner."""
+        self._live.update(Spinner("dots", Text(text)))
 
     def step(self, text: str, done: int, total: int) -> None:
         """A progress bar."""

@@ -43,6 +43,8 @@ class _Answered:
     """A job that has ended, by the submitter's clock."""
 
     plan: JobPlan
+    #: Slot-seconds that the service assumed at first.
+    estimated: float
     job: Job
     ended: float
 
@@ -57,9 +59,11 @@ async def run_phase(
     ):
         directory = Path(name)
         target = f"unix:{directory / 'uwfq.sock'}"
+        display.busy(f"{title}: starting the service and {scale.slots} workers")
         async with Client(target) as client:
             await _start(processes, client, target, directory, phase, scale)
             run = _Run(client, processes, phase, scale, directory)
+            display.busy(f"{title}: a few tiny jobs, from which it learns what work costs")
             await run.all_of(warm_up(list(jobs)), None, "")
             begun, answered = await run.all_of(jobs, display, title)
             pool = await client.get_pool()
@@ -86,7 +90,7 @@ def _collect(
         makespan=ended - begun,
         busy=timeline.busy_share(runs, begun, ended, scale.slots),
         task_overhead=pool.task_overhead_seconds,
-        estimate_ratio=pool.estimate_error.p50_ratio,
+        work=sum(run.ended - run.begun for run in runs if run.job in windows),
     )
 
 
@@ -108,6 +112,8 @@ def _outcome(answered: _Answered, spent: Spent, results: Path) -> JobOutcome:
         arrived=plan.arrives,
         tasks=answered.job.task_count,
         spent=spent,
+        estimated=answered.estimated,
+        measured=answered.job.measured_work_slot_seconds,
         answer=answer,
     )
 
@@ -176,7 +182,7 @@ class _Run:
         """One job's way, as its user walks it."""
         await asyncio.sleep(begun + plan.arrives - time.monotonic())
         self._arrived.append(plan)
-        await self._client.submit(
+        submitted = await self._client.submit(
             user=plan.user,
             kind=KIND,
             job_id=plan.name,
@@ -192,7 +198,7 @@ class _Run:
         ended = time.monotonic()
         if not job.succeeded:
             raise DemoFailed(f"job {plan.name} {job.state}: {job.cause}")
-        self._answered.append(_Answered(plan, job, ended))
+        self._answered.append(_Answered(plan, submitted.estimated_work_slot_seconds, job, ended))
 
     async def _views(self, jobs: Sequence[JobPlan]) -> list[UserView]:
         try:

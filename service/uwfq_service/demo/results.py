@@ -41,6 +41,9 @@ class JobOutcome:
     arrived: float
     tasks: int
     spent: Spent
+    #: Slot-seconds that the service assumed at the job's arrival, and that it measured.
+    estimated: float
+    measured: float
     answer: Answer
 
 
@@ -56,12 +59,17 @@ class PhaseOutcome:
     busy: float
     #: Measured overhead per task as the service knows it.
     task_overhead: float
-    #: Median of measured work / estimated work over the jobs.
-    estimate_ratio: float
+    #: Slot-seconds that the tasks took; the same work, so it differs as the machine is disturbed.
+    work: float
 
     def of(self, user: str) -> list[JobOutcome]:
         """The user's jobs."""
         return [job for job in self.jobs if job.user == user]
+
+    @property
+    def estimate_ratio(self) -> float:
+        """Median of measured / estimated work; above 1 the estimates were too low."""
+        return percentile([job.measured / job.estimated for job in self.jobs], 0.5)
 
     def responses(self, user: str) -> list[float]:
         """How long the user's jobs took from arrival to answer."""
@@ -86,6 +94,22 @@ def differing(outcomes: Sequence[PhaseOutcome]) -> list[str]:
         for job in outcome.jobs:
             answers.setdefault(job.name, set()).add(job.answer)
     return sorted(name for name, found in answers.items() if len(found) > 1)
+
+
+def disturbance(outcomes: Sequence[PhaseOutcome]) -> str:
+    """A warning if the machine was not equally fast in all phases; empty if it was.
+
+    The work is the same, so its slot-seconds tell how much of the machine others took.
+    """
+    slowest = max(outcomes, key=lambda outcome: outcome.work)
+    fastest = min(outcomes, key=lambda outcome: outcome.work)
+    if slowest.work < 1.15 * fastest.work:
+        return ""
+    return (
+        f"Something else kept this machine busy: the same work took "
+        f"{slowest.work / fastest.work:.2f} times as long under {slowest.phase.name} as under "
+        f"{fastest.phase.name}. Run the demo again for a fair comparison."
+    )
 
 
 def summary(outcomes: Sequence[PhaseOutcome]) -> str:
@@ -117,6 +141,7 @@ def document(outcomes: Sequence[PhaseOutcome], **context: Any) -> dict[str, Any]
         "phases": [_phase_document(outcome, outcomes[0]) for outcome in outcomes],
         "answers_equal": not differing(outcomes),
         "summary": summary(outcomes),
+        "warning": disturbance(outcomes) or None,
     }
 
 
@@ -127,6 +152,7 @@ def _phase_document(outcome: PhaseOutcome, reference: PhaseOutcome) -> dict[str,
         "partitioned": outcome.phase.partitioned,
         "makespan_seconds": outcome.makespan,
         "busy_share": outcome.busy,
+        "work_slot_seconds": outcome.work,
         "tasks": sum(job.tasks for job in outcome.jobs),
         "task_overhead_seconds": outcome.task_overhead,
         "estimate_ratio_p50": outcome.estimate_ratio,
@@ -139,6 +165,8 @@ def _phase_document(outcome: PhaseOutcome, reference: PhaseOutcome) -> dict[str,
                 "response_seconds": job.spent.total,
                 **_spent_document(job.spent),
                 "tasks": job.tasks,
+                "estimated_work_slot_seconds": job.estimated,
+                "measured_work_slot_seconds": job.measured,
                 **dataclasses.asdict(job.answer),
             }
             for job in outcome.jobs

@@ -87,6 +87,7 @@ def _run(options: Options, display: Display) -> Outcome:
         f"({f'{files.made} made' if files.made else 'all there'} "
         f"in {time.monotonic() - begun:.1f} s)"
     )
+    display.busy("measuring how fast this machine is")
     sizes = sizing.measure(files, scale)
     jobs = workload.plan(files, scale, sizes)
     _announce(display, scale, sizes, jobs)
@@ -112,11 +113,11 @@ def _announce(
     small = next(job for job in jobs if job.user != olga)
     group = sizes.parse_seconds + sizes.huge_searches * sizes.match_seconds
     display.note(
-        f"{olga}: {scale.huge_jobs} huge jobs at once, each searching {len(huge.files)} files "
+        f"{olga}: {scale.huge_jobs} huge jobs, each searching {len(huge.files)} files "
         f"for {huge.searches} patterns (about {group * huge.groups:.1f} s a file)"
     )
     display.note(
-        f"{' and '.join(others)}: {scale.small_jobs} small jobs each, one every few seconds, over "
+        f"{' and '.join(others)}: {scale.small_jobs} small jobs each while she is at it, over "
         f"{len(small.files)} small files"
     )
     display.note(

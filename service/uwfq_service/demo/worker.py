@@ -39,6 +39,7 @@ def work(target: str, trace: TextIO) -> None:
     # A task occupies one slot, so it must not use more than one core.
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    query.rehearse()
     worker = Worker(target, slots=1)
 
     @worker.handler(KIND)

@@ -1,8 +1,9 @@
 """Who asks what, and when: the same jobs at the same instants in every phase.
 
-*olga* hunts for attack patterns through the whole history: a few huge jobs, all at once.  *alice*
-and *bob* look at today's files while she does: small jobs, one every few seconds, that somebody
-waits for.  Every job has two stages: ``scan`` its files, then ``merge`` what the scans found.
+*olga* hunts for attack patterns through the whole history: a few huge jobs, one soon after the
+other.  *alice* and *bob* look at today's files while she does: small jobs, one every few seconds,
+that somebody waits for.  Every job has two stages: ``scan`` its files, then ``merge`` what the
+scans found.
 
 Only the cut differs between phases.  Without runtime partitioning the caller cuts ``scan`` by
 file, as an engine would by itself; with it, the caller describes the row groups and leaves the cut
@@ -85,7 +86,7 @@ def plan(dataset: Dataset, scale: Scale, sizes: Sizes) -> list[JobPlan]:
         JobPlan(
             name=f"{olga}-{number + 1}",
             user=olga,
-            arrives=number / scale.huge_jobs,
+            arrives=number * 0.2 * scale.phase_seconds / scale.huge_jobs,
             files=dataset.history,
             groups=sizes.history_groups,
             searches=sizes.huge_searches,
