@@ -289,7 +289,8 @@ class FakeService(
         held = sum(lease.slots for lease in self.leases.values())
         room = min(request.free_slots + request.prefetch, request.slots + request.prefetch - held)
         leases: list[types_pb2.TaskLease] = []
-        while self.waiting and self.waiting[0].slots <= room:
+        most = request.max_tasks if request.HasField("max_tasks") else len(self.waiting)
+        while self.waiting and self.waiting[0].slots <= room and len(leases) < most:
             lease = self.waiting.popleft()
             room -= lease.slots
             self._last_lease += 1

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import os
+import signal
 import threading
 from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.integration import client_handlers
 from tests.integration.fake_service import FakeService, Refusal, exhausted, serving, unavailable
 from uwfq_client import Measurement, NotFound, PermanentFailure, RetryPolicy, Task, Worker
 
@@ -474,3 +478,103 @@ async def test_cancelling_serve_leaves_no_task_behind(service: FakeService) -> N
     assert stopped.is_set()
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert not {name for name in names if name.startswith("uwfq")}
+
+
+async def test_processes_run_handlers_and_report(service: FakeService) -> None:
+    """Returns and exceptions travel back; the work is done elsewhere."""
+    service.add_job("j", 4)
+    worker = Worker(
+        service.target,
+        slots=1,
+        executor="process",
+        handlers={"noop": client_handlers.report_process},
+        retry=EAGER,
+    )
+    async with worker:
+        await service.until(lambda: len(service.results) == 4)
+    assert service.results[1].success.rows not in {0, os.getpid()}
+    assert "not in process" in service.results[2].failure.message
+    assert not service.results[2].failure.retryable
+
+
+async def test_a_process_that_dies_fails_its_task_only(service: FakeService) -> None:
+    """The worker goes on with new processes; the task may be tried elsewhere."""
+    service.add_job("j", 3)
+    worker = Worker(
+        service.target,
+        slots=1,
+        executor="process",
+        handlers={"noop": client_handlers.die_once},
+        retry=EAGER,
+    )
+    async with worker:
+        await service.until(lambda: len(service.results) == 3)
+    assert service.results[1].failure.retryable
+    assert "BrokenProcessPool" in service.results[1].failure.message
+    assert service.results[2].HasField("success")
+    assert service.results[3].HasField("success")
+
+
+async def test_an_executor_of_ones_own_is_used_and_left_alone(service: FakeService) -> None:
+    """It may serve others, too."""
+    service.add_job("j", 2)
+    names: list[str] = []
+
+    def handle(task: Task) -> None:
+        names.append(threading.current_thread().name)
+
+    with concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="mine") as executor:
+        worker = Worker(
+            service.target, slots=1, executor=executor, handlers={"noop": handle}, retry=EAGER
+        )
+        async with worker:
+            await service.until(lambda: len(service.results) == 2)
+        assert executor.submit(len, "still").result() == 5
+    assert all(name.startswith("mine") for name in names)
+
+
+async def test_a_signal_drains_and_a_second_one_gives_up(service: FakeService) -> None:
+    """SIGTERM lets the worker finish; whoever is in a hurry sends another."""
+    service.add_job("j", 1)
+    started = asyncio.Event()
+    worker = Worker(service.target, slots=1, retry=EAGER)
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    serving = asyncio.create_task(worker.serve(signals=True))
+    await started.wait()
+    polls = len(service.requests["NextTask"])
+    os.kill(os.getpid(), signal.SIGTERM)
+    # Draining: the poll that was parked, if any, is called off; the handler goes on.
+    while not worker.stopping:
+        await asyncio.sleep(0)  # The signal's handler runs in a turn of the loop.
+    assert not serving.done()
+    assert not service.results
+    os.kill(os.getpid(), signal.SIGINT)
+    await serving
+    assert "stopped" in service.results[1].failure.message
+    assert len(service.requests["NextTask"]) <= polls + 1
+
+
+async def test_the_blocking_run_ends_by_request_from_another_thread(service: FakeService) -> None:
+    """``request_stop`` may come from anywhere, even before ``serve``."""
+    worker = Worker(service.target, slots=1, retry=EAGER)
+    worker.handler("noop")(nothing)
+    worker.request_stop()
+    await worker.serve()
+    serving = asyncio.create_task(worker.serve())
+    await service.until(lambda: service.requests["NextTask"])
+    await asyncio.to_thread(worker.request_stop)
+    await serving
+
+
+async def test_a_handler_is_registered_once(service: FakeService) -> None:
+    """The second one would silently win."""
+    worker = Worker(service.target, handlers={"noop": nothing})
+    with pytest.raises(ValueError, match="already"):
+        worker.handler("noop")(nothing)
+    with pytest.raises(ValueError, match="needs a handler"):
+        await Worker(service.target).serve()

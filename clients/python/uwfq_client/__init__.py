@@ -17,7 +17,7 @@ What can go wrong derives from ``UwfqError``.
 """
 
 from uwfq_client.channel import DEFAULT_TARGET, Keepalive, Tls
-from uwfq_client.client import Client, SyncClient
+from uwfq_client.client import Client
 from uwfq_client.errors import (
     Aborted,
     AlreadyExists,
@@ -39,6 +39,7 @@ from uwfq_client.errors import (
     UwfqError,
 )
 from uwfq_client.retry import RetryPolicy
+from uwfq_client.sync_client import SyncClient
 from uwfq_client.types import (
     AddedStages,
     EstimateError,

@@ -1,0 +1,127 @@
+"""How the client reaches the service: TLS, keepalive, and the channel's settings.
+
+A channel is one HTTP/2 connection that gRPC makes, watches and makes anew.  It costs nothing until
+it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import pathlib
+from collections.abc import Sequence
+from typing import Final
+
+import grpc
+import grpc.aio
+
+#: Where the service listens unless it is told otherwise.
+DEFAULT_TARGET: Final = "127.0.0.1:7170"
+
+#: A gRPC channel argument, e.g. ``("grpc.max_send_message_length", 64 << 20)``.
+Option = tuple[str, int | str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tls:
+    """An encrypted connection; with ``certificate`` and ``key``, mutual TLS.
+
+    Paths of PEM files, read when the connection is made.
+    """
+
+    #: Who may vouch for the service; ``None``: whom the system trusts.
+    ca: str | pathlib.Path | None = None
+    #: This client's own certificate chain and key, for a service that asks for them.
+    certificate: str | pathlib.Path | None = None
+    key: str | pathlib.Path | None = None
+    #: The name that the service's certificate carries, where it is not the target's.
+    server_name: str | None = None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Read the files.  Raises ``OSError`` when one cannot be read."""
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("mutual TLS needs both: certificate and key")
+        return grpc.ssl_channel_credentials(
+            root_certificates=_read(self.ca),
+            private_key=_read(self.key),
+            certificate_chain=_read(self.certificate),
+        )
+
+
+def _read(path: str | pathlib.Path | None) -> bytes | None:
+    return None if path is None else pathlib.Path(path).read_bytes()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Keepalive:
+    """How soon a connection that has gone silent is noticed.
+
+    After ``time_seconds`` without a byte from the service the client pings it; without an answer
+    within ``timeout_seconds`` the connection is dropped and made anew.  Only while calls are under
+    way.  A service refuses clients that ping more often than it allows (ours: every 10 s).
+    """
+
+    time_seconds: float = 30.0
+    timeout_seconds: float = 10.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One service and how to reach it."""
+
+    target: str = DEFAULT_TARGET
+    tls: Tls | bool = False
+    keepalive: Keepalive = Keepalive()
+    #: More channel arguments; they win over ours.
+    options: Sequence[Option] = ()
+
+    def blocking_channel(self) -> grpc.Channel:
+        """A channel for calls that block."""
+        if self._tls is None:
+            return grpc.insecure_channel(self.target, options=self._options)
+        return grpc.secure_channel(self.target, self._tls.credentials(), options=self._options)
+
+    def async_channel(self) -> grpc.aio.Channel:
+        """A channel for coroutines, bound to the running loop."""
+        if self._tls is None:
+            return grpc.aio.insecure_channel(self.target, options=self._options)
+        return grpc.aio.secure_channel(self.target, self._tls.credentials(), options=self._options)
+
+    @property
+    def _tls(self) -> Tls | None:
+        if isinstance(self.tls, Tls):
+            return self.tls
+        return Tls() if self.tls else None
+
+    @property
+    def _options(self) -> list[tuple[str, int | str]]:
+        ours: dict[str, int | str] = {
+            "grpc.keepalive_time_ms": int(self.keepalive.time_seconds * 1000),
+            "grpc.keepalive_timeout_ms": int(self.keepalive.timeout_seconds * 1000),
+            # A long poll or a watch is silent for long; it is what the pings are for.
+            "grpc.http2.max_pings_without_data": 0,
+            # A batch of leases carries its payloads (up to 64 KiB each): gRPC's 4 MiB would refuse
+            # it, for ever.  The service bounds what it sends.
+            "grpc.max_receive_message_length": -1,
+            # After a restart of the service, seconds count; gRPC's default waits up to two minutes.
+            "grpc.initial_reconnect_backoff_ms": 100,
+            "grpc.min_reconnect_backoff_ms": 1000,
+            "grpc.max_reconnect_backoff_ms": 2000,
+        }
+        if is_loopback(self.target):
+            # A proxy named in the environment could not find our loopback.
+            ours["grpc.enable_http_proxy"] = 0
+        if self._tls is not None and self._tls.server_name:
+            ours["grpc.ssl_target_name_override"] = self._tls.server_name
+        return [*(ours | dict(self.options)).items()]
+
+
+def is_loopback(target: str) -> bool:
+    """Whether the target is on this machine, as far as its text tells."""
+    host = target.removeprefix("ipv4:").removeprefix("ipv6:").rpartition(":")[0].strip("[]")
+    if host == "localhost" or target.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,154 @@
+"""Running a handler once, and what came of it.
+
+A handler's return, its exceptions and its runtime are turned into an ``Outcome`` right where it
+runs (thread, process or event loop), so that the runtime is the handler's own and nothing that
+cannot be pickled has to travel.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import inspect
+import multiprocessing
+import signal
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal, cast
+
+from uwfq.v1 import types_pb2
+from uwfq_client.errors import PermanentFailure
+from uwfq_client.types import Measurement, Task
+
+#: Called once per attempt; a coroutine function runs on the event loop, any other in the executor.
+Handler = Callable[[Task], Measurement | None] | Callable[[Task], Awaitable[Measurement | None]]
+
+#: Where blocking handlers run.
+ExecutorKind = Literal["thread", "process", "inline"]
+
+#: What the service keeps of a failure's message, bytes.
+_MESSAGE_BYTES: Final = 4096
+
+
+@dataclasses.dataclass(slots=True)
+class Outcome:
+    """How one attempt ended."""
+
+    runtime_seconds: float
+    measurement: Measurement | None = None
+    #: Why it failed; ``None``: it succeeded.
+    failure: str | None = None
+    retryable: bool = True
+    #: The handler's traceback, for the worker's log.
+    trace: str = ""
+
+
+def run_handler(handler: Callable[[Task], Measurement | None], task: Task) -> Outcome:
+    """Call a blocking handler.  Raises nothing that the handler raises, not even ``SystemExit``."""
+    began = time.perf_counter()
+    try:
+        measurement = handler(task)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # Whatever it raises is its outcome.
+        return _failed(error, time.perf_counter() - began)
+    return _succeeded(measurement, time.perf_counter() - began)
+
+
+async def run_coroutine(
+    handler: Callable[[Task], Awaitable[Measurement | None]], task: Task
+) -> Outcome:
+    """Await a coroutine handler.  Lets its cancellation pass."""
+    began = time.perf_counter()
+    try:
+        measurement = await handler(task)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # Whatever it raises is its outcome.
+        return _failed(error, time.perf_counter() - began)
+    return _succeeded(measurement, time.perf_counter() - began)
+
+
+def _succeeded(measurement: object, runtime: float) -> Outcome:
+    if measurement is None or isinstance(measurement, Measurement):
+        return Outcome(runtime, measurement)
+    return Outcome(
+        runtime,
+        failure=f"the handler returned {type(measurement).__name__}, not Measurement or None",
+        retryable=False,
+    )
+
+
+def _failed(error: BaseException, runtime: float) -> Outcome:
+    permanent = isinstance(error, PermanentFailure)
+    # The text of our own exception is the message; of others, the type says half of it.
+    text = str(error) if permanent else f"{type(error).__name__}: {error}"
+    return Outcome(
+        runtime,
+        failure=text,
+        retryable=not permanent,
+        trace="".join(traceback.format_exception(error)),
+    )
+
+
+def is_coroutine_handler(handler: Handler) -> bool:
+    """Whether it runs on the event loop."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004  # An object may have an async __call__.
+    )
+
+
+def task_result(lease_id: int, attempt: int, outcome: Outcome) -> types_pb2.TaskResult:
+    """What is reported to the service."""
+    if outcome.failure is not None:
+        return types_pb2.TaskResult(
+            lease_id=lease_id,
+            attempt=attempt,
+            failure=types_pb2.TaskFailure(
+                message=_cut(outcome.failure),
+                retryable=outcome.retryable,
+                runtime_seconds=outcome.runtime_seconds,
+            ),
+        )
+    measured = outcome.measurement
+    return types_pb2.TaskResult(
+        lease_id=lease_id,
+        attempt=attempt,
+        success=types_pb2.TaskSuccess(
+            runtime_seconds=outcome.runtime_seconds,
+            input_bytes=measured.input_bytes if measured is not None else None,
+            rows=measured.rows if measured is not None else None,
+        ),
+    )
+
+
+def _cut(text: str) -> str:
+    """At most what the service keeps, without half a character at the end."""
+    # Surrogates (from file names) are no valid protobuf text.
+    return text.encode("utf-8", "replace")[:_MESSAGE_BYTES].decode("utf-8", "ignore")
+
+
+def make_executor(kind: ExecutorKind, slots: int) -> concurrent.futures.Executor | None:
+    """The executor for blocking handlers; ``None``: they run inline."""
+    if kind == "inline":
+        return None
+    if kind == "thread":
+        return concurrent.futures.ThreadPoolExecutor(slots, thread_name_prefix="uwfq-task")
+    return concurrent.futures.ProcessPoolExecutor(
+        slots,
+        # A forked child would inherit gRPC's threads' locks, but not the threads.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_leave_interrupts_to_the_worker,
+    )
+
+
+def _leave_interrupts_to_the_worker() -> None:
+    """Ctrl-C reaches every process of a terminal; the worker decides what becomes of the tasks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def blocking(handler: Handler) -> Callable[[Task], Measurement | None]:
+    """The same, typed as what ``is_coroutine_handler`` has found it to be."""
+    return cast(Callable[[Task], Measurement | None], handler)
+
+
+def awaitable(handler: Handler) -> Callable[[Task], Awaitable[Measurement | None]]:
+    """The same, typed as what ``is_coroutine_handler`` has found it to be."""
+    return cast(Callable[[Task], Awaitable[Measurement | None]], handler)

@@ -1,0 +1,114 @@
+"""Running one handler, and how its end is told."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import pickle
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uwfq_client import InputRange, Measurement, PermanentFailure, Task
+from uwfq_client.execution import (
+    Outcome,
+    is_coroutine_handler,
+    run_coroutine,
+    run_handler,
+    task_result,
+)
+
+
+def test_a_return_is_a_success_with_what_was_measured() -> None:
+    """None measures nothing; a Measurement is sent as far as it is given."""
+    assert run_handler(lambda _: None, Task()).failure is None
+    outcome = run_handler(lambda _: Measurement(rows=3), Task())
+    result = task_result(7, 2, outcome)
+    assert (result.lease_id, result.attempt) == (7, 2)
+    assert result.success.rows == 3
+    assert not result.success.HasField("input_bytes")
+    assert result.success.runtime_seconds >= 0
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "retryable"),
+    [
+        (ValueError("bad"), "ValueError: bad", True),
+        (PermanentFailure("no such column"), "no such column", False),
+        (SystemExit(3), "SystemExit: 3", True),
+    ],
+)
+def test_an_exception_is_a_failure(error: BaseException, message: str, retryable: bool) -> None:
+    """Even SystemExit: a handler must not end its worker."""
+
+    def handler(task: Task) -> None:
+        raise error
+
+    async def coroutine(task: Task) -> None:
+        raise error
+
+    for outcome in (
+        run_handler(handler, Task()),
+        asyncio.run(run_coroutine(coroutine, Task())),
+    ):
+        assert (outcome.failure, outcome.retryable) == (message, retryable)
+        assert "Traceback" in outcome.trace
+
+
+def test_a_wrong_return_is_said_at_once() -> None:
+    """A handler that returns rows instead of a Measurement has a bug that no retry mends."""
+    outcome = run_handler(lambda _: 12, Task())  # type: ignore[arg-type, return-value]
+    assert outcome.failure is not None
+    assert "returned int" in outcome.failure
+    assert not outcome.retryable
+
+
+@given(st.text(max_size=3000))
+def test_messages_are_cut_to_what_the_service_keeps(text: str) -> None:
+    """At most 4 KiB, and still a text."""
+    message = task_result(1, 1, Outcome(0.0, failure=text)).failure.message
+    assert len(message.encode()) <= 4096
+    assert text.startswith(message)
+
+
+def test_a_message_may_hold_anything() -> None:
+    """File names bring surrogates, which no protobuf text may hold."""
+    assert task_result(1, 1, Outcome(0.0, failure="a\udcffb")).failure.message == "a?b"
+
+
+def test_coroutine_handlers_are_told_apart() -> None:
+    """Functions, partials and callable objects, of either kind."""
+
+    async def coroutine(task: Task, extra: int = 0) -> None: ...
+    def function(task: Task, extra: int = 0) -> None: ...
+
+    class AsyncObject:
+        async def __call__(self, task: Task) -> None: ...
+
+    class Object:
+        def __call__(self, task: Task) -> None: ...
+
+    assert is_coroutine_handler(coroutine)
+    assert is_coroutine_handler(functools.partial(coroutine, extra=1))
+    assert is_coroutine_handler(AsyncObject())
+    assert not is_coroutine_handler(function)
+    assert not is_coroutine_handler(functools.partial(function, extra=1))
+    assert not is_coroutine_handler(Object())
+
+
+def test_a_task_travels_to_another_process() -> None:
+    """With all its fields, but without the event that could not reach it there."""
+    task = Task(
+        job_id="j", labels={"a": "b"}, range=InputRange(0, 1, 2, 3), cancelled=threading.Event()
+    )
+    copy = pickle.loads(pickle.dumps(task))
+    assert copy == task
+    assert not copy.cancelled.is_set()
+
+
+def test_nobody_can_cancel_a_task_without_an_event_of_its_own() -> None:
+    """It is shared by all of them."""
+    with pytest.raises(RuntimeError):
+        Task().cancelled.set()
