@@ -106,6 +106,36 @@ async def test_a_commit_takes_what_has_gathered_up_to_the_cap(tmp_path: Path) ->
     watched.journal.close()
 
 
+async def test_what_was_appended_together_is_committed_together(tmp_path: Path) -> None:
+    """A crash never leaves half of what a command decided, however much that was."""
+    watched = open_sqlite(tmp_path, StoreOptions(commit_records=100))
+    ends = []
+    with closing(connect(tmp_path, durable=True)) as other, transaction(other):
+        # The first commit waits for this transaction, and the rest gathers behind it.
+        last = 0
+        for size in [1, 60, 60, 30, 10, 100, 101, 3, 1000, 3, 99]:
+            last = watched.journal.append(numbered(last + 1, size))
+            ends.append(last)
+    await watched.until_durable(last)
+    watched.journal.close()
+    assert set(watched.durable) <= set(ends)
+    assert reopened(tmp_path) == numbered(1, last)
+
+
+async def test_a_large_batch_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """Not even the part that had been written before the disk broke."""
+    watched = open_sqlite(tmp_path, StoreOptions(commit_records=100))
+    writer = watched.journal._writer
+    assert writer is not None
+    writer._connection = FailingConnection(writer._connection, 2)  # type: ignore[assignment]
+    watched.journal.append(numbered(1, 250))
+    await watched.until(lambda: bool(watched.failures))
+    watched.journal.close()
+    assert watched.durable == []
+    assert watched.journal.durable == 0
+    assert reopened(tmp_path) == []
+
+
 async def test_a_large_event_is_kept(tmp_path: Path) -> None:
     """Payloads may fill many pages."""
     watched = open_sqlite(tmp_path)
@@ -248,18 +278,22 @@ async def test_an_event_of_a_newer_service_stops_the_start(tmp_path: Path) -> No
 
 
 class FailingConnection:
-    """A connection whose disk breaks before the given commit."""
+    """A connection whose disk breaks after so many good INSERTs."""
 
-    def __init__(self, connection: sqlite3.Connection, good_commits: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, good_inserts: int) -> None:
         self._connection = connection
-        self._good_commits = good_commits
+        self._good_inserts = good_inserts
 
     def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
         if statement.startswith("INSERT INTO events"):
-            if self._good_commits == 0:
+            if self._good_inserts == 0:
                 raise sqlite3.OperationalError("disk I/O error")
-            self._good_commits -= 1
+            self._good_inserts -= 1
         return self._connection.execute(statement, values)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
 
 
 async def test_a_failed_write_is_told_once_and_nothing_is_acknowledged_after_it(

@@ -87,10 +87,12 @@ class Journal(Protocol):
     def append(self, events: Sequence[AnyEvent]) -> int:
         """Hand events over for writing and return the number of the last one.
 
+        After a crash all events of one call are there or none: give it whatever one command
+        decided, or several commands.
         Never blocks and never raises for the disk's sake: after a failure events go nowhere and
         the news comes by ``on_failure``.  With no events it returns the last number given out.
-        Events wait in memory until they are written, so the caller must limit
-        how far ``append`` runs ahead of ``durable``.
+        Events wait in memory until they are written, so the caller must limit how far ``append``
+        runs ahead of ``durable``.
         """
 
     def stats(self) -> JournalStats:

@@ -19,5 +19,5 @@ class StoreOptions(Record, frozen=True, kw_only=True):
     #: snapshot has been written.
     history_records: int = 1_000_000
     history_seconds: float = 7 * 86_400.0
-    #: Most events in one commit.
+    #: Most events in one commit, unless more were appended in one call.
     commit_records: int = 1_000

@@ -4,7 +4,10 @@ No timer collects a batch.  While one commit waits for the disk, rows gather for
 commits grow with the load by themselves: alone, an event waits for one sync and nothing else; a
 thousand in a hurry share one.
 
-Each commit is one SQL statement of many rows.  The interpreter lock is given up and taken back
+What was put together stays together: a crash must not leave half of what one command decided, such
+as a job's last task done and the job not ended.
+
+A commit is one SQL statement of many rows.  The interpreter lock is given up and taken back
 around every statement, and taking it back from a busy loop thread costs milliseconds: one
 statement per row would make the journal crawl just when there is much to write.
 """
@@ -13,10 +16,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from uwfq_service.store.housekeeping import Housekeeper
+from uwfq_service.store.schema import transaction
 
 #: Values per row as they come in: kind, version, at, record.
 COLUMNS: Final = 4
@@ -59,7 +63,7 @@ class Writer:
 
         # Guards the four below.  Held for moments only.
         self._lock = threading.Lock()
-        self._pending: list[Any] = []
+        self._pending: list[list[Any]] = []
         self._idle = False
         self._poked = False
         self._stopping = False
@@ -73,10 +77,10 @@ class Writer:
         self._thread.start()
 
     def put(self, values: list[Any]) -> None:
-        """Queue rows, given as one flat list of ``COLUMNS`` values each."""
+        """Queue rows, given as one flat list of ``COLUMNS`` values each, for the same commit."""
         with self._lock:
             if self.error is None:
-                self._pending += values
+                self._pending.append(values)
             self._rouse()
 
     def poke(self) -> None:
@@ -98,10 +102,10 @@ class Writer:
             self._idle = False
             self._wake.release()
 
-    def _take(self) -> list[Any]:
+    def _take(self) -> list[list[Any]]:
         with self._lock:
-            values, self._pending = self._pending, []
-        return values
+            pending, self._pending = self._pending, []
+        return pending
 
     def _wait(self) -> bool:
         """Wait until there is something to do; return False if that is to end."""
@@ -118,8 +122,9 @@ class Writer:
     def _run(self) -> None:
         try:
             while True:
-                if values := self._take():
-                    self._write(values)
+                if pending := self._take():
+                    for values in self._commits(pending):
+                        self._write(values)
                 elif not self._stopping and self._housekeeper.step():
                     continue  # There may be more of it, but rows go first.
                 elif not self._wait():
@@ -130,31 +135,44 @@ class Writer:
                 self._pending = []
             self._failed(error)
 
-    def _write(self, values: list[Any]) -> None:
+    def _commits(self, pending: list[list[Any]]) -> Iterator[list[Any]]:
+        """Yield what to commit together: as much as one statement takes, but no part of a put."""
         most = COLUMNS * self._sizes[-1]
-        for begin in range(0, len(values), most):
-            rows = values[begin : begin + most] if len(values) > most else values
-            self._commit(rows)
-            self._written(self.sequence)
-            self._housekeeper.committed(
-                self.sequence,
-                len(rows) // COLUMNS,
-                sum(map(len, rows[RECORD::COLUMNS])),
-                rows[AT - COLUMNS],
-            )
-            self._housekeeper.step()
+        gathered: list[Any] = []
+        for values in pending:
+            if gathered and len(gathered) + len(values) > most:
+                yield gathered
+                gathered = []
+            gathered += values
+        yield gathered
+
+    def _write(self, values: list[Any]) -> None:
+        self._commit(values)
+        records = len(values) // COLUMNS
+        self.sequence += records
+        self.commits += 1
+        self._written(self.sequence)
+        record_bytes = sum(map(len, values[RECORD::COLUMNS]))
+        self._housekeeper.committed(self.sequence, records, record_bytes, values[AT - COLUMNS])
+        self._housekeeper.step()
 
     def _commit(self, values: list[Any]) -> None:
+        most = COLUMNS * self._sizes[-1]
+        if len(values) <= most:
+            # Outside of a transaction a statement is one by itself: back from here, it is on disk.
+            self._insert(self.sequence + 1, values)
+            return
+        with transaction(self._connection):
+            for begin in range(0, len(values), most):
+                first = self.sequence + 1 + begin // COLUMNS
+                self._insert(first, values[begin : begin + most])
+
+    def _insert(self, first: int, values: list[Any]) -> None:
         count = len(values) // COLUMNS
         size = next(size for size in self._sizes if size >= count)
         padding = [None] * (COLUMNS * (size - count))
-        # Outside of a transaction a statement is one by itself: back from here, it is on disk.
-        cursor = self._connection.execute(
-            self._statements[size], [self.sequence + 1, *values, *padding]
-        )
+        cursor = self._connection.execute(self._statements[size], [first, *values, *padding])
         assert cursor.rowcount == count, "all rows or an error"
-        self.sequence += count
-        self.commits += 1
 
 
 def _sizes(most: int) -> list[int]:
