@@ -109,7 +109,8 @@ def test_an_unreachable_service_is_said_in_one_line(arguments: list[str]) -> Non
     ran = uwfq(*arguments, "--target", NOBODY)
     assert ran.code == 1
     assert ran.out == ""
-    assert "127.0.0.1:9" in ran.error or "cannot be reached" in ran.error
+    assert NOBODY in ran.error
+    assert len(ran.error) < 200
 
 
 def test_without_a_command_it_shows_what_there_is() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from uwfq_service.cli.errors import REFUSED, Failure
+from uwfq_service.cli.errors import REFUSED, Failure, explained
 from uwfq_service.cli.ranges import POSITIVE
 
 if TYPE_CHECKING:
@@ -129,7 +129,16 @@ def connected(command: Command) -> Command:
         connection = Connection(
             target=target, tls=tls, ca=ca, certificate=certificate, key=key, timeout=timeout
         )
-        return command(*arguments, connection=connection, **options)
+        try:
+            return command(*arguments, connection=connection, **options)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, Failure):
+            raise
+        except Exception as error:
+            # Here it is known where the service should have been.
+            line, code = explained(error, target)
+            if line is None:
+                raise
+            raise Failure(line, code) from error
 
     return wrapper
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from uwfq_client import UwfqError
 
 #: It did not work this time; the same command may work later.
 FAILED: Final = 1
@@ -25,8 +28,11 @@ def complain(line: str) -> None:
     click.echo("error: " + " ".join(line.split()), err=True)
 
 
-def explained(error: Exception) -> tuple[str | None, int]:
-    """The line and the exit code for an error; no line: it is a defect of ours."""
+def explained(error: Exception, target: str = "--target") -> tuple[str | None, int]:
+    """The line and the exit code for an error; no line: it is a defect of ours.
+
+    ``target`` is where the service was looked for.
+    """
     match error:
         case click.UsageError():
             return _usage(error), REFUSED
@@ -38,7 +44,7 @@ def explained(error: Exception) -> tuple[str | None, int]:
     from uwfq_client import UwfqError
 
     if isinstance(error, UwfqError):
-        return _refusal(error)
+        return _refusal(error, target)
     return None, FAILED
 
 
@@ -49,15 +55,23 @@ def _usage(error: click.UsageError) -> str:
     return f"{message}; see `{error.ctx.command_path} --help`"
 
 
-def _refusal(error: Exception) -> tuple[str, int]:
+def unreachable(target: str, message: str) -> str:
+    """The line for a service that does not answer; ``message`` is gRPC's."""
+    # It tells the whole story of its attempts; the end of it is the reason.
+    told_by_grpc = message.startswith(("failed to connect", "errors resolving"))
+    reason = message.rpartition(": ")[2].rstrip("]") if told_by_grpc else message
+    return f"no service answers at {target} ({reason}); is `uwfq serve` running there?"
+
+
+def _refusal(error: UwfqError, target: str) -> tuple[str, int]:
     import uwfq_client as client
 
     match error:
         case client.Unavailable():
-            line = f"the service cannot be reached ({error}); is `uwfq serve` running at --target?"
-            return line, FAILED
+            return unreachable(target, error.message), FAILED
         case client.DeadlineExceeded():
-            return f"no answer in time ({error}); --timeout waits longer", FAILED
+            line = f"no answer from {target} in time ({error}); --timeout waits longer"
+            return line, FAILED
         case client.ResourceExhausted() if error.retry_after_seconds is not None:
             return f"{error}; try again in {error.retry_after_seconds:g} s", FAILED
         case (

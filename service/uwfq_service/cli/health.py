@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-
 import click
 
 from uwfq_service.cli.connection import Connection, connected
-from uwfq_service.cli.errors import FAILED, Failure
+from uwfq_service.cli.errors import FAILED, Failure, unreachable
 from uwfq_service.cli.output import emit, output_option
 
 
@@ -28,8 +26,8 @@ def health(connection: Connection, service: str, output: str) -> int:
             # Its type stub does not list the methods.
             answer = stub.Check(request, timeout=connection.timeout)  # type: ignore[attr-defined]
         except grpc.RpcError as error:
-            reason = textwrap.shorten(error.details() or error.code().name, 200)
-            raise Failure(f"{connection.target} does not serve: {reason}") from error
+            message = error.details() or error.code().name
+            raise Failure(unreachable(connection.target, message)) from error
     status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     serving = answer.status == health_pb2.HealthCheckResponse.SERVING
     emit(output, {"target": connection.target, "status": status}, status.lower())

@@ -165,7 +165,7 @@ async def _watch(connection: Connection, pool: str, most_jobs: int, interval: fl
                 try:
                     look = await _look(client, pool, most_jobs, look)
                 except UwfqError as error:
-                    line, code = explained(error)
+                    line, code = explained(error, connection.target)
                     if code == REFUSED:
                         raise
                     trouble = [Text(str(line), style="red")]

@@ -173,7 +173,7 @@ def _look_for_service(connection: Connection, pool: str) -> None:
         with connection.blocking() as client:
             client.get_pool(pool)
     except (Unavailable, DeadlineExceeded) as error:
-        line, _ = explained(error)
+        line, _ = explained(error, connection.target)
         click.echo(f"warning: {line}; waiting for it", err=True)
 
 
