@@ -200,6 +200,12 @@ class Server:
     def _fail(self, error: BaseException) -> None:
         self.failure = error
         self._end.set()
+        log.error(
+            "service_failed",
+            error=str(error),
+            remedy="what was acknowledged is on disk; mend the cause and start again",
+            exc_info=error,
+        )
 
     # -- stopping ----------------------------------------------------------------------------------
 
@@ -278,7 +284,7 @@ async def _run(config: Config) -> int:
         loop.add_signal_handler(name, server.request_stop)
     try:
         await server.start()
-        _tune_garbage_collector()
+        tune_garbage_collector()
         await server.wait()
         if server.failure is None:
             log.info("draining")
@@ -286,18 +292,12 @@ async def _run(config: Config) -> int:
         started = time.monotonic()
         await server.stop()
     if server.failure is not None:
-        log.error(
-            "stopped_on_failure",
-            error=str(server.failure),
-            remedy="what was acknowledged is on disk; mend the cause and start again",
-            exc_info=server.failure,
-        )
         return 1
     log.info("stopped", seconds=round(time.monotonic() - started, 3))
     return 0
 
 
-def _tune_garbage_collector() -> None:
+def tune_garbage_collector() -> None:
     """Keep pauses short with millions of live objects: 6-15 ms where the defaults take seconds.
 
     What recovery built is moved out of the collector's sight.  It stays on, because each call

@@ -22,7 +22,8 @@ from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core import commands, replies
 from uwfq_service.core.errors import InvalidField
-from uwfq_service.core.model import Lease, Stage
+from uwfq_service.core.model import Lease
+from uwfq_service.core.stage import Stage
 
 DEFAULT_POOL: Final = "default"
 
