@@ -1,7 +1,8 @@
 """A service's journal and nothing else, to be killed: appends for ever and reports what it hears.
 
-    python -m tests.faults.journal_child DIRECTORY SEED
+    python -m tests.faults.journal_child DIRECTORY SEED [BYTES]
 
+With BYTES, the kernel lets no file of the process grow beyond that.
 Prints ``recovered N`` once, ``durable N`` per ``on_durable``, ``compacting`` when a snapshot is
 being made and ``snapshot`` when one has been.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
 import sys
 from pathlib import Path
 
@@ -61,4 +63,7 @@ async def run(directory: Path, seed: int) -> None:
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    if len(sys.argv) > 3:
+        limit = int(sys.argv[3])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     asyncio.run(run(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,41 @@
+"""A disk that takes no more: the journal says so once, and what it had acknowledged is kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.store.example_events import numbered
+from tests.store.harness import open_sqlite, reopened
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: No file may grow beyond this, by order of the kernel.
+LIMIT_BYTES = 600_000
+
+
+async def test_a_refused_write_stops_the_journal_and_loses_nothing(tmp_path: Path) -> None:
+    """The write fails in the kernel, in the midst of a commit."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    finished = subprocess.run(  # noqa: ASYNC221 - nothing else runs
+        [sys.executable, "-m", "tests.faults.journal_child", str(tmp_path), "1", str(LIMIT_BYTES)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 3, "it ended by on_failure"
+    assert "disk" in finished.stderr
+    durable = [line for line in finished.stdout.splitlines() if line.startswith("durable")]
+    acknowledged = int(durable[-1].split()[1])
+    events = reopened(tmp_path)
+    assert len(events) >= acknowledged > 0
+    assert events == numbered(1, len(events))
+    # And when there is room again, the next service goes on; nothing has to be repaired by hand.
+    watched = open_sqlite(tmp_path)
+    await watched.until_durable(watched.journal.append(numbered(len(events) + 1, 5000)))
+    watched.journal.close()
+    assert reopened(tmp_path) == numbered(1, len(events) + 5000)
