@@ -64,14 +64,6 @@ def test_the_parts_of_the_response_times_add_up(document: Any) -> None:
             assert job["running_seconds"] > 0
 
 
-def test_the_service_cuts_finer_than_by_file_when_it_may(document: Any) -> None:
-    """Runtime partitioning is what the third phase shows."""
-    by_file, _, by_service = (
-        {job["job"]: job["tasks"] for job in phase["jobs"]} for phase in document["phases"]
-    )
-    assert by_service["olga-1"] > by_file["olga-1"]
-
-
 def test_a_second_run_finds_the_files_and_ends_with_tables(document: Any, logs: Path) -> None:
     """Not a terminal: plain lines, no escape codes; the tables and one sentence at the end."""
     before = {path.name: path.stat().st_mtime_ns for path in logs.iterdir()}

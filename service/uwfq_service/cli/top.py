@@ -16,7 +16,7 @@ import click
 from uwfq_service.cli.connection import Connection, connected, pool_option
 from uwfq_service.cli.errors import REFUSED, explained
 from uwfq_service.cli.jobs import JOB_COLUMNS, job_row
-from uwfq_service.cli.output import emit, number, output_option, seconds, table, terminal
+from uwfq_service.cli.output import emit, number, output_option, table, terminal
 from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
@@ -126,14 +126,9 @@ async def _look(client: Client, pool: str, most_jobs: int, before: Look | None) 
         )
         for user in users
     ]
-    # Whoever receives or is owed something first: an idle user may be one of thousands.
-    shares.sort(
-        key=lambda share: (
-            -max(share.share_received_slots, share.user.share_slots),
-            -share.user.jobs,
-            share.user.user,
-        )
-    )
+    # Whoever has something to run comes first, for an idle user may be one of thousands; then by
+    # name, so that a line stays where it is while one reads it.
+    shares.sort(key=lambda each: (not each.user.jobs, not each.user.active, each.user.user))
     return Look(pool=pool_now, users=tuple(shares), jobs=tuple(jobs), at=now)
 
 
@@ -188,10 +183,9 @@ def _parts(look: Look, height: int | None) -> list[RenderableType]:
     """What a screen of ``height`` lines can show; all of it without a screen."""
     pool = look.pool
     heading = (
-        f"pool {pool.pool}   policy {pool.policy}   slots {pool.running_slots}/{pool.slots} busy   "
+        f"pool {pool.pool}, {pool.policy}   slots {pool.running_slots}/{pool.slots} busy   "
         f"workers {pool.workers}   jobs {pool.jobs}   tasks waiting {number(pool.launchable_tasks)}"
-        f"   virtual time {number(pool.virtual_time)}   "
-        f"overhead {seconds(pool.task_overhead_seconds)} a task"
+        f"   virtual time {number(pool.virtual_time)}"
     )
     users, jobs = list(look.users), list(look.jobs)
     if height is not None:
