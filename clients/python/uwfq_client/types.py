@@ -15,7 +15,7 @@ import dataclasses
 import datetime as dt
 import enum
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 
@@ -151,7 +151,11 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InputRange:
-    """A contiguous part of an input: from a position up to, not including, another."""
+    """A contiguous part of an input: from a position up to, not including, another.
+
+    >>> list(InputRange(2, 500, 4, 100).parts())
+    [(2, 500, None), (3, 0, None), (4, 0, 100)]
+    """
 
     begin_unit: int
     begin_offset: int
@@ -159,6 +163,15 @@ class InputRange:
     end_unit: int
     #: Offset inside ``end_unit`` where the range ends; 0: before its first byte.
     end_offset: int
+
+    def parts(self) -> Iterator[tuple[int, int, int | None]]:
+        """The units to read: each with where to begin, and where to end (``None``: at its end)."""
+        begin = self.begin_offset
+        for unit in range(self.begin_unit, self.end_unit):
+            yield unit, begin, None
+            begin = 0
+        if self.end_offset > begin:
+            yield self.end_unit, begin, self.end_offset
 
 
 class _NeverSet(threading.Event):
