@@ -1,9 +1,9 @@
-"""From a submission to admitted stages: estimate the work, cut it into tasks, check the dependencies.
+"""From a submission to admitted stages: estimate the work, cut it, check the dependencies.
 
 Nothing here changes the state.  What is found goes into ``JobAdmitted`` and ``StagesAdded``.
 
-A stage's work is what its tasks declare, else what the stage declares, else its part of what the job
-declares, else what the estimator predicts.  Units: slot-seconds.
+A stage's work is what its tasks declare, else what the stage declares, else its part of what the
+job declares, else what the estimator predicts.  Units: slot-seconds.
 
 Source: ``algorithm.md`` sections 4 and 5.
 """
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from uwfq_service.core import splitting
+from uwfq_service.core.attempts import stage_signature
 from uwfq_service.core.commands import InputDescriptor, TaskList
 from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.estimation import Source
 from uwfq_service.core.events import AdmittedStage
-from uwfq_service.core.state import stage_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -227,9 +227,7 @@ def resolve_dependencies(
     return afters
 
 
-def _refuse_cycle(
-    specs: Sequence[StageSpec], afters: list[tuple[int, ...]], first: int
-) -> None:
+def _refuse_cycle(specs: Sequence[StageSpec], afters: list[tuple[int, ...]], first: int) -> None:
     # In most jobs every stage names earlier ones, and there is nothing to search.
     if all(not after or after[-1] < first + i for i, after in enumerate(afters)):
         return

@@ -18,7 +18,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all commands, specs and replies: immutable, compared by value."""
 
 
-class TaskList(Record, kw_only=True):
+class TaskList(Record, frozen=True, kw_only=True):
     """A stage that its submitter has cut already."""
 
     count: int
@@ -28,7 +28,7 @@ class TaskList(Record, kw_only=True):
     task_work: tuple[float, ...] = ()
 
 
-class InputDescriptor(Record, kw_only=True):
+class InputDescriptor(Record, frozen=True, kw_only=True):
     """Input as a sequence of units that tasks read in order."""
 
     unit_sizes: tuple[int, ...]
@@ -38,7 +38,7 @@ class InputDescriptor(Record, kw_only=True):
     unit_costs: tuple[float, ...] = ()
 
 
-class StageSpec(Record, kw_only=True):
+class StageSpec(Record, frozen=True, kw_only=True):
     """One stage as its submitter describes it."""
 
     stage: str
@@ -54,7 +54,7 @@ class StageSpec(Record, kw_only=True):
     task_timeout: float | None = None
 
 
-class SubmitJob(Record, kw_only=True):
+class SubmitJob(Record, frozen=True, kw_only=True):
     """Admit a job."""
 
     pool: str = "default"
@@ -75,7 +75,7 @@ class SubmitJob(Record, kw_only=True):
     engine_id: str = ""
 
 
-class AddStages(Record, kw_only=True):
+class AddStages(Record, frozen=True, kw_only=True):
     """More stages for an open job."""
 
     job_id: str
@@ -83,20 +83,20 @@ class AddStages(Record, kw_only=True):
     close: bool = False
 
 
-class CloseJob(Record, kw_only=True):
+class CloseJob(Record, frozen=True, kw_only=True):
     """No more stages will come."""
 
     job_id: str
 
 
-class CancelJob(Record, kw_only=True):
+class CancelJob(Record, frozen=True, kw_only=True):
     """End a job before its time."""
 
     job_id: str
     reason: str = ""
 
 
-class TaskSuccess(Record, kw_only=True):
+class TaskSuccess(Record, frozen=True, kw_only=True):
     """What a finished attempt measured."""
 
     runtime: float
@@ -104,7 +104,7 @@ class TaskSuccess(Record, kw_only=True):
     rows: int | None = None
 
 
-class TaskFailure(Record, kw_only=True):
+class TaskFailure(Record, frozen=True, kw_only=True):
     """Why an attempt failed."""
 
     message: str
@@ -112,7 +112,7 @@ class TaskFailure(Record, kw_only=True):
     runtime: float = 0.0
 
 
-class TaskRef(Record, kw_only=True):
+class TaskRef(Record, frozen=True, kw_only=True):
     """Names one attempt: by its lease, or (``lease_id`` 0) as the engine that placed it counts."""
 
     lease_id: int = 0
@@ -122,7 +122,7 @@ class TaskRef(Record, kw_only=True):
     attempt: int = 1
 
 
-class TaskStart(Record, kw_only=True):
+class TaskStart(Record, frozen=True, kw_only=True):
     """An attempt that has begun to run."""
 
     task: TaskRef
@@ -130,14 +130,14 @@ class TaskStart(Record, kw_only=True):
     running: float = 0.0
 
 
-class TaskResult(Record, kw_only=True):
+class TaskResult(Record, frozen=True, kw_only=True):
     """How one attempt ended."""
 
     task: TaskRef
     outcome: TaskSuccess | TaskFailure
 
 
-class NextTask(Record, kw_only=True):
+class NextTask(Record, frozen=True, kw_only=True):
     """A poll for leases, or (``ranking``) for the order of the launchable stages.
 
     ``wait`` is how long the poll will be parked if nothing is launchable; the core only notes that
@@ -160,14 +160,14 @@ class NextTask(Record, kw_only=True):
     max_stages: int = 0
 
 
-class TaskDone(Record, kw_only=True):
+class TaskDone(Record, frozen=True, kw_only=True):
     """Results of attempts."""
 
     worker_id: str
     results: tuple[TaskResult, ...]
 
 
-class RenewLeases(Record, kw_only=True):
+class RenewLeases(Record, frozen=True, kw_only=True):
     """Extend leases; no ``lease_ids``: all that the worker holds."""
 
     worker_id: str
@@ -175,7 +175,7 @@ class RenewLeases(Record, kw_only=True):
     started: tuple[TaskStart, ...] = ()
 
 
-class SetUser(Record, kw_only=True):
+class SetUser(Record, frozen=True, kw_only=True):
     """An operator's settings of one user; ``None`` leaves a value, 0 lifts a cap."""
 
     pool: str = "default"
@@ -185,7 +185,7 @@ class SetUser(Record, kw_only=True):
     max_waiting_jobs: int | None = None
 
 
-class ConfigurePool(Record, kw_only=True):
+class ConfigurePool(Record, frozen=True, kw_only=True):
     """Make a pool, or change it; sent at start for every pool of the configuration.
 
     Another policy than before takes over the live jobs in the order of their admission.
@@ -197,7 +197,7 @@ class ConfigurePool(Record, kw_only=True):
     fixed_slots: int | None = None
 
 
-class Tick(Record, kw_only=True):
+class Tick(Record, frozen=True, kw_only=True):
     """Nothing is asked; what is due by now happens.  Sent at ``Scheduler.next_wakeup()``."""
 
 

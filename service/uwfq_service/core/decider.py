@@ -51,7 +51,7 @@ class Decider:
             raise BacklogFull("pool", pool.name, limit, "workers")
 
     def touch(self, worker: Worker, now: Any, wait: float = 0.0) -> None:
-        """A sign of life: the worker is there for ``wait`` seconds, and may be silent after that."""
+        """A sign of life: the worker is there for ``wait`` seconds and may be silent after that."""
         settings = self.state.settings
         silence = settings.engine_timeout if worker.engine else settings.worker_timeout
         worker.alive_until = max(worker.alive_until, now + wait + silence)

@@ -1,9 +1,9 @@
 """Who gets what: polls come in, leases go out.
 
-A worker never holds more than its slots plus the prefetch that it announced, and never more than it has
-asked for.  The most urgent stage goes first; a stage whose task does not fit is passed over, and once
-that has lasted ``hold_after`` seconds one worker that could fit it is *held*: it gets nothing else until
-enough of its slots have run free.
+A worker never holds more than its slots plus the prefetch that it announced, and never more than it
+has asked for.  The most urgent stage goes first; a stage whose task does not fit is passed over,
+and once that has lasted ``hold_after`` seconds one worker that could fit it is *held*: it gets
+nothing else until enough of its slots have run free.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from uwfq_service.core.replies import (
 if TYPE_CHECKING:
     from uwfq_service.core.commands import NextTask, RenewLeases
     from uwfq_service.core.decider import Decider
-    from uwfq_service.core.model import Lease, Pool, Stage, Worker
+    from uwfq_service.core.model import Lease, Pool, Worker
     from uwfq_service.core.reports import Reports
+    from uwfq_service.core.stage import Stage
 
 #: Most stages in a ranking, unless it asks for fewer.
 MAX_RANKED_STAGES = 1000

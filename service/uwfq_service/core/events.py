@@ -16,7 +16,9 @@ from __future__ import annotations
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=False, omit_defaults=True):
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=False, omit_defaults=True
+):
     """Something that happened at the instant ``at``."""
 
     at: float
@@ -50,7 +52,7 @@ class AdmittedStage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     fingerprint: bytes = b""
 
 
-class PoolConfigured(Event, kw_only=True):
+class PoolConfigured(Event, frozen=True, kw_only=True):
     """A pool was made or changed."""
 
     pool: str
@@ -58,7 +60,7 @@ class PoolConfigured(Event, kw_only=True):
     fixed_slots: int | None = None
 
 
-class UserSet(Event, kw_only=True):
+class UserSet(Event, frozen=True, kw_only=True):
     """An operator set a user's weight or caps; the values are what holds now, 0: no cap."""
 
     pool: str
@@ -68,7 +70,7 @@ class UserSet(Event, kw_only=True):
     max_waiting_jobs: int = 0
 
 
-class WorkerJoined(Event, kw_only=True):
+class WorkerJoined(Event, frozen=True, kw_only=True):
     """A worker appeared, or announced other slots than before."""
 
     pool: str
@@ -79,14 +81,14 @@ class WorkerJoined(Event, kw_only=True):
     engine: bool = False
 
 
-class WorkerLost(Event, kw_only=True):
+class WorkerLost(Event, frozen=True, kw_only=True):
     """A worker was silent for too long."""
 
     pool: str
     worker: str
 
 
-class JobAdmitted(Event, kw_only=True):
+class JobAdmitted(Event, frozen=True, kw_only=True):
     """A job entered a pool."""
 
     pool: str
@@ -110,20 +112,20 @@ class JobAdmitted(Event, kw_only=True):
     engine_id: str = ""
 
 
-class StagesAdded(Event, kw_only=True):
+class StagesAdded(Event, frozen=True, kw_only=True):
     """An open job got more stages."""
 
     job: int
     stages: tuple[AdmittedStage, ...]
 
 
-class JobClosed(Event, kw_only=True):
+class JobClosed(Event, frozen=True, kw_only=True):
     """No more stages will come."""
 
     job: int
 
 
-class JobReestimated(Event, kw_only=True):
+class JobReestimated(Event, frozen=True, kw_only=True):
     """What a job is charged for was corrected by what was measured."""
 
     job: int
@@ -131,8 +133,8 @@ class JobReestimated(Event, kw_only=True):
     work: float
 
 
-class TasksLeased(Event, kw_only=True):
-    """Tasks of one stage were leased to one worker: ``lease_id``, ``lease_id + 1``, ... in order."""
+class TasksLeased(Event, frozen=True, kw_only=True):
+    """Tasks of one stage were leased to a worker: ``lease_id``, ``lease_id + 1``, ... in order."""
 
     job: int
     stage: int
@@ -143,7 +145,7 @@ class TasksLeased(Event, kw_only=True):
     poll_id: int = 0
 
 
-class TaskPlaced(Event, kw_only=True):
+class TaskPlaced(Event, frozen=True, kw_only=True):
     """An engine that places tasks itself started one."""
 
     job: int
@@ -155,27 +157,27 @@ class TaskPlaced(Event, kw_only=True):
     started_at: float
 
 
-class TasksStarted(Event, kw_only=True):
+class TasksStarted(Event, frozen=True, kw_only=True):
     """Leased tasks began to run, later than their grant."""
 
     leases: tuple[int, ...]
     started_at: tuple[float, ...]
 
 
-class LeasesRenewed(Event, kw_only=True):
+class LeasesRenewed(Event, frozen=True, kw_only=True):
     """Leases of one worker hold until ``expires_at``."""
 
     leases: tuple[int, ...]
     expires_at: float
 
 
-class LeasesExpired(Event, kw_only=True):
+class LeasesExpired(Event, frozen=True, kw_only=True):
     """Nobody renewed; the tasks are ready for their next attempt."""
 
     leases: tuple[int, ...]
 
 
-class TasksFinished(Event, kw_only=True):
+class TasksFinished(Event, frozen=True, kw_only=True):
     """Attempts succeeded; columns of equal length."""
 
     leases: tuple[int, ...]
@@ -186,7 +188,7 @@ class TasksFinished(Event, kw_only=True):
     rows: tuple[int, ...] = ()
 
 
-class TaskFailed(Event, kw_only=True):
+class TaskFailed(Event, frozen=True, kw_only=True):
     """An attempt failed, or ran over its time limit."""
 
     lease: int
@@ -198,21 +200,21 @@ class TaskFailed(Event, kw_only=True):
     timed_out: bool = False
 
 
-class AttemptSuperseded(Event, kw_only=True):
+class AttemptSuperseded(Event, frozen=True, kw_only=True):
     """A second attempt ended after another had finished the task; its work is charged."""
 
     lease: int
     runtime: float
 
 
-class TasksReady(Event, kw_only=True):
+class TasksReady(Event, frozen=True, kw_only=True):
     """Backoff is over for these (stage index, task) pairs of a job."""
 
     job: int
     tasks: tuple[tuple[int, int], ...]
 
 
-class JobEnded(Event, kw_only=True):
+class JobEnded(Event, frozen=True, kw_only=True):
     """A job came to its end; its account is settled at the measured work."""
 
     job: int
@@ -223,13 +225,13 @@ class JobEnded(Event, kw_only=True):
     measured: float = 0.0
 
 
-class JobsForgotten(Event, kw_only=True):
+class JobsForgotten(Event, frozen=True, kw_only=True):
     """The ``count`` jobs that ended first are not remembered any longer."""
 
     count: int
 
 
-class Recovered(Event, kw_only=True):
+class Recovered(Event, frozen=True, kw_only=True):
     """The service came back; leases and workers get a fresh lease time to report in."""
 
     expires_at: float

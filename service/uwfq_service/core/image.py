@@ -1,8 +1,8 @@
 """The state as plain values, for snapshots: ``dump(state)`` and ``load(image, settings)``.
 
-Lists and dicts of numbers, texts and bytes, so that any codec can write them.  What is derived (counters,
-sums over running attempts, timers, the heaps of a policy) is not written but made again, with the very
-code that events use, so that it cannot disagree.
+Lists and dicts of numbers, texts and bytes, so that any codec can write them.  What is derived
+(counters, sums over running attempts, timers, the heaps of a policy) is not written but made again,
+with the very code that events use, so that it cannot disagree.
 """
 
 from __future__ import annotations
@@ -11,16 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from uwfq_service.core.estimation import Estimator
 from uwfq_service.core.events import AdmittedStage
-from uwfq_service.core.model import (
-    Job,
-    JobState,
-    Lease,
-    Pool,
-    Stage,
-    User,
-    Worker,
-)
+from uwfq_service.core.model import Job, JobState, Lease, Pool, User, Worker
 from uwfq_service.core.policy import POLICIES
+from uwfq_service.core.stage import Stage
 from uwfq_service.core.state import State, link_dependencies
 
 if TYPE_CHECKING:
@@ -173,9 +166,7 @@ def _dump_lease(lease: Lease) -> list[Any]:
 # -- load ---------------------------------------------------------------------------------------
 
 
-def load(
-    image: dict[str, Any], settings: Settings, number: Callable[[Any], Any] = float
-) -> State:
+def load(image: dict[str, Any], settings: Settings, number: Callable[[Any], Any] = float) -> State:
     """The state that ``dump`` was taken of."""
     state = State(settings, number)
     state.at = image["at"]
@@ -254,7 +245,7 @@ def _load_stage(job: Job, image: dict[str, Any]) -> None:
     stage.returned = list(image.get("returned", ())) or None
     if "claimed" in image:
         stage.claimed = bytearray(image["claimed"])
-    stage.attempts = {task: count for task, count in image.get("attempts", ())} or None
+    stage.attempts = dict(image.get("attempts", ())) or None
     stage.backing_off = {t: (at, p) for t, at, p in image.get("backing_off", ())} or None
     if "won" in image:
         stage.placed, stage.live, stage.won = {}, {}, set(image["won"])
@@ -274,7 +265,7 @@ def _load_lease(state: State, image: list[Any]) -> None:
     stage = job.stages[index]
     worker = job.pool.workers[worker_name]
     lease = Lease(lease_id, stage, task, place, attempt, worker, granted, expires)
-    state.restore_lease(lease, started)
+    state.attempts.restore_lease(lease, started)
 
 
 def _offer_all(state: State, pool: Pool) -> None:

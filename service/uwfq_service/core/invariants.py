@@ -12,9 +12,10 @@ from uwfq_service.core.lifecycle import END_STATES
 from uwfq_service.core.model import WEIGHT_SCALE
 
 if TYPE_CHECKING:
-    from uwfq_service.core.model import Job, Pool, Stage, User, Worker
+    from uwfq_service.core.model import Job, Pool, User, Worker
     from uwfq_service.core.policy.uwfq import UwfqPolicy
     from uwfq_service.core.scheduler import Scheduler
+    from uwfq_service.core.stage import Stage
     from uwfq_service.core.state import State
 
 #: How far float sums over a history may be apart.
@@ -114,9 +115,9 @@ def _check_user(state: State, user: User) -> None:
     live = [job for job in jobs if not job.ended]
     assert user.unfinished_jobs == len(live), f"{user!r}: unfinished jobs are counted"
     assert user.running_slots == sum(s.running_slots for j in live for s in j.stages), "slots"
-    assert user.launchable_tasks == sum(
-        s.waiting for j in live for s in j.stages if s.ready
-    ), f"{user!r}: launchable tasks are counted"
+    assert user.launchable_tasks == sum(s.waiting for j in live for s in j.stages if s.ready), (
+        f"{user!r}: launchable tasks are counted"
+    )
     if user.max_running_slots:
         assert user.paused == (user.running_slots >= user.max_running_slots), "caps pause"
     # Every charge is settled exactly once.
@@ -125,7 +126,7 @@ def _check_user(state: State, user: User) -> None:
 
 
 def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:
-    """sum e_j = sum job weight x (F_j - U) = w (E - V) for every active user."""
+    """Sum e_j = sum job weight x (F_j - U) = w (E - V) for every active user."""
     policy.advance(now)
     v = policy.virtual_time(now)
     weights = 0
@@ -133,18 +134,17 @@ def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:
         if user.policy_state is None:
             continue
         clock = user.policy_state.clock
-        clock.chain._check()
-        clock.present._check()
+        clock.chain._check()  # noqa: SLF001 - a check looks inside
+        clock.present._check()  # noqa: SLF001 - as above
         if not clock.active:
-            assert not clock.chain and not clock.present, f"{user!r} is inactive and served"
+            assert not clock.chain, f"{user!r} is inactive and served"
+            assert not clock.present, f"{user!r} is inactive and present"
             continue
         weights += clock.weight
         assert clock.weight == user.weight, f"{user!r}: the clock runs at the user's weight"
         u = policy.user_virtual_time(user, now)
         served_last = clock.remaining(v)
-        shared = sum(
-            (key[0] - u) * weight / WEIGHT_SCALE for key, weight in clock.present
-        )
+        shared = sum((key[0] - u) * weight / WEIGHT_SCALE for key, weight in clock.present)
         until_end = (clock.end - v) * clock.weight / WEIGHT_SCALE
         scale = RELATIVE * max(1, abs(clock.fluid_charged), abs(v))
         assert abs(served_last - shared) <= scale, f"{user!r}: both servers have as much left"

@@ -1,21 +1,13 @@
-"""What exists: pools, users, jobs, stages, workers and leases.
+"""What exists: pools, users, jobs, workers and leases (and stages: ``stage.py``).
 
 A *pool* is a set of interchangeable slots.  In it *users* have *jobs*; a job has *stages* that
-depend on each other; a stage has *tasks* that may run side by side.  A *lease* is a worker's right to
-run one *attempt* of one task.
-
-Waiting tasks have no objects of their own.  A stage launches its tasks in a fixed *launch order*
-(largest estimated work first) and remembers how far it has come, so a uniform stage of a million
-tasks costs what a stage of one task costs, and an uneven one two packed arrays:
-
-    launch order   0 1 2 3 4 5 6 7 ...
-                   done or leased | waiting ->
-                                  ^ cursor          (+ a small heap of tasks that came back)
+depend on each other; a stage has *tasks* that may run side by side.  A *lease* is a worker's right
+to run one *attempt* of one task.
 
 These classes hold state and answer questions about it.  Who may change it: ``state.py`` alone.
 
-Units: instants in seconds of the service's clock, work in slot-seconds.  Weights are whole millionths
-(``WEIGHT_SCALE``), so that their sums are exact.
+Units: instants in seconds of the service's clock, work in slot-seconds.  Weights are whole
+millionths (``WEIGHT_SCALE``), so that their sums are exact.
 """
 
 from __future__ import annotations
@@ -23,16 +15,13 @@ from __future__ import annotations
 import enum
 from bisect import bisect_left
 from collections import deque
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
-
-from uwfq_service.core import splitting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from uwfq_service.core.events import AdmittedStage
     from uwfq_service.core.policy.base import Policy
+    from uwfq_service.core.stage import Stage
 
 #: A weight of 1 in whole millionths.
 WEIGHT_SCALE: Final = 1_000_000
@@ -237,211 +226,6 @@ class Job:
 
     def __repr__(self) -> str:
         return f"Job({self.number}, {self.job_id!r}, {self.state})"
-
-
-class Stage:
-    """Tasks of a job that may run side by side."""
-
-    __slots__ = (
-        "advisory_task_runtime",
-        "after",
-        "attempts",
-        "backing_off",
-        "bounds",
-        "claimed",
-        "claimed_ahead",
-        "cursor",
-        "dependents",
-        "done",
-        "fingerprint",
-        "index",
-        "input_bytes",
-        "job",
-        "launch_order",
-        "launch_serial",
-        "live",
-        "max_attempts",
-        "measured",
-        "name",
-        "payload",
-        "placed",
-        "policy_state",
-        "ready",
-        "reason",
-        "returned",
-        "running",
-        "running_slots",
-        "slots_per_task",
-        "source",
-        "task_count",
-        "task_timeout",
-        "task_works",
-        "waits_for",
-        "won",
-        "work",
-    )
-
-    def __init__(self, job: Job, index: int, spec: AdmittedStage) -> None:
-        self.job = job
-        self.index = index
-        self.name = spec.stage
-        self.after = spec.after
-        self.task_count = spec.task_count
-        self.slots_per_task = spec.slots_per_task
-        self.payload = spec.payload
-        self.work: Any = spec.work
-        self.source = spec.source
-        self.reason = spec.reason
-        self.advisory_task_runtime = spec.advisory_task_runtime
-        self.input_bytes = spec.input_bytes
-        self.max_attempts = spec.max_attempts
-        self.task_timeout = spec.task_timeout
-        self.fingerprint = spec.fingerprint
-        #: Packed arrays; empty for a uniform stage, or one without an input.
-        self.task_works = spec.task_work
-        self.bounds = spec.bounds
-        #: Work of the stage's attempts that have ended.
-        self.measured: Any = 0.0
-        self.done = 0
-        #: Place in the launch order up to which every task has been claimed.
-        self.cursor = 0
-        #: Places before the cursor that wait again (a heap).
-        self.returned: list[int] | None = None
-        #: Bit set of the places beyond the cursor that an engine has claimed out of order.
-        self.claimed: bytearray | None = None
-        self.claimed_ahead = 0
-        #: Task -> attempts so far, for tasks whose first attempt did not do.
-        self.attempts: dict[int, int] | None = None
-        #: Task -> (instant, place in the launch order) of its retry.
-        self.backing_off: dict[int, tuple[Any, int]] | None = None
-        #: Only where an engine places the tasks, which may run several attempts of one task at once:
-        #: (task, attempt) -> its lease; task -> number of live attempts; tasks that are done while
-        #: another attempt still runs.
-        self.placed: dict[tuple[int, int], Lease] | None = None
-        self.live: dict[int, int] | None = None
-        self.won: set[int] | None = None
-        #: Number in the pool in which the stage became launchable (the n of Spark's ``TaskSet_<n>``).
-        self.launch_serial = -1
-
-        # Derived.
-        #: Place -> task; ``None``: the identity.  An engine that places tasks itself has its own order.
-        self.launch_order: memoryview | None = None
-        if spec.task_work and not job.engine_id:
-            self.launch_order = memoryview(splitting.launch_order(spec.task_work)).cast("I")
-        self.dependents: list[int] = []
-        #: Stages that are still to be done before this one.
-        self.waits_for = 0
-        self.ready = False
-        self.running = 0
-        self.running_slots = 0
-        self.policy_state: Any = None
-
-    @property
-    def waiting(self) -> int:
-        """Tasks that a lease could be granted on, once the stage is ready."""
-        return (
-            self.task_count
-            - self.cursor
-            - self.claimed_ahead
-            + (len(self.returned) if self.returned else 0)
-        )
-
-    @property
-    def key(self) -> int:
-        """One number for (job, stage); a job has fewer than 65,536 stages."""
-        return self.job.number << 16 | self.index
-
-    @property
-    def serial_name(self) -> str:
-        """The name that Spark's FAIR scheduler would break ties by."""
-        return f"TaskSet_{self.launch_serial}.0"
-
-    def task_work(self, task: int) -> Any:
-        """Estimated work of one task, slot-seconds."""
-        if self.task_works:
-            return splitting.task_work(self.task_works, task)
-        return self.work / self.task_count
-
-    def task_range(self, task: int) -> tuple[int, int, int, int] | None:
-        """The input range of one task: begin unit and offset, end unit and offset."""
-        return splitting.task_range(self.bounds, task) if self.bounds else None
-
-    def next_place(self) -> int:
-        """The place in the launch order that is launched next; the stage must have a waiting task."""
-        if self.returned:
-            return self.returned[0]
-        place = self.cursor
-        claimed = self.claimed
-        if claimed is not None:
-            while claimed[place >> 3] >> (place & 7) & 1:
-                place += 1
-        return place
-
-    def task_at(self, place: int) -> int:
-        """The task at a place of the launch order."""
-        return place if self.launch_order is None else self.launch_order[place]
-
-    def next_tasks(self, count: int) -> tuple[int, ...]:
-        """The tasks that are launched next, in order; at most ``count``.  Changes nothing."""
-        places = sorted(self.returned)[:count] if self.returned else []
-        place = self.cursor
-        while len(places) < count and place < self.task_count:
-            if self.claimed is None:
-                end = min(self.task_count, place + count - len(places))
-                places.extend(range(place, end))
-                break
-            if not self.claimed[place >> 3] >> (place & 7) & 1:
-                places.append(place)
-            place += 1
-        if self.launch_order is None:
-            return tuple(places)
-        return tuple(self.launch_order[place] for place in places)
-
-    def claim(self, place: int) -> None:
-        """Take a place out of the waiting ones, in order or (an engine) out of it."""
-        returned = self.returned
-        if returned and returned[0] == place:
-            heappop(returned)
-        elif returned and place in returned:
-            returned.remove(place)
-            returned.sort()
-        elif place == self.cursor:
-            self.cursor = place + 1
-            if self.claimed is not None:
-                self._skip_claimed()
-        else:
-            assert place > self.cursor, "only a waiting place can be claimed"
-            if self.claimed is None:
-                self.claimed = bytearray((self.task_count + 7) >> 3)
-            self.claimed[place >> 3] |= 1 << (place & 7)
-            self.claimed_ahead += 1
-
-    def is_waiting(self, place: int) -> bool:
-        """Whether a place has not been claimed, or has come back.  O(returned)."""
-        if self.returned and place in self.returned:
-            return True
-        if place < self.cursor:
-            return False
-        return self.claimed is None or not self.claimed[place >> 3] >> (place & 7) & 1
-
-    def give_back(self, place: int) -> None:
-        """Let a claimed place wait again."""
-        if self.returned is None:
-            self.returned = []
-        heappush(self.returned, place)
-
-    def _skip_claimed(self) -> None:
-        claimed = self.claimed
-        assert claimed is not None, "called only with a bit set"
-        while self.cursor < self.task_count:
-            if not claimed[self.cursor >> 3] >> (self.cursor & 7) & 1:
-                return
-            self.cursor += 1
-            self.claimed_ahead -= 1
-        self.claimed = None
-
-    def __repr__(self) -> str:
-        return f"Stage({self.job.job_id!r}, {self.name!r})"
 
 
 class Lease:

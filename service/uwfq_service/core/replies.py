@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 
 from uwfq_service.core.commands import Record
-from uwfq_service.core.model import Job, Lease, Stage
+from uwfq_service.core.model import Job, Lease
+from uwfq_service.core.stage import Stage
 
 
 class AckStatus(enum.IntEnum):
@@ -21,7 +22,7 @@ class AckStatus(enum.IntEnum):
     UNKNOWN = 4
 
 
-class Ack(Record, kw_only=True):
+class Ack(Record, frozen=True, kw_only=True):
     """The answer to one start or result."""
 
     lease_id: int
@@ -36,7 +37,7 @@ class LeaseStatus(enum.IntEnum):
     UNKNOWN = 3
 
 
-class Renewal(Record, kw_only=True):
+class Renewal(Record, frozen=True, kw_only=True):
     """The answer for one lease."""
 
     lease_id: int
@@ -44,7 +45,7 @@ class Renewal(Record, kw_only=True):
     expires_in: float = 0.0
 
 
-class JobReply(Record, kw_only=True):
+class JobReply(Record, frozen=True, kw_only=True):
     """After SubmitJob, AddStages, CloseJob and CancelJob.
 
     Of ``job`` and ``stages`` the shell reads what no later command changes (names, splits); what
@@ -61,25 +62,25 @@ class JobReply(Record, kw_only=True):
     duplicate: bool = False
 
 
-class RankedStage(Record, kw_only=True):
+class RankedStage(Record, frozen=True, kw_only=True):
     """One launchable stage in the order of the policy."""
 
     job_id: str
     stage: str
     user: str
-    virtual_deadline: float
+    virtual_deadline: float | None
     waiting_tasks: int
     launch_now: int
 
 
-class Ranking(Record, kw_only=True):
+class Ranking(Record, frozen=True, kw_only=True):
     """The launchable stages, most urgent first."""
 
     version: int
     stages: tuple[RankedStage, ...]
 
 
-class NextTaskReply(Record, kw_only=True):
+class NextTaskReply(Record, frozen=True, kw_only=True):
     """After NextTask."""
 
     leases: tuple[Lease, ...] = ()
@@ -91,19 +92,19 @@ class NextTaskReply(Record, kw_only=True):
     ranking: Ranking | None = None
 
 
-class TaskDoneReply(Record, kw_only=True):
+class TaskDoneReply(Record, frozen=True, kw_only=True):
     """After TaskDone."""
 
     acks: tuple[Ack, ...]
 
 
-class RenewReply(Record, kw_only=True):
+class RenewReply(Record, frozen=True, kw_only=True):
     """After RenewLeases."""
 
     renewals: tuple[Renewal, ...]
 
 
-class Done(Record, kw_only=True):
+class Done(Record, frozen=True, kw_only=True):
     """After a command whose answer says nothing more (SetUser, ConfigurePool, Tick)."""
 
 

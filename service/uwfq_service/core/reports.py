@@ -1,12 +1,12 @@
 """What became of the attempts: starts and results come in, estimates meet reality.
 
 Each result counts once.  One that comes late, twice, or from somebody else is told so and changes
-nothing: *superseded* if its task is done anyway, *stale* if its lease is void, *unknown* if there never
-was such a lease.
+nothing: *superseded* if its task is done anyway, *stale* if its lease is void, *unknown* if there
+never was such a lease.
 
 After results, what is known of a job is settled: a job whose last task is done ends, and its charge
-becomes the measured work; one that turns out to cost something else is re-estimated (only by more than
-a threshold, so that the order does not churn).  Source: ``algorithm.md`` section 3.
+becomes the measured work; one that turns out to cost something else is re-estimated (only by more
+than a threshold, so that the order does not churn).  Source: ``algorithm.md`` section 3.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from uwfq_service.core.commands import TaskDone, TaskRef, TaskResult, TaskStart
     from uwfq_service.core.decider import Decider
-    from uwfq_service.core.model import Job, Lease, Stage, Worker
+    from uwfq_service.core.model import Job, Lease, Worker
+    from uwfq_service.core.stage import Stage
 
 #: A worker's clock may count this much more than ours, seconds.
 CLOCK_TOLERANCE: Final = 1e-6
@@ -80,9 +81,7 @@ class Reports:
             self._decider.touch(worker, now)
         return TaskDoneReply(acks=self.results(command.worker_id, command.results, now))
 
-    def results(
-        self, worker: str, results: Sequence[TaskResult], now: Any
-    ) -> tuple[Ack, ...]:
+    def results(self, worker: str, results: Sequence[TaskResult], now: Any) -> tuple[Ack, ...]:
         """Decide results of one worker, in order; one answer each."""
         batch = _Batch()
         acks = []
@@ -102,9 +101,7 @@ class Reports:
         runtime = self._runtime(lease, result, now)
         won = lease.stage.won
         if won is not None and lease.task in won:
-            self._decider.emit(
-                ev.AttemptSuperseded(at=now, lease=lease.lease_id, runtime=runtime)
-            )
+            self._decider.emit(ev.AttemptSuperseded(at=now, lease=lease.lease_id, runtime=runtime))
             return AckStatus.SUPERSEDED
         if isinstance(result.outcome, TaskFailure):
             # A failure may end the job and void leases that later results name.
@@ -191,9 +188,7 @@ class Reports:
             return None, AckStatus.STALE
         return stage, AckStatus.ACCEPTED
 
-    def _place(
-        self, stage: Stage, engine: str, ref: TaskRef, running: float, now: Any
-    ) -> Lease:
+    def _place(self, stage: Stage, engine: str, ref: TaskRef, running: float, now: Any) -> Lease:
         lease_id = self._state.next_lease
         started_at = max(now - self._state.number(running), stage.job.submitted_at)
         self._decider.emit(
@@ -313,8 +308,9 @@ class Reports:
             jobs[job.number] = job
             if not job.engine_id and lease.attempt >= stage.max_attempts and not job.ended:
                 why = (
-                    f"stage {stage.name!r} task {lease.task}: the lease of attempt {lease.attempt} of "
-                    f"{stage.max_attempts} expired on worker {lease.worker.name!r}"
+                    f"stage {stage.name!r} task {lease.task}: the lease of attempt "
+                    f"{lease.attempt} of {stage.max_attempts} expired on worker "
+                    f"{lease.worker.name!r}"
                 )
                 self.end_job(job, JobState.FAILED, why, now)
         for job in jobs.values():
@@ -375,6 +371,4 @@ class Reports:
             if job.engine_id == engine.name and job.pool is engine.pool and not job.ended
         ]
         for job in orphans:
-            self.end_job(
-                job, JobState.CANCELLED, f"engine {engine.name!r} has gone silent", now
-            )
+            self.end_job(job, JobState.CANCELLED, f"engine {engine.name!r} has gone silent", now)

@@ -2,12 +2,13 @@
 
     apply(command, now):  check -> decide -> emit event(s) -> evolve the state -> reply
 
-A command is checked completely before the first event, so a refused one leaves no trace.  Every change
-of the state is an event; a command that decides nothing emits none.  The scheduler never looks at a
-clock: what falls due by itself happens in ``Tick``, which the caller sends at ``next_wakeup()``.
+A command is checked completely before the first event, so a refused one leaves no trace.  Every
+change of the state is an event; a command that decides nothing emits none.  The scheduler never
+looks at a clock: what falls due by itself happens in ``Tick``, which the caller sends at
+``next_wakeup()``.
 
-The decisions live beside this file: ``admission.py`` (what a job is), ``dispatch.py`` (who gets what),
-``reports.py`` (what became of it), ``upkeep.py`` (what time brings).
+The decisions live beside this file: ``admission.py`` (what a job is), ``dispatch.py`` (who gets
+what), ``reports.py`` (what became of it), ``upkeep.py`` (what time brings).
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from uwfq_service.core.admission import Admission, fingerprint, job_fingerprint
 from uwfq_service.core.decider import Decider
 from uwfq_service.core.dispatch import Dispatch
 from uwfq_service.core.errors import BacklogFull, JobConflict, JobNotOpen, UnknownJob
-from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState, Stage
+from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
 from uwfq_service.core.replies import Done, JobReply, Reply
 from uwfq_service.core.reports import Reports
 from uwfq_service.core.settings import Settings
+from uwfq_service.core.stage import Stage
 from uwfq_service.core.state import State
 from uwfq_service.core.upkeep import Upkeep
 
@@ -46,8 +48,8 @@ class Outcome(msgspec.Struct):
 class Scheduler:
     """All pools of a service.
 
-    ``number`` is ``float``, or ``Fraction`` for exact tests.  ``jitter`` gives the factor that a retry's
-    backoff is stretched by.
+    ``number`` is ``float``, or ``Fraction`` for exact tests.  ``jitter`` gives the factor that a
+    retry's backoff is stretched by.
     """
 
     def __init__(
@@ -110,8 +112,9 @@ class Scheduler:
     def dump(self, now: Any | None = None) -> dict[str, Any]:
         """The state as plain values, for a snapshot.  O(everything).
 
-        With ``now`` lazy virtual time is brought up to there first, so that two schedulers that have
-        lived through the same events give the same image, whatever was asked of them in between.
+        With ``now`` lazy virtual time is brought up to there first, so that two schedulers that
+        have lived through the same events give the same image, whatever was asked of them in
+        between.
         """
         if now is not None:
             for pool in self.state.pools.values():
@@ -252,11 +255,10 @@ class Scheduler:
         if new and (job.ended or not job.open):
             raise JobNotOpen(job.job_id, job.state if job.ended else "closed")
         validation.size("stages", [*job.stages, *new], limits.max_stages_per_job)
-        if new:
-            known = {stage.name: stage.index for stage in job.stages}
-            stages = self._admission(job.pool, job.user.name, job).stages(new, known)
+        known = {stage.name: stage.index for stage in job.stages}
+        stages = self._admission(job.pool, job.user.name, job).stages(new, known)
         self._decider.touch_engine(job.pool, job.engine_id, now)
-        if new:
+        if stages:
             self._decider.emit(ev.StagesAdded(at=now, job=job.number, stages=stages))
         self._close(job, now, close=command.close)
         named = [stage for spec in command.stages if (stage := job.stage_named(spec.stage))]

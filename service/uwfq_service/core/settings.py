@@ -49,7 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: An engine silent for so long has its open jobs cancelled.
     engine_timeout: float = 120.0
     max_attempts: int = 3
-    #: The retry after the n-th failure waits ``retry_backoff x 2^(n-1)``, at most ``retry_backoff_max``.
+    #: The retry after the n-th failure waits ``retry_backoff x 2^(n-1)``, at most
+    #: ``retry_backoff_max``.
     retry_backoff: float = 0.5
     retry_backoff_max: float = 30.0
     #: A task that needs more slots than were free for so long gets a worker held for it.

@@ -1,4 +1,4 @@
-"""What time brings: expired leases, finished backoffs, silent workers, overrun charges, old jobs."""
+"""What time brings: expired leases, ended backoffs, silent workers, overruns, old jobs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
     from uwfq_service.core.decider import Decider
     from uwfq_service.core.dispatch import Dispatch
-    from uwfq_service.core.model import Job, Lease, Stage, Worker
+    from uwfq_service.core.model import Job, Lease, Worker
     from uwfq_service.core.reports import Reports
+    from uwfq_service.core.stage import Stage
 
 #: Least seconds between two looks at the overrun of one job.
 OVERRUN_PAUSE: Final = 0.01
-#: Timers of things long past are dropped when there are more than this many, and twice as many as were
-#: alive at the last time.
+#: Timers of things long past are dropped when there are more than this many, and twice as many as
+#: were alive at the last time.
 TIMERS_TO_KEEP: Final = 4096
 
 
@@ -116,7 +117,7 @@ class Upkeep:
             return
         job.overrun_timer = None
         self._reports.settle_progress(job, now)
-        self._state.watch_overrun(job, now + OVERRUN_PAUSE)
+        self._state.attempts.watch_overrun(job, now + OVERRUN_PAUSE)
 
     def _retention(self, _: None, now: Any) -> None:
         keep = self._settings.retention_seconds

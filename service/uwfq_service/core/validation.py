@@ -256,13 +256,18 @@ def whole(field: str, value: int, low: int, high: int) -> None:
 
 def real(field: str, value: Any, low: float, high: float) -> None:
     """A finite number in [low, high]."""
-    if not isinstance(value, Real) or not low <= value <= high:
+    if not _is_real(value) or not low <= value <= high:
         raise InvalidField(field, f"is {value}; it must be {low:g} to {high:g}")
+
+
+def _is_real(value: Any) -> bool:
+    """Whether ``value`` is a number; exact tests use fractions."""
+    return isinstance(value, Real)
 
 
 def positive(field: str, value: Any, high: float) -> None:
     """A finite number in (0, high]."""
-    if not isinstance(value, Real) or not 0 < value <= high or not math.isfinite(value):
+    if not _is_real(value) or not 0 < value <= high or not math.isfinite(value):
         raise InvalidField(field, f"is {value}; it must be more than 0 and at most {high:g}")
 
 

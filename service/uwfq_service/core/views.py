@@ -1,7 +1,7 @@
 """What can be seen of a scheduler: answers to GetJob, ListUsers, GetPool and ExplainJob.
 
-Nothing here changes the state.  The records mirror the API's messages; instants and durations are in
-seconds, work in slot-seconds.
+Nothing here changes the state.  The records mirror the API's messages; instants and durations are
+in seconds, work in slot-seconds.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from uwfq_service.core.commands import Record
-from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState, Pool, Stage, User
+from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState, Pool, User
+from uwfq_service.core.stage import Stage
 
 if TYPE_CHECKING:
     from uwfq_service.core.scheduler import Scheduler
 
 
-class StageStatus(Record):
+class StageStatus(Record, frozen=True, kw_only=True):
     """One stage, as it stands."""
 
     stage: str
@@ -29,7 +30,7 @@ class StageStatus(Record):
     ready: bool
 
 
-class JobStatus(Record):
+class JobStatus(Record, frozen=True, kw_only=True):
     """One job, as it stands."""
 
     pool: str
@@ -52,7 +53,7 @@ class JobStatus(Record):
     cause: str
 
 
-class UserStatus(Record):
+class UserStatus(Record, frozen=True, kw_only=True):
     """One user of one pool, as they stand."""
 
     pool: str
@@ -69,7 +70,7 @@ class UserStatus(Record):
     active: bool
 
 
-class EstimateError(Record):
+class EstimateError(Record, frozen=True, kw_only=True):
     """Quantiles of measured / estimated work over recently finished jobs."""
 
     jobs: int
@@ -78,7 +79,7 @@ class EstimateError(Record):
     p90_ratio: float
 
 
-class PoolStatus(Record):
+class PoolStatus(Record, frozen=True, kw_only=True):
     """One pool, as it stands."""
 
     pool: str
@@ -97,7 +98,7 @@ class PoolStatus(Record):
     task_overhead: float
 
 
-class JobAhead(Record):
+class JobAhead(Record, frozen=True, kw_only=True):
     """A job that goes before the explained one."""
 
     job_id: str
@@ -107,7 +108,7 @@ class JobAhead(Record):
     remaining_work: float
 
 
-class Explanation(Record):
+class Explanation(Record, frozen=True, kw_only=True):
     """Why a job waits."""
 
     job: JobStatus

@@ -1,13 +1,14 @@
 """What a policy is: it watches what happens in a pool and names the stage to launch next.
 
 The scheduler tells a policy of every change that could matter to an order; the policy answers
-``first()``.  A stage is *offered* while it has a task that may be launched: it is ready, has a waiting
-task, and its user is below the cap.  Offers go and come back often (a stage whose task needs more
-slots than are free is withdrawn for the rest of one poll), so both must be cheap.
+``first()``.  A stage is *offered* while it has a task that may be launched: it is ready, has a
+waiting task, and its user is below the cap.  Offers go and come back often (a stage whose task
+needs more slots than are free is withdrawn for the rest of one poll), so both must be cheap.
 
 The clock is advanced (``advance``) before any other call with the same instant.
 
-A policy keeps its own records in ``policy_state`` of users, jobs and stages; nobody else reads them.
+A policy keeps its own records in ``policy_state`` of users, jobs and stages; nobody else reads
+them.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from uwfq_service.core.model import Job, Stage, User
+    from uwfq_service.core.model import Job, User
+    from uwfq_service.core.stage import Stage
 
 
 class Policy(ABC):
     """Orders the launchable stages of one pool.
 
-    Subclasses implement ``offer``, ``withdraw``, ``first`` and ``ranking`` and override whichever of
-    the notices they need.
+    Subclasses implement ``offer``, ``withdraw``, ``first`` and ``ranking`` and override whichever
+    of the notices they need.
     """
 
     #: The name that a pool's configuration uses.

@@ -1,7 +1,8 @@
 """Cluster fair queuing: one-level virtual time over stages, blind to users.
 
 A stage that becomes launchable gets the deadline V + its work, and counts as active until V reaches
-it; V runs at R divided by the number of active stages.  Source: the paper's baseline (arXiv:2510.15485).
+it; V runs at R divided by the number of active stages.  Source: the paper's baseline
+(arXiv:2510.15485).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from uwfq_service.core.virtual_time import FluidClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from uwfq_service.core.model import Job, Stage, User
+    from uwfq_service.core.model import Job, User
+    from uwfq_service.core.stage import Stage
 
 
 class StageClock:

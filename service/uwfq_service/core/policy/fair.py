@@ -1,8 +1,8 @@
 """Spark's FAIR scheduling over stages: whoever has the fewest running slots per weight goes next.
 
 With every ``minShare`` 0 Spark compares running tasks per weight, then the *string* of the name, so
-that ``TaskSet_10.0`` comes before ``TaskSet_2.0``.  Here slots count instead of tasks, since a task may
-need several.
+that ``TaskSet_10.0`` comes before ``TaskSet_2.0``.  Here slots count instead of tasks, since a task
+may need several.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uwfq_service.core.policy.base import Policy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from uwfq_service.core.model import Stage
+    from uwfq_service.core.stage import Stage
 
 
 class FairOrder:

@@ -10,7 +10,7 @@ from uwfq_service.core.policy.base import Policy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from uwfq_service.core.model import Stage
+    from uwfq_service.core.stage import Stage
 
 
 class FifoPolicy(Policy):

@@ -17,7 +17,8 @@ from uwfq_service.core.policy.fair import FairOrder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from uwfq_service.core.model import Stage, User
+    from uwfq_service.core.model import User
+    from uwfq_service.core.stage import Stage
 
 
 class UserOrder:

@@ -1,18 +1,19 @@
 """User Weighted Fair Queuing: jobs by their global virtual deadlines.
 
-Each user's launchable jobs wait in two heaps: those that the user's serial server has yet to finish, in
-the order of the user's chain (their D are computed from it, and rise along it), and those that it has
-finished, by their fixed D.  The better of the two tops is the user's *head*, and only heads have a place
-in the order of the pool:
+Each user's launchable jobs wait in two heaps: those that the user's serial server has yet to
+finish, in the order of the user's chain (their D are computed from it, and rise along it), and
+those that it has finished, by their fixed D.  The better of the two tops is the user's *head*, and
+only heads have a place in the order of the pool:
 
     user A   [a3 a7 a9 ...] [a1]     head a1 (D = 4)  --.
     user B   [b2 ...]       []       head b2 (D = 6)  ---+-->  pool: (4, a1) (6, b2) (9, c1)
     user C   [c1]           []       head c1 (D = 9)  --'
 
-Time alone never changes a D, and an event of one user changes no other user's, so an event costs the
-recomputing of one head.  Entries of all heaps that have become false stay until they surface.
+Time alone never changes a D, and an event of one user changes no other user's, so an event costs
+the recomputing of one head.  Entries of all heaps that have become false stay until they surface.
 
-Source: arXiv:2510.15485; the chain over remaining work and the corrections are ours (``algorithm.md``).
+Source: arXiv:2510.15485; the chain over remaining work and the corrections are ours
+(``algorithm.md``).
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uwfq_service.core.policy.base import Policy
-from uwfq_service.core.virtual_time import FluidClock, JobClock, UserClock
+from uwfq_service.core.user_clock import JobClock, UserClock
+from uwfq_service.core.virtual_time import FluidClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from uwfq_service.core.model import Job, Stage, User
-    from uwfq_service.core.virtual_time import JobKey
+    from uwfq_service.core.model import Job, User
+    from uwfq_service.core.stage import Stage
+    from uwfq_service.core.user_clock import JobKey
 
 
 class UserQueue:
@@ -159,7 +162,7 @@ class UwfqPolicy(Policy):
         job.policy_state = clock
         self._change(queue, now, lambda v: queue.clock.arrive(clock, self.number(job.work), v))
         head = queue.head
-        if head is not None and (not head.chained or clock.key < head.key):  # type: ignore[operator]
+        if head is not None and not self._is_behind(clock, head):
             self._mark(queue)
 
     def correct(self, job: Job, change: Any, now: Any) -> None:
@@ -192,12 +195,17 @@ class UwfqPolicy(Policy):
         queue.launchable += 1
         queue.push(clock)
         head = queue.head
-        if (
-            head is None
-            or not (head.chained and clock.chained)
-            or clock.key < head.key  # type: ignore[operator]
-        ):
+        if head is None or not self._is_behind(clock, head):
             self._mark(queue)
+
+    @staticmethod
+    def _is_behind(job: JobClock, head: JobClock) -> bool:
+        """Whether ``job`` stands behind ``head`` in the chain, and so cannot concern its D."""
+        if not (head.chained and job.chained):
+            return False
+        assert job.key is not None, "a job in the chain has a key"
+        assert head.key is not None, "a job in the chain has a key"
+        return job.key > head.key
 
     def withdraw(self, stage: Stage, now: Any) -> None:
         job = stage.job
@@ -307,7 +315,7 @@ class UwfqPolicy(Policy):
         users = []
         for queue in self._queues.values():
             jobs = [
-                [job.number, job.weight, job.key[0], job.chained, job.deadline]  # type: ignore[index]
+                [job.number, job.weight, job.key[0], job.chained, job.deadline]
                 for key, _ in queue.clock.present
                 for job in (key[2],)
             ]
@@ -334,13 +342,16 @@ class UwfqPolicy(Policy):
         self.advance = self._clock.advance  # type: ignore[method-assign]
 
     def dump_job(self, job: Job) -> Any:
-        """What the policy knows of a job that may have left virtual time: (F, D)."""
-        clock: JobClock = job.policy_state
-        return [clock.key[0], clock.deadline]  # type: ignore[index]
+        """What the policy knows of a job that may have left virtual time: (F, D).
+
+        Nothing of one that had ended before this policy took over.
+        """
+        clock: JobClock | None = job.policy_state
+        return None if clock is None else [clock.key[0], clock.deadline]  # type: ignore[index]
 
     def load_job(self, job: Job, state: Any) -> None:
         """Take over what ``dump_job`` gave, for a job that has left virtual time."""
-        if job.policy_state is None:
+        if job.policy_state is None and state is not None:
             clock = job.policy_state = JobClock(job.number, job.weight, job)
             clock.key = (state[0], job.number, clock)
             clock.deadline = state[1]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from uwfq_service.core.policy.uwfq import UwfqPolicy
-from uwfq_service.core.virtual_time import PaperUserClock, UserClock
+from uwfq_service.core.user_clock import PaperUserClock, UserClock
 
 
 class UwfqPaperPolicy(UwfqPolicy):

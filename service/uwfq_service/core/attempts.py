@@ -1,0 +1,385 @@
+"""Attempts: leases are granted, start, are renewed, and end in one way or another.
+
+The part of ``State`` that evolves by events about tasks.  An attempt that ends is charged to its
+job, however it ended; one that ends without a result leaves its task to be done again.
+
+An engine that places tasks itself may run several attempts of one task at once (speculation);
+``live`` counts them and ``won`` names the tasks of which one was through before the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from uwfq_service.core import events as ev
+from uwfq_service.core.launchable import make_ready, running_changed, waiting_changed
+from uwfq_service.core.lifecycle import step
+from uwfq_service.core.model import Job, JobState, Lease
+from uwfq_service.core.stage import Stage
+from uwfq_service.core.timers import TimerKind
+
+if TYPE_CHECKING:
+    from uwfq_service.core.state import State
+
+#: The measured overhead per task follows its median in steps of this part of itself ...
+OVERHEAD_STEP: Final = 0.05
+#: ... and of at least this, seconds.
+OVERHEAD_MIN_STEP: Final = 0.0005
+
+
+def stage_signature(signature: str, stage: str) -> str:
+    """What the estimator keys one stage of a job of several stages by."""
+    return f"{signature}/{stage}" if signature else ""
+
+
+class Attempts:
+    """Evolves a state by what happens to attempts."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    # -- leases ---------------------------------------------------------------------------------
+
+    def tasks_leased(self, event: ev.TasksLeased) -> None:
+        """Tasks of one stage are leased to one worker."""
+        job = self._state.jobs_by_number[event.job]
+        stage = job.stages[event.stage]
+        worker = job.pool.workers[event.worker]
+        job.pool.policy.advance(event.at)
+        lease_id = event.lease_id
+        for task in event.tasks:
+            place = stage.next_place()
+            stage.claim(place)
+            attempt = 1 if stage.attempts is None else stage.attempts.get(task, 0) + 1
+            self._add_lease(
+                Lease(lease_id, stage, task, place, attempt, worker, event.at, event.expires_at)
+            )
+            lease_id += 1
+        self._state.next_lease = lease_id
+        count = len(event.tasks)
+        if event.poll_id:
+            ids = tuple(range(event.lease_id, lease_id))
+            same = worker.last_poll_id == event.poll_id
+            worker.last_poll_leases = worker.last_poll_leases + ids if same else ids
+            worker.last_poll_id = event.poll_id
+        self._state.timers.set(event.expires_at, TimerKind.LEASES, (event.lease_id, count))
+        self.watch_overrun(job)
+        running_changed(stage, count, self._state.at)
+        waiting_changed(stage, -count, self._state.at)
+
+    def task_placed(self, event: ev.TaskPlaced) -> None:
+        """An engine has started a task."""
+        job = self._state.jobs_by_number[event.job]
+        stage = job.stages[event.stage]
+        worker = job.pool.workers[event.engine]
+        job.pool.policy.advance(event.at)
+        if stage.placed is None or stage.live is None or stage.won is None:
+            stage.placed, stage.live, stage.won = {}, {}, set()
+        task = event.task
+        first = not stage.live.get(task) and stage.is_waiting(task)
+        if first:
+            stage.claim(task)
+        elif not stage.live.get(task):
+            # Done before, and run again.
+            stage.won.add(task)
+        lease = Lease(
+            event.lease_id,
+            stage,
+            task,
+            task if first else -1,
+            event.attempt,
+            worker,
+            event.at,
+            None,
+        )
+        stage.live[task] = stage.live.get(task, 0) + 1
+        stage.placed[task, event.attempt] = lease
+        self._state.next_lease = event.lease_id + 1
+        self._add_lease(lease, event.started_at)
+        self.watch_overrun(job)
+        running_changed(stage, 1, self._state.at)
+        if first:
+            waiting_changed(stage, -1, self._state.at)
+
+    def _add_lease(self, lease: Lease, started_at: Any = None) -> None:
+        worker = lease.worker
+        self._state.leases[lease.lease_id] = lease
+        worker.leases[lease.lease_id] = lease
+        worker.leased_slots += lease.slots
+        if started_at is not None:
+            self._start(lease, started_at)
+        elif worker.started_slots + lease.slots <= worker.slots:
+            self._start(lease, lease.granted_at)
+        else:
+            worker.queued.append(lease)
+
+    def tasks_started(self, event: ev.TasksStarted) -> None:
+        """Prefetched leases have begun to run."""
+        for lease_id, started_at in zip(event.leases, event.started_at, strict=True):
+            lease = self._state.leases[lease_id]
+            lease.worker.queued.remove(lease)
+            self._start(lease, started_at)
+            self.watch_overrun(lease.stage.job)
+
+    def _start(self, lease: Lease, at: Any) -> None:
+        """The attempt runs since ``at``."""
+        stage = lease.stage
+        job = stage.job
+        user = job.user
+        slots = lease.slots
+        lease.started_at = at
+        lease.worker.started_slots += slots
+        job.started_slots += slots
+        job.started_sum += slots * (at - job.submitted_at)
+        job.estimated_started += lease.estimate
+        user.started_slots += slots
+        user.started_sum += slots * (at - user.pool.epoch)
+        if stage.task_timeout is not None:
+            self._state.timers.set(at + stage.task_timeout, TimerKind.LIMIT, lease)
+        if job.started_at is None:
+            job.started_at = at
+            step(job, JobState.RUNNING)
+
+    def watch_overrun(self, job: Job, not_before: Any = 0) -> None:
+        """Set a timer for the instant at which what runs will have overtaken the charge."""
+        if not job.started_slots or not job.pool.policy.corrects_estimates:
+            return
+        limit = job.work * (1 + self._state.settings.correction_threshold)
+        after = (limit - job.measured + job.started_sum) / job.started_slots
+        at = max(job.submitted_at + after, not_before)
+        if job.overrun_timer is None or at < job.overrun_timer:
+            job.overrun_timer = at
+            self._state.timers.set(at, TimerKind.OVERRUN, job)
+
+    def leases_renewed(self, event: ev.LeasesRenewed) -> None:
+        """Leases hold longer."""
+        for lease_id in event.leases:
+            self._state.leases[lease_id].expires_at = event.expires_at
+
+    def leases_expired(self, event: ev.LeasesExpired) -> None:
+        """Leases are void; their tasks wait again."""
+        touched: dict[int, list[Lease]] = {}
+        for lease_id in event.leases:
+            lease = self._state.leases[lease_id]
+            touched.setdefault(lease.stage.key, []).append(lease)
+        for leases in touched.values():
+            stage = leases[0].stage
+            stage.job.pool.policy.advance(event.at)
+            back = 0
+            for lease in leases:
+                ran = self._ran(lease)
+                self._remove_lease(lease, ran)
+                self._void(lease)
+                stage.job.wasted += ran * lease.slots
+                stage.job.failed_attempts += 1
+                if self._leaves_task_undone(lease):
+                    back += 1
+                    self._set_attempts(stage, lease)
+                    stage.give_back(lease.task if lease.place < 0 else lease.place)
+            running_changed(stage, -len(leases), self._state.at)
+            if back:
+                waiting_changed(stage, back, self._state.at)
+
+    def tasks_finished(self, event: ev.TasksFinished) -> None:
+        """Attempts have succeeded."""
+        stage = None
+        ended = 0
+        for lease_id, runtime in zip(event.leases, event.runtimes, strict=True):
+            lease = self._state.leases[lease_id]
+            if lease.stage is not stage:
+                if stage is not None:
+                    self._stage_progressed(stage, ended)
+                stage, ended = lease.stage, 0
+                stage.job.pool.policy.advance(event.at)
+            self._measure_overhead(lease, runtime)
+            self._remove_lease(lease, runtime)
+            ended += 1
+            stage.done += 1
+            stage.job.estimated_done += lease.estimate
+            if stage.attempts is not None:
+                stage.attempts.pop(lease.task, None)
+            if stage.live is not None and stage.won is not None:
+                if stage.live[lease.task]:
+                    stage.won.add(lease.task)
+                else:
+                    del stage.live[lease.task]
+        if stage is not None:
+            self._stage_progressed(stage, ended)
+
+    def _stage_progressed(self, stage: Stage, ended: int) -> None:
+        """``ended`` attempts of ``stage`` have finished their tasks."""
+        running_changed(stage, -ended, self._state.at)
+        if stage.done < stage.task_count:
+            return
+        job = stage.job
+        job.stages_left -= 1
+        if len(job.stages) == 1 and not job.open:
+            estimate = job.declared_work or stage.work
+            self._state.learn(job, job.signature, stage.input_bytes, stage.measured, estimate)
+        else:
+            signature = stage_signature(job.signature, stage.name)
+            self._state.learn(job, signature, stage.input_bytes, stage.measured, None)
+        for index in stage.dependents:
+            dependent = job.stages[index]
+            dependent.waits_for -= 1
+            if not dependent.waits_for:
+                make_ready(dependent, self._state.at)
+
+    def task_failed(self, event: ev.TaskFailed) -> None:
+        """An attempt has failed."""
+        lease = self._state.leases[event.lease]
+        stage = lease.stage
+        stage.job.pool.policy.advance(event.at)
+        self._remove_lease(lease, event.runtime)
+        stage.job.wasted += event.runtime * lease.slots
+        stage.job.failed_attempts += 1
+        stage.job.cause = event.message
+        self._set_attempts(stage, lease)
+        if event.timed_out:
+            self._void(lease)
+            lease.worker.revoked.append(lease.lease_id)
+        running_changed(stage, -1, self._state.at)
+        if not self._leaves_task_undone(lease):
+            return
+        place = lease.task if lease.place < 0 else lease.place
+        if event.retry_at is None or event.retry_at <= event.at:
+            stage.give_back(place)
+            waiting_changed(stage, 1, self._state.at)
+            return
+        if stage.backing_off is None:
+            stage.backing_off = {}
+        stage.backing_off[lease.task] = (event.retry_at, place)
+        self._state.timers.set(event.retry_at, TimerKind.RETRY, stage)
+
+    def tasks_ready(self, event: ev.TasksReady) -> None:
+        """Backoffs are over."""
+        job = self._state.jobs_by_number[event.job]
+        job.pool.policy.advance(event.at)
+        for index, task in event.tasks:
+            stage = job.stages[index]
+            assert stage.backing_off is not None, "only a task in backoff becomes ready"
+            _, place = stage.backing_off.pop(task)
+            stage.give_back(place)
+            waiting_changed(stage, 1, self._state.at)
+
+    def attempt_superseded(self, event: ev.AttemptSuperseded) -> None:
+        """A rival of an attempt that was first has ended."""
+        lease = self._state.leases[event.lease]
+        lease.stage.job.pool.policy.advance(event.at)
+        self._remove_lease(lease, event.runtime)
+        lease.stage.job.wasted += event.runtime * lease.slots
+        self._leaves_task_undone(lease)
+        running_changed(lease.stage, -1, self._state.at)
+
+    # -- ends of attempts -----------------------------------------------------------------------
+
+    def _ran(self, lease: Lease) -> Any:
+        """Seconds that an attempt has run."""
+        return (
+            self._state.number(0) if lease.started_at is None else self._state.at - lease.started_at
+        )
+
+    def _remove_lease(self, lease: Lease, runtime: Any) -> None:
+        """The attempt is over; its job pays for ``runtime`` seconds of its slots."""
+        stage, worker = lease.stage, lease.worker
+        job = stage.job
+        user = job.user
+        slots = lease.slots
+        del self._state.leases[lease.lease_id]
+        del worker.leases[lease.lease_id]
+        worker.leased_slots -= slots
+        if lease.started_at is None:
+            worker.queued.remove(lease)
+        else:
+            worker.started_slots -= slots
+            job.started_slots -= slots
+            job.started_sum -= slots * (lease.started_at - job.submitted_at)
+            job.estimated_started -= lease.estimate
+            user.started_slots -= slots
+            user.started_sum -= slots * (lease.started_at - user.pool.epoch)
+            # Exact zeros keep rounding from piling up over a long life.
+            if not job.started_slots:
+                job.started_sum = job.estimated_started = self._state.number(0)
+            if not user.started_slots:
+                user.started_sum = self._state.number(0)
+        if stage.placed is not None and stage.live is not None:
+            stage.placed.pop((lease.task, lease.attempt), None)
+            stage.live[lease.task] -= 1
+        work = runtime * slots
+        job.measured += work
+        stage.measured += work
+        user.service_ended += work
+        while worker.queued and worker.started_slots + worker.queued[0].slots <= worker.slots:
+            next_lease = worker.queued.popleft()
+            self._start(next_lease, self._state.at)
+            self.watch_overrun(next_lease.stage.job)
+
+    @staticmethod
+    def _leaves_task_undone(lease: Lease) -> bool:
+        """Whether an attempt that ended without a result leaves its task to be done again."""
+        stage, task = lease.stage, lease.task
+        if stage.live is None or stage.won is None:
+            return True
+        if stage.live[task]:
+            return False
+        del stage.live[task]
+        if task in stage.won:
+            stage.won.discard(task)
+            return False
+        return True
+
+    @staticmethod
+    def _set_attempts(stage: Stage, lease: Lease) -> None:
+        if stage.attempts is None:
+            stage.attempts = {}
+        stage.attempts[lease.task] = lease.attempt
+
+    def _void(self, lease: Lease) -> None:
+        """Remember a lease that ended without a result, for whoever reports on it later."""
+        job = lease.stage.job
+        if job.void_leases is None:
+            job.void_leases = {}
+        job.void_leases[lease.lease_id] = (lease.stage.index, lease.task)
+        self._state.void_leases[lease.lease_id] = job
+
+    def void_leases_of(self, job: Job) -> None:
+        """Revoke what runs of a job; its worker learns of it at its next renewal or report."""
+        if not any(stage.running for stage in job.stages):
+            return
+        revoked = [lease for lease in self._state.leases.values() if lease.stage.job is job]
+        for lease in revoked:
+            self._remove_lease(lease, self._ran(lease))
+            self._void(lease)
+            lease.worker.revoked.append(lease.lease_id)
+            running_changed(lease.stage, -1, self._state.at)
+
+    def _measure_overhead(self, lease: Lease, runtime: Any) -> None:
+        """Follow the median of (grant to report) - runtime over tasks that started when granted."""
+        if lease.started_at != lease.granted_at:
+            return
+        pool = lease.worker.pool
+        overhead = self._state.at - lease.granted_at - runtime
+        step = max(pool.overhead * OVERHEAD_STEP, OVERHEAD_MIN_STEP)
+        if overhead > pool.overhead:
+            pool.overhead = min(overhead, pool.overhead + step)
+        else:
+            pool.overhead = max(overhead, pool.overhead - step, self._state.number(0))
+
+    # -- from a snapshot ------------------------------------------------------------------------
+
+    def restore_lease(self, lease: Lease, started_at: Any) -> None:
+        """Put back a live lease; everything but what running attempts add up to is there."""
+        stage, worker = lease.stage, lease.worker
+        self._state.leases[lease.lease_id] = lease
+        worker.leases[lease.lease_id] = lease
+        worker.leased_slots += lease.slots
+        if stage.placed is not None and stage.live is not None:
+            stage.placed[lease.task, lease.attempt] = lease
+            stage.live[lease.task] = stage.live.get(lease.task, 0) + 1
+        if started_at is None:
+            worker.queued.append(lease)
+        else:
+            self._start(lease, started_at)
+        if lease.expires_at is not None:
+            self._state.timers.set(lease.expires_at, TimerKind.LEASES, (lease.lease_id, 1))
+        running_changed(stage, 1, self._state.at)

@@ -1,0 +1,95 @@
+"""What could be launched now, and keeping the policy told of it.
+
+A stage is *launchable* while it is ready and has a waiting task.  A launchable stage is *offered*
+to the policy unless its user occupies all slots of a cap.  The counters of waiting tasks and
+running slots are kept here, too, for whatever changes them may change what is offered.
+
+``at`` is the instant of the event that is the cause.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uwfq_service.core.model import insert_index
+
+if TYPE_CHECKING:
+    from uwfq_service.core.model import User
+    from uwfq_service.core.stage import Stage
+
+
+def make_ready(stage: Stage, at: Any) -> None:
+    """The stages that ``stage`` depends on are done."""
+    pool = stage.job.pool
+    stage.ready = True
+    stage.launch_serial = pool.launch_serial
+    pool.launch_serial += 1
+    pool.policy.add_stage(stage, at)
+    waiting_changed(stage, stage.waiting, at)
+
+
+def waiting_changed(stage: Stage, change: int, at: Any) -> None:
+    """``change`` more tasks of a ready stage wait than before (fewer, if negative)."""
+    count_waiting(stage, change)
+    user = stage.job.user
+    launchable = stage.key in user.launchable
+    if stage.waiting:
+        if not launchable:
+            user.launchable[stage.key] = stage
+            if not user.paused:
+                offer(stage, at)
+    elif launchable:
+        del user.launchable[stage.key]
+        if not user.paused:
+            withdraw(stage, at)
+
+
+def count_waiting(stage: Stage, change: int) -> None:
+    """``change`` more tasks could be launched."""
+    stage.job.user.launchable_tasks += change
+    stage.job.pool.launchable_tasks += change
+
+
+def offer(stage: Stage, at: Any) -> None:
+    """Let the policy consider ``stage``."""
+    job = stage.job
+    insert_index(job.offered, stage.index)
+    job.pool.policy.offer(stage, at)
+    job.pool.order_version += 1
+
+
+def withdraw(stage: Stage, at: Any) -> None:
+    """Let the policy forget ``stage``, unless it has been withdrawn before."""
+    job = stage.job
+    if stage.index not in job.offered:
+        # Withdrawn for the rest of this poll, by whoever grants the leases.
+        return
+    job.offered.remove(stage.index)
+    job.pool.policy.withdraw(stage, at)
+    job.pool.order_version += 1
+
+
+def check_cap(user: User, at: Any) -> None:
+    """Pause a user who occupies all slots of the cap, or resume one who does not any more."""
+    paused = 0 < user.max_running_slots <= user.running_slots
+    if paused == user.paused:
+        return
+    user.paused = paused
+    for stage in user.launchable.values():
+        if paused:
+            withdraw(stage, at)
+        else:
+            offer(stage, at)
+
+
+def running_changed(stage: Stage, tasks: int, at: Any) -> None:
+    """``tasks`` more attempts of ``stage`` are leased than before (fewer, if negative)."""
+    slots = tasks * stage.slots_per_task
+    user = stage.job.user
+    stage.running += tasks
+    stage.running_slots += slots
+    user.running_slots += slots
+    user.pool.running_slots += slots
+    user.pool.policy.running_changed(stage, slots)
+    if user.max_running_slots:
+        check_cap(user, at)

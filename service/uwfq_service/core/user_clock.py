@@ -1,0 +1,423 @@
+"""User virtual time and the serial server: the two clocks of one user.
+
+Inside a user's share the fluid cluster serves all of the user's jobs at once: U, *user virtual
+time*, is what one unit of job weight has received.  A job that arrives with work L is through when
+U reaches its *user deadline* F = U + L / job weight.
+
+The *serial server* receives the same share but serves the jobs one after another, by (F, admission
+number).  e is what it has left to do of a job, and the V at which it will be through is the job's
+global virtual deadline D:
+
+    V            D_1        D_2                    D_3 = E, the user's virtual end
+    |--- e_1/w ---|-- e_2/w --|------- e_3/w -------|
+
+Both are through with everything at the same V, for
+
+    sum of e  =  sum of job weight x (F - U)  =  w x (E - V)
+
+and every correction keeps it so.
+
+Units: work and e in slot-seconds; V in slot-seconds per unit of weight; U and F in slot-seconds per
+unit of job weight.  Anchors and numbers as in ``virtual_time.py``.
+
+Source: UWFQ, arXiv:2510.15485 (two levels, chained deadlines); Friedman and Henderson 2003 (the
+serial server is no later than the fluid one); the chain over remaining work and the corrections are
+ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uwfq_service.core.model import WEIGHT_SCALE
+from uwfq_service.core.ordered_sums import OrderedSums
+from uwfq_service.core.virtual_time import Number
+
+#: A job's place in its user's order: user deadline, admission number, the job's clock.
+JobKey = tuple[Number, int, "JobClock"]
+
+
+class JobClock:
+    """What virtual time knows of one job.
+
+    It may outlive the job: the fluid cluster goes on serving what is left of its charge.
+    """
+
+    __slots__ = ("chained", "deadline", "job", "key", "launchable", "number", "present", "weight")
+
+    def __init__(self, number: int, weight: int, job: Any = None) -> None:
+        self.number = number
+        #: Weight among its user's jobs, in millionths.
+        self.weight = weight
+        #: Whoever owns the clock may keep the job here.
+        self.job = job
+        #: (F, number, self): F is the user deadline.
+        self.key: JobKey | None = None
+        #: Whether the job is in the virtual system: U has not reached F.
+        self.present = False
+        #: Whether the serial server has work of it left: e > 0.
+        self.chained = False
+        #: D once the serial server is done with it; while ``chained`` it is computed.
+        self.deadline: Number = None
+        #: For the policy: whether it has a task to launch.
+        self.launchable = False
+
+
+class UserClock:
+    """User virtual time and the serial server of one user (policy ``uwfq``).
+
+    Costs are O(log jobs), amortised, unless said otherwise.
+    """
+
+    __slots__ = (
+        "_at",
+        "_chain_at",
+        "_value",
+        "chain",
+        "displaced",
+        "end",
+        "exit_entry",
+        "fluid_charged",
+        "number",
+        "present",
+        "weight",
+    )
+
+    def __init__(self, number: int, weight: int, zero: Number) -> None:
+        self.number = number
+        self.weight = weight
+        #: E: the V at which the user leaves.
+        self.end = zero
+        self.exit_entry: tuple[Number, int, Any] | None = None
+        #: Work that has entered the virtual system, less what was taken back.
+        self.fluid_charged = zero
+        #: The anchor: U was ``_value`` when V was ``_at``.
+        self._value = zero
+        self._at = zero
+        #: V at which the first e of the chain was what is stored.
+        self._chain_at = zero
+        #: Jobs in the virtual system by (F, number); the values are their weights.
+        self.present: OrderedSums[Any, Any] = OrderedSums()
+        #: Jobs with e > 0 in the same order; the values are e.
+        self.chain: OrderedSums[Any, Any] = OrderedSums()
+        #: Jobs that have moved since somebody last took this list: into the chain, out of it, or to
+        #: another place in it.
+        self.displaced: list[JobClock] = []
+
+    # -- looking --------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """Whether the user is virtually active."""
+        return self.exit_entry is not None
+
+    def value(self, v: Number) -> Number:
+        """U when V is ``v``, up to which the clock must have been synchronised."""
+        if not self.present:
+            return self._value
+        value = self._value + (v - self._at) * self.weight / self.present.total
+        return min(value, self.present.first()[0][0])
+
+    def deadline(self, job: JobClock) -> Number:
+        """D of a job that has arrived."""
+        if not job.chained:
+            return job.deadline
+        return self._chain_at + self.chain.prefix_sum(job.key) * WEIGHT_SCALE / self.weight
+
+    def remaining(self, v: Number) -> Number:
+        """Work of the user that the fluid cluster has not done when V is ``v``: the sum of e."""
+        if not self.chain:
+            return 0 * v
+        left = self.chain.total - (v - self._chain_at) * self.weight / WEIGHT_SCALE
+        return max(left, 0 * left)
+
+    # -- changing -------------------------------------------------------------------------------
+
+    def sync(self, v: Number) -> None:
+        """Bring the user up to V = ``v``: jobs that are served or reached by then leave."""
+        self._serve(v)
+        present = self.present
+        while present:
+            job = present.first()[0][2]
+            reached = job.key[0]
+            at = self._at + (reached - self._value) * present.total / self.weight
+            if at > v:
+                return
+            present.pop_first()
+            self._value = max(self._value, reached)
+            self._at = max(self._at, at)
+            self._departed(job)
+
+    def arrive(self, job: JobClock, work: Number, v: Number) -> None:
+        """``job`` brings ``work`` > 0 when V is ``v``; it gets F = U + work / job weight.
+
+        Also for a job that had left and has turned out to cost more.
+        """
+        self.sync(v)
+        self._value = self.value(v)
+        self._at = v
+        job.key = (self._value + work * WEIGHT_SCALE / job.weight, job.number, job)
+        job.present = True
+        self.present.add(job.key, job.weight)
+        self._chain_add(job, work, v)
+        self.fluid_charged += work
+        self._set_end(v)
+
+    def correct(self, job: JobClock, change: Number, v: Number) -> None:
+        """``job`` costs ``change`` more (or less, if negative) than it was charged for.
+
+        More: it waits longer, and so do the jobs behind it; a job that had left comes back.  Less:
+        what the fluid cluster has not served yet is taken back, from this job first, then from
+        those behind it; the rest lapses, for absence earns no credit (``algorithm.md`` section 3).
+        """
+        self.sync(v)
+        if change > 0 and not job.present:
+            self.arrive(job, change, v)
+            return
+        self._anchor(v)
+        if change > 0:
+            work = self._unchain(job) + change
+            self._move(job, job.key[0] + change * WEIGHT_SCALE / job.weight)  # type: ignore[index]
+            self._chain_add(job, work, v)
+            self.fluid_charged += change
+        elif change < 0 and self.chain:
+            taken = min(-change, self.chain.total)
+            paid_off = self._refund_server(job, taken)
+            self._settle(paid_off)
+            self._refund_fluid(job, taken)
+            self._settle([other for other in paid_off if other.present and not other.chained])
+            self.fluid_charged -= taken
+        self._set_end(v)
+
+    def set_weight(self, weight: int, v: Number) -> None:
+        """The user's weight is another one from V = ``v`` on; e stays, the deadlines move."""
+        self.sync(v)
+        self._anchor(v)
+        self.weight = weight
+        self._set_end(v)
+
+    def leave(self, end: Number) -> None:
+        """V has reached the user's end: everything is served, U stays where it is."""
+        self.sync(end)
+        # What rounding has left is served, too.
+        while self.chain:
+            job = self.chain.pop_first()[0][2]
+            job.chained, job.deadline = False, end
+            self.displaced.append(job)
+        while self.present:
+            job = self.present.pop_first()[0][2]
+            job.present = False
+            self._value = max(self._value, job.key[0])
+        self._at = end
+
+    # -- the serial server ----------------------------------------------------------------------
+
+    def _serve(self, v: Number) -> None:
+        chain = self.chain
+        while chain:
+            key, work = chain.first()
+            done_at = self._chain_at + work * WEIGHT_SCALE / self.weight
+            if done_at > v:
+                return
+            chain.pop_first()
+            self._chain_at = done_at
+            job = key[2]
+            job.chained, job.deadline = False, done_at
+            self.displaced.append(job)
+
+    def _anchor(self, v: Number) -> None:
+        """Make both anchors stand at V = ``v``, up to which the clock must be synchronised."""
+        self._value = self.value(v)
+        self._at = v
+        self._anchor_chain(v)
+
+    def _anchor_chain(self, v: Number) -> None:
+        if self.chain:
+            key, work = self.chain.first()
+            served = (v - self._chain_at) * self.weight / WEIGHT_SCALE
+            if served > 0:
+                self.chain.set_value(key, max(work - served, work * 0))
+        self._chain_at = v
+
+    def _chain_add(self, job: JobClock, work: Number, v: Number) -> None:
+        chain = self.chain
+        if not chain:
+            self._chain_at = v
+        elif job.key < chain.first()[0]:
+            self._anchor_chain(v)
+        chain.add(job.key, work)
+        job.chained = True
+
+    def _unchain(self, job: JobClock) -> Number:
+        if not job.chained:
+            return 0 * self._value
+        job.chained = False
+        return self.chain.remove(job.key)
+
+    def _set_end(self, v: Number) -> None:
+        if self.chain:
+            self.end = self._chain_at + self.chain.total * WEIGHT_SCALE / self.weight
+        else:
+            self.end = v
+
+    # -- corrections ----------------------------------------------------------------------------
+
+    def _move(self, job: JobClock, finish: Number) -> None:
+        """Give ``job`` another F; it must not be in the chain."""
+        self.present.remove(job.key)
+        job.key = (finish, job.number, job)
+        self.present.add(job.key, job.weight)
+        self.displaced.append(job)
+
+    def _settle(self, paid_off: list[JobClock]) -> None:
+        """Fix the deadlines of jobs that a correction paid off where the chain has them now."""
+        for job in paid_off:
+            # The sum of nothing is a plain 0, which would make a float of a fraction.
+            ahead = 0 * self._chain_at + self.chain.prefix_sum(job.key)
+            job.deadline = self._chain_at + ahead * WEIGHT_SCALE / self.weight
+
+    def _refund_server(self, job: JobClock, amount: Number) -> list[JobClock]:
+        """Take ``amount`` off e of ``job``, then off those behind it, then off the front ones.
+
+        Returns the jobs that have no e left; their deadlines are still to be fixed.
+        """
+        paid_off: list[JobClock] = []
+        chain = self.chain
+        key = job.key if job.chained else _key_after(chain, job.key)
+        while amount > 0 and chain:
+            if key is None:
+                key = chain.first()[0]
+            behind = _key_after(chain, key)
+            work = chain.value(key)
+            if work > amount:
+                chain.set_value(key, work - amount)
+                return paid_off
+            amount -= work
+            refunded = key[2]
+            chain.remove(key)
+            refunded.chained = False
+            paid_off.append(refunded)
+            self.displaced.append(refunded)
+            key = behind
+        return paid_off
+
+    def _refund_fluid(self, job: JobClock, amount: Number) -> None:
+        """Take ``amount`` off F of ``job``, then of those behind it, then of the front ones."""
+        present = self.present
+        key = job.key if job.present else _key_after(present, job.key)
+        while amount > 0 and present:
+            if key is None:
+                key = present.first()[0]
+            behind = _key_after(present, key)
+            refunded = key[2]
+            owed = (key[0] - self._value) * refunded.weight / WEIGHT_SCALE
+            if owed > amount:
+                left = self._unchain(refunded)
+                self._move(refunded, key[0] - amount * WEIGHT_SCALE / refunded.weight)
+                if left > 0:
+                    self.chain.add(refunded.key, left)
+                    refunded.chained = True
+                return
+            amount -= owed
+            present.remove(key)
+            self._departed(refunded)
+            # F is reached: everybody else in the virtual system stands behind it from now on.
+            refunded.key = (self._value, refunded.number, refunded)
+            key = behind
+
+    def _departed(self, job: JobClock) -> None:
+        """``job`` has left the virtual system; what is left of its e passes to the next."""
+        job.present = False
+        if not job.chained:
+            return
+        job.deadline = self.deadline(job)
+        left = self._unchain(job)
+        self.displaced.append(job)
+        heir_key = _key_after(self.present, job.key) or (
+            self.present.first()[0] if self.present else None
+        )
+        if heir_key is None:
+            return
+        heir = heir_key[2]
+        self.displaced.append(heir)
+        if heir.chained:
+            self.chain.set_value(heir_key, self.chain.value(heir_key) + left)
+        else:
+            self.chain.add(heir_key, left)
+            heir.chained = True
+
+    # -- snapshots ------------------------------------------------------------------------------
+
+    def dump(self) -> list[Any]:
+        """Everything but the jobs' own records, as plain values."""
+        return [
+            self.number,
+            self.weight,
+            self.end,
+            self.fluid_charged,
+            self._value,
+            self._at,
+            self._chain_at,
+            self.present.dump(_key_parts),
+            self.chain.dump(_key_parts),
+        ]
+
+    @classmethod
+    def load(cls, state: list[Any], jobs: dict[int, JobClock]) -> UserClock:
+        """The clock that ``dump`` was taken of; ``jobs`` by number, with their keys set."""
+        number, weight, end, charged, value, at, chain_at, present, chain = state
+        clock = cls(number, weight, value)
+        clock.end, clock.fluid_charged = end, charged
+        clock._at, clock._chain_at = at, chain_at
+        clock.present = OrderedSums.load(present, lambda key: jobs[key[1]].key)
+        clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].key)
+        return clock
+
+
+def _key_after(order: OrderedSums[Any, Any], key: JobKey | None) -> JobKey | None:
+    """The key behind ``key``; ``None`` at the end."""
+    item = order.next_after(key)
+    return None if item is None else item[0]
+
+
+def _key_parts(key: JobKey) -> tuple[Number, int]:
+    """What a snapshot keeps of a key; the rest is the job's clock."""
+    return key[0], key[1]
+
+
+class PaperUserClock(UserClock):
+    """The paper's chain (policy ``uwfq_paper``): D_k = S + (C + L_1 + ... + L_k) / w.
+
+    It starts from the V at which the user became active (S), over whole works; C is the work of the
+    jobs that have left since.  ``_chain_at`` is S + C / w here, and the first job of the chain
+    leaves it when U reaches its F.
+    """
+
+    __slots__ = ()
+
+    def correct(self, job: JobClock, change: Number, v: Number) -> None:
+        """Nothing: the paper trusts its estimates."""
+
+    def set_weight(self, weight: int, v: Number) -> None:
+        """As with ``UserClock``; the chain keeps its start."""
+        self.sync(v)
+        self._value = self.value(v)
+        self._at = v
+        # The chain starts where it would have, had the weight always been the new one: only then
+        # does it still end where the user leaves, whose service is the old one until now.
+        self._chain_at = v + (self._chain_at - v) * self.weight / weight
+        self.weight = weight
+        self._set_end(v)
+
+    def _serve(self, v: Number) -> None:
+        """No serial server: jobs leave the chain with U alone."""
+
+    def _anchor_chain(self, v: Number) -> None:
+        """The chain's start does not move with V."""
+
+    def _departed(self, job: JobClock) -> None:
+        job.present = False
+        job.deadline = self.deadline(job)
+        self._chain_at = job.deadline
+        self._unchain(job)
+        self.displaced.append(job)
