@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from tests.store.example_events import EVENT_TYPES, any_event
+from tests.store.recorded_formats import plain, recorded
 from uwfq_service.core.events import AnyEvent, Event, JobClosed
 from uwfq_service.store import JournalDamaged, UnknownRecord
 from uwfq_service.store.codec import (
@@ -88,6 +89,36 @@ def test_kind_numbers_never_change() -> None:
         19: "JobsForgotten",
         20: "Recovered",
     }
+
+
+def test_every_current_format_is_recorded() -> None:
+    """``recorded_formats.py`` tells how; then the next version can be tested against it."""
+    missing = {f"{kind}.{version}" for kind, version in CODEC.formats.values()} - set(recorded())
+    assert not missing
+
+
+@pytest.mark.parametrize("name", recorded())
+def test_what_a_former_release_wrote_can_be_read(name: str) -> None:
+    """If this fails, the format has changed: raise its version and write the migration."""
+    kind, version = map(int, name.split("."))
+    example = recorded()[name]
+    event = CODEC.decode(1, kind, version, bytes.fromhex(example["record"]))
+    assert includes(plain(event), example["event"])
+
+
+def includes(found: Any, wanted: Any) -> bool:
+    """Whether ``found`` says all that ``wanted`` does; fields that came later may say more."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(
+            name in found and includes(found[name], value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return (
+            isinstance(found, list)
+            and len(found) == len(wanted)
+            and all(map(includes, found, wanted))
+        )
+    return bool(found == wanted)
 
 
 def test_the_previous_version_of_every_format_can_be_read() -> None:
