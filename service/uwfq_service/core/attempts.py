@@ -349,8 +349,10 @@ class Attempts:
         revoked = [lease for lease in self._state.leases.values() if lease.stage.job is job]
         for lease in revoked:
             self._remove_lease(lease, self._ran(lease))
-            self._void(lease)
-            lease.worker.revoked.append(lease.lease_id)
+            if lease.expires_at is not None:
+                # An engine names its attempts by itself, and learns of the end at its next report.
+                self._void(lease)
+                lease.worker.revoked.append(lease.lease_id)
             running_changed(lease.stage, -1, self._state.at)
 
     def _measure_overhead(self, lease: Lease, runtime: Any) -> None:

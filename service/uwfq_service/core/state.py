@@ -276,8 +276,9 @@ class State:
         job = self.jobs_by_number[event.job]
         pool, user = job.pool, job.user
         pool.policy.advance(event.at)
+        # An engine's job may succeed while a second attempt of a task that is done still runs.
+        self.attempts.void_leases_of(job)
         if event.state != JobState.SUCCEEDED:
-            self.attempts.void_leases_of(job)
             for index in tuple(job.offered):
                 withdraw(job.stages[index], event.at)
             for stage in job.stages:
