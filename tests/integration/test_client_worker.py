@@ -14,6 +14,7 @@ import pytest
 from tests.integration import client_handlers
 from tests.integration.fake_service import FakeService, Refusal, exhausted, serving, unavailable
 from uwfq_client import Measurement, NotFound, PermanentFailure, RetryPolicy, Task, Worker
+from uwfq_client.ledger import Ledger
 
 #: Short waits between tries: these tests are about what is tried, not about how late.
 EAGER = RetryPolicy(max_attempts=1_000_000, initial_backoff_seconds=0.001, max_backoff_seconds=0.02)
@@ -578,3 +579,17 @@ async def test_a_handler_is_registered_once(service: FakeService) -> None:
         worker.handler("noop")(nothing)
     with pytest.raises(ValueError, match="needs a handler"):
         await Worker(service.target).serve()
+
+
+async def test_a_defect_of_the_worker_is_not_swallowed(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that cannot go on must not look as if it had nothing to do."""
+
+    def broken(*_: object) -> float:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Ledger, "grant", broken)
+    service.add_job("j", 1)
+    with pytest.raises(ZeroDivisionError):
+        await Worker(service.target, slots=1, handlers={"noop": nothing}).serve()

@@ -58,7 +58,7 @@ class Keepalive:
 
     After ``time_seconds`` without a byte from the service the client pings it; without an answer
     within ``timeout_seconds`` the connection is dropped and made anew.  Only while calls are under
-    way.  A service refuses clients that ping more often than it allows (ours: every 10 s).
+    way.  A service drops clients that ping more often than it allows (ours: every 5 s).
     """
 
     time_seconds: float = 30.0

@@ -21,8 +21,11 @@ from uwfq.v1 import types_pb2
 from uwfq_client.errors import PermanentFailure
 from uwfq_client.types import Measurement, Task
 
+BlockingHandler = Callable[[Task], Measurement | None]
+CoroutineHandler = Callable[[Task], Awaitable[Measurement | None]]
+
 #: Called once per attempt; a coroutine function runs on the event loop, any other in the executor.
-Handler = Callable[[Task], Measurement | None] | Callable[[Task], Awaitable[Measurement | None]]
+Handler = BlockingHandler | CoroutineHandler
 
 #: Where blocking handlers run.
 ExecutorKind = Literal["thread", "process", "inline"]
@@ -44,7 +47,7 @@ class Outcome:
     trace: str = ""
 
 
-def run_handler(handler: Callable[[Task], Measurement | None], task: Task) -> Outcome:
+def run_handler(handler: BlockingHandler, task: Task) -> Outcome:
     """Call a blocking handler.  Raises nothing that the handler raises, not even ``SystemExit``."""
     began = time.perf_counter()
     try:
@@ -54,9 +57,7 @@ def run_handler(handler: Callable[[Task], Measurement | None], task: Task) -> Ou
     return _succeeded(measurement, time.perf_counter() - began)
 
 
-async def run_coroutine(
-    handler: Callable[[Task], Awaitable[Measurement | None]], task: Task
-) -> Outcome:
+async def run_coroutine(handler: CoroutineHandler, task: Task) -> Outcome:
     """Await a coroutine handler.  Lets its cancellation pass."""
     began = time.perf_counter()
     try:
@@ -144,11 +145,11 @@ def _leave_interrupts_to_the_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def blocking(handler: Handler) -> Callable[[Task], Measurement | None]:
+def blocking(handler: Handler) -> BlockingHandler:
     """The same, typed as what ``is_coroutine_handler`` has found it to be."""
-    return cast(Callable[[Task], Measurement | None], handler)
+    return cast(BlockingHandler, handler)
 
 
-def awaitable(handler: Handler) -> Callable[[Task], Awaitable[Measurement | None]]:
+def awaitable(handler: Handler) -> CoroutineHandler:
     """The same, typed as what ``is_coroutine_handler`` has found it to be."""
-    return cast(Callable[[Task], Awaitable[Measurement | None]], handler)
+    return cast(CoroutineHandler, handler)

@@ -13,9 +13,11 @@ import collections
 import concurrent.futures
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from uwfq_client.execution import (
+    BlockingHandler,
+    CoroutineHandler,
     ExecutorKind,
     Handler,
     Outcome,
@@ -27,7 +29,6 @@ from uwfq_client.execution import (
     run_handler,
 )
 from uwfq_client.ledger import Attempt, Ledger
-from uwfq_client.types import Measurement, Task
 
 log = logging.getLogger("uwfq_client")
 
@@ -104,9 +105,7 @@ class Launcher:
             self._limits[task.lease_id] = self._loop.call_later(limit, self._overdue, attempt)
         return False
 
-    def _spawn(
-        self, handler: Callable[[Task], Awaitable[Measurement | None]], attempt: Attempt
-    ) -> None:
+    def _spawn(self, handler: CoroutineHandler, attempt: Attempt) -> None:
         running = self._loop.create_task(run_coroutine(handler, attempt.task))
         self._tasks.add(running)
         attempt.interrupt = running.cancel
@@ -115,7 +114,7 @@ class Launcher:
     def _submit(
         self,
         executor: concurrent.futures.Executor | None,
-        handler: Callable[[Task], Measurement | None],
+        handler: BlockingHandler,
         attempt: Attempt,
     ) -> bool:
         """Hand an attempt to the executor; False: it would not take it."""

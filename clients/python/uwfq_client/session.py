@@ -121,24 +121,28 @@ class Session:
 
     async def serve(self) -> None:
         """Work until ``request_stop``, then drain.  Raises what no waiting would mend."""
-        loops = [
-            self.loop.create_task(self._poll_for_ever(), name="uwfq-poll"),
-            self.loop.create_task(self._renew_for_ever(), name="uwfq-renew"),
-        ]
+        poller = self.loop.create_task(self._poll_for_ever(), name="uwfq-poll")
+        renewer = self.loop.create_task(self._renew_for_ever(), name="uwfq-renew")
+        # The loops end by themselves only through a defect of ours, which is to be seen.
+        for task in (poller, renewer):
+            task.add_done_callback(lambda _: self._stop.set())
         try:
             self._wanted.set()
             await self._stop.wait()
-            await _cancelled(loops[0])
+            await _cancelled(poller)
             await self._drain()
         finally:
             for timer in (self._report_timer, self._give_up_timer):
                 if timer is not None:
                     timer.cancel()
-            await _cancelled(*loops, *([self._reporter] if self._reporter else []))
+            await _cancelled(poller, renewer, *([self._reporter] if self._reporter else []))
             if self.ledger.busy:
                 self.launcher.give_up("the worker was stopped")
             await self.launcher.close()
             await self._transport.aclose()
+        for task in (poller, renewer):
+            if not task.cancelled():
+                task.result()
         if self._error is not None:
             raise self._error
 
