@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,13 +179,27 @@ def test_a_waiting_job_can_be_listed_shown_explained_and_cancelled(target: str) 
     assert "stuck" in waited.error
 
 
+def test_an_interrupted_wait_leaves_the_job_alone_and_says_how_to_go_on(target: str) -> None:
+    """Ctrl-C ends the waiting, not the job."""
+    job = ("--pool", "idle", "--user", "quentin", "--tasks", "1", "--job-id", "patient")
+    with started("submit", "--target", target, *job, "--wait") as waiting:
+        while uwfq("job", "patient", "--target", target).code != 0:
+            assert waiting.process.poll() is None, waiting.said()
+        assert waiting.stop(signal.SIGINT) == 130
+        assert "uwfq job patient --wait" in waiting.said()
+        assert "Traceback" not in waiting.said()
+    job_now = uwfq("job", "patient", "--target", target, "--output", "json").document["job"]
+    assert job_now["state"] == "waiting"
+
+
 def test_listing_stops_at_the_limit_and_says_so(target: str) -> None:
     """A page of a long list is not mistaken for all of it."""
     for _ in range(3):
         assert submitted(target, "--pool", "idle", "--user", "nina", "--tasks", "1").code == 0
-    page = uwfq("jobs", "--pool", "idle", "--limit", "2", "--target", target, "--output", "json")
+    listing = ("jobs", "--user", "nina", "--target", target, "--output", "json")
+    page = uwfq(*listing, "--limit", "2")
     assert (len(page.document["jobs"]), page.document["more"]) == (2, True)
-    whole = uwfq("jobs", "--pool", "idle", "--target", target, "--output", "json")
+    whole = uwfq(*listing)
     assert (len(whole.document["jobs"]), whole.document["more"]) == (3, False)
 
 
@@ -266,3 +281,33 @@ def test_a_worker_stops_on_sigterm_and_sums_up(target: str) -> None:
         out, _ = worker.process.communicate(timeout=60)
         assert worker.process.returncode == 0, worker.said()
         assert json.loads(out)["failed"] == 0
+
+
+@pytest.mark.needs("openssl")
+def test_a_service_with_mutual_tls_answers_only_those_with_a_certificate(tmp_path: Path) -> None:
+    """One self-signed certificate plays all parts: CA, service and client."""
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    serving = ("serve", "--listen", "localhost:0", "--data", ":memory:", "--log-format", "json")
+    with started(
+        *serving, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", cert
+    ) as running:
+        while '"event":"serving"' not in running.said():
+            assert running.process.poll() is None, running.said()
+        lines = map(json.loads, running.said().splitlines())
+        target = next(line["listen"] for line in lines if line["event"] == "serving")
+        mutual = ("--target", target, "--ca", cert, "--cert", cert, "--key", key)
+        assert uwfq("pools", *mutual).code == 0
+        assert uwfq("health", *mutual).code == 0
+        stranger = uwfq("pools", "--target", target, "--ca", cert)
+        assert stranger.code == 1
+        assert target in stranger.error
+        assert uwfq("pools", "--target", target).code == 1

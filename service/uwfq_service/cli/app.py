@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``uwfq``; returns the exit code.  Never raises for a mistake that is not our own."""
     # What a command cannot do it says itself, in one line; gRPC's own log would repeat it in ten.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets a question mark, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         result = uwfq.main(arguments, prog_name="uwfq", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

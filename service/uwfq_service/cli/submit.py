@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 _WITH_FILE = frozenset({"user", "pool", "job_id", "request_id", "labels"})
 
 
-@click.command(short_help="Submit a job.")
+@click.command(
+    short_help="Submit a job.",
+    epilog="A job file holds the fields of SubmitJobRequest: user, kind, signature, labels, … and "
+    "stages, each with stage (its name), after, payload (text or JSON), and either tasks (a "
+    "number) or input ({files: […]} or {unit_sizes: […]}, splittable). A misspelt name is refused.",
+)
 @click.argument("more_input", metavar="[FILE]...", nargs=-1)
 @click.option("--file", "job_file", metavar="JSON", help="Read the job from a file; - for stdin.")
 @click.option("--user", default="", help="Whose job it is.  [default: $UWFQ_USER or your login]")

@@ -52,10 +52,10 @@ def show(outcome: Outcome, console: Console) -> None:
         f"All {len(phases[0].jobs)} answers were the same in all {len(phases)} phases. "
         f"{outcome.seconds:.0f} s in all."
     )
-    if warning := disturbance(phases):
-        line(warning, "yellow")
     line()
     line(summary(phases), "bold")
+    if warning := disturbance(phases):
+        line(warning, "bold yellow")
 
 
 def _table() -> Table:
