@@ -182,7 +182,7 @@ def pause():
     if next(pauses, None) is None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with closing(connect(Path(sys.argv[3]), durable=False)) as connection:
+with closing(connect(Path(sys.argv[-2]), durable=False)) as connection:
     write_snapshot(connection, 1000, 1000.0, b"x" * 1000, pause=pause, chunk_bytes=100)
 """
 

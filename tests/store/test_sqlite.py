@@ -188,11 +188,15 @@ async def test_a_lock_file_without_a_holder_is_no_lock(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-async def test_the_directory_is_made_for_its_owner_only(tmp_path: Path) -> None:
+async def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
     """Payloads may be confidential."""
     directory = tmp_path / "a" / "b"
-    open_and_close(directory)
+    watched = open_sqlite(directory)
+    await watched.until_durable(watched.journal.append(numbered(1, 1)))
     assert directory.stat().st_mode & 0o777 == 0o700
+    for path in directory.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600, path
+    watched.journal.close()
 
 
 async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -229,6 +233,14 @@ async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
         open_sqlite(tmp_path)
     edit(tmp_path, "UPDATE meta SET value = ? WHERE key = 'schema_version'", SCHEMA_VERSION)
     assert reopened(tmp_path) == numbered(1, 3)
+
+
+async def test_a_database_without_a_schema_version_is_damage(tmp_path: Path) -> None:
+    """It is ours by its mark, but nobody can say what is in it."""
+    open_and_close(tmp_path)
+    edit(tmp_path, "DELETE FROM meta")
+    with pytest.raises(JournalDamaged, match="does not say which schema version"):
+        open_sqlite(tmp_path)
 
 
 async def test_the_previous_schema_is_migrated(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ from uwfq_service.store.snapshot import discard_incomplete, drop_chunks_before
 STEP_SECONDS: Final = 0.002
 MIN_STEP_ROWS: Final = 16
 MAX_STEP_ROWS: Final = 4_000
+#: A compaction that takes so long hangs.
+COMPACTION_TIMEOUT_SECONDS: Final = 3600.0
 #: Chunks of an old snapshot deleted in one transaction.
 STEP_CHUNKS: Final = 4
 
@@ -217,15 +219,18 @@ class Compaction:
     def _run(self, through: int) -> None:
         try:
             self._outcome = self._spawn(through)
-        except (OSError, ValueError, msgspec.MsgspecError, subprocess.SubprocessError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is the outcome
             self._outcome = error
         self._wake()
 
     def _spawn(self, through: int) -> Report:
+        request = msgspec.msgpack.encode(self._request(through))
         lifeline, our_end = os.pipe()
+        # -P: modules come from where ours come from, not from the current directory.
+        module = ("-P", "-m", "uwfq_service.store")
         try:
             with subprocess.Popen(
-                [sys.executable, "-m", "uwfq_service.store", str(self._directory), str(lifeline)],
+                [sys.executable, *module, str(self._directory), str(lifeline)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -234,8 +239,11 @@ class Compaction:
                 self._process = process
                 if self._stopped:
                     process.kill()
-                request = msgspec.msgpack.encode(self._request(through))
-                output, errors = process.communicate(request)
+                try:
+                    output, errors = process.communicate(request, COMPACTION_TIMEOUT_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
         finally:
             os.close(lifeline)
             os.close(our_end)

@@ -157,10 +157,10 @@ def schema_version(connection: sqlite3.Connection) -> int | None:
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     if mark != APPLICATION_ID:
         raise StoreError(f"{DATABASE_NAME} is not a UWFQ database; choose another data directory")
-    (version,) = connection.execute(
-        "SELECT value FROM meta WHERE key = 'schema_version'"
-    ).fetchone()
-    return int(version)
+    row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    if row is None:
+        raise JournalDamaged(f"{DATABASE_NAME} does not say which schema version it has")
+    return int(row[0])
 
 
 def check_schema(connection: sqlite3.Connection) -> None:

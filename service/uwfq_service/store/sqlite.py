@@ -32,7 +32,7 @@ from uwfq_service.store.journal import Jitter, JournalStats, Recovery
 from uwfq_service.store.lock import DirectoryLock
 from uwfq_service.store.options import StoreOptions
 from uwfq_service.store.recovery import collector_paused, restore
-from uwfq_service.store.schema import connect, prepare, reading_errors
+from uwfq_service.store.schema import DATABASE_NAME, connect, prepare, reading_errors
 from uwfq_service.store.snapshot import discard_damaged, discard_incomplete, write_snapshot
 from uwfq_service.store.writer import Writer
 
@@ -76,6 +76,8 @@ class SqliteJournal:
         self._lock = DirectoryLock(directory)
         try:
             with reading_errors(directory):
+                # SQLite gives its other files the mode of this one.
+                (directory / DATABASE_NAME).touch(mode=0o600)
                 self._connection = connect(directory, durable=True)
                 prepare(self._connection)
                 discard_incomplete(self._connection)
