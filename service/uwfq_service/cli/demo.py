@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "--seconds",
     metavar="X",
     type=Number(1, 3600),
-    help="How long each of the three phases should take.  [default: 25; with --quick 3]",
+    help="How long each of the three phases should take.  [default: 22; with --quick 3]",
 )
 @click.option("--quick", is_flag=True, help="Small files and short phases: does it work here?")
 @output_option
@@ -42,7 +42,7 @@ def demo(directory: Path | None, seconds: float | None, quick: bool, output: str
 
     options = Options(
         directory=directory,
-        phase_seconds=seconds or (3.0 if quick else 25.0),
+        phase_seconds=seconds or (3.0 if quick else 22.0),
         quick=quick,
     )
     try:

@@ -25,7 +25,7 @@ class Options:
     #: Where the files are kept; ``None``: the user's cache directory.
     directory: Path | None = None
     #: How long each phase should take, seconds.
-    phase_seconds: float = 25.0
+    phase_seconds: float = 22.0
     #: Smaller files and shorter phases, to see whether it works.
     quick: bool = False
 

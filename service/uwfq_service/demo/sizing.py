@@ -106,8 +106,8 @@ def _seconds_per_group(file: LogFile, searches: int, budget: float) -> float:
         start, start_cpu = time.perf_counter(), time.thread_time()
         query.scan([units[len(times) % len(units)]], patterns)
         elapsed, cpu = time.perf_counter() - start, time.thread_time() - start_cpu
-        # What else runs now may be over in a minute: it counts, but only up to a fifth.
-        times.append(min(elapsed, 1.25 * cpu))
+        # What else runs now may be over in a minute: it counts, but only up to half the machine.
+        times.append(min(elapsed, 2 * cpu))
     return sorted(times)[len(times) // 2]
 
 
