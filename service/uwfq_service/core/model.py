@@ -29,6 +29,9 @@ WEIGHT_SCALE: Final = 1_000_000
 
 def scaled_weight(weight: float) -> int:
     """``weight`` in whole millionths."""
+    if weight == 1:
+        # One object for all, so that sums over equal weights stay in the cache.
+        return WEIGHT_SCALE
     return round(weight * WEIGHT_SCALE)
 
 

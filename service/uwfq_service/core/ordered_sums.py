@@ -12,8 +12,9 @@ zero, and every sum depends on nothing but the chunks' contents.  ``dump`` keeps
 hence sums after a restart equal those before it, bit for bit (under the same Python: 3.12 made
 ``sum`` more exact).
 
-Most users have a handful of jobs: up to ``SPLIT_ABOVE`` items live in one chunk, two plain lists,
-and the index over chunks does not exist.
+Most users have a handful of jobs: up to ``SPLIT_ABOVE`` items live in one chunk, two plain rows,
+and the index over chunks does not exist.  Floats lie side by side in arrays: as objects of a list
+they would be scattered over the memory, and adding up a chunk would wait for it a hundred times.
 
 Units: those of the values (work in slot-seconds, in the scheduler).
 
@@ -22,18 +23,22 @@ Source: the lists of lists of ``sortedcontainers`` (Grant Jenks), which has no s
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from fractions import Fraction
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 K = TypeVar("K", bound=tuple[Any, ...])
 V = TypeVar("V", float, Fraction)
 
+#: What values lie in: an array of floats, or a list of anything else.
+Row = MutableSequence[V]
+
 if TYPE_CHECKING:
 
-    def _sum(values: list[V]) -> V:
+    def _sum(values: Row[V]) -> V:
         """``sum`` of one kind of number; nothing sums to the 0 that every kind takes."""
 
 else:
@@ -65,7 +70,7 @@ class OrderedSums(Generic[K, V]):
     def __init__(self) -> None:
         #: The only chunk; empty while there is an index.
         self._keys: list[K] = []
-        self._values: list[V] = []
+        self._values: Row[V] = []
         #: Sum of the only chunk; ``None``: stale.
         self._total: V | None = None
         #: Exists while one chunk is not enough.
@@ -79,11 +84,15 @@ class OrderedSums(Generic[K, V]):
             self._index.add(key, value)
             return
         keys = self._keys
+        self._total = None
+        if not keys:
+            keys.append(key)
+            self._values = _row([value])
+            return
         at = bisect_left(keys, key)
         assert at == len(keys) or keys[at] != key, "a key may be inside only once"
         keys.insert(at, key)
         self._values.insert(at, value)
-        self._total = None
         if len(keys) > SPLIT_ABOVE:
             self._index = _Index([keys], [self._values])
             self._index.split(0)
@@ -210,10 +219,10 @@ class OrderedSums(Generic[K, V]):
         """
         loaded = cls()
         keys: list[list[K]] = []
-        values: list[list[V]] = []
+        values: list[Row[V]] = []
         for chunk_keys, chunk_values in chunks:
             keys.append([load_key(key) for key in chunk_keys])
-            values.append(list(chunk_values))
+            values.append(_row(chunk_values))
         if len(keys) == 1:
             loaded._keys, loaded._values = keys[0], values[0]
         elif keys:
@@ -238,16 +247,16 @@ class _Index(Generic[K, V]):
 
     __slots__ = ("groups", "keys", "last_keys", "stale", "sums", "values", "whole")
 
-    def __init__(self, keys: list[list[K]], values: list[list[V]]) -> None:
+    def __init__(self, keys: list[list[K]], values: list[Row[V]]) -> None:
         self.keys: list[list[K]] = keys
-        self.values: list[list[V]] = values
+        self.values: list[Row[V]] = values
         #: Last key of each chunk: where a key belongs is found by bisection here, then there.
         self.last_keys = [chunk[-1] for chunk in keys]
         #: Sum of each chunk; not to be read while the chunk's number is in ``stale``.
-        self.sums: list[V] = [_sum(chunk) for chunk in values]
+        self.sums: Row[V] = _row([_sum(chunk) for chunk in values])
         self.stale: set[int] = set()
         #: Sum of each group of chunks; ``None``: to be made anew, as chunk numbers have shifted.
-        self.groups: list[V] | None = None
+        self.groups: Row[V] | None = None
         #: Sum of everything; ``None``: stale.
         self.whole: V | None = None
 
@@ -334,7 +343,7 @@ class _Index(Generic[K, V]):
 
     # ------------------------------------------------------------------ sums
 
-    def _fresh_groups(self) -> list[V]:
+    def _fresh_groups(self) -> Row[V]:
         """Add up what is stale; each change is paid for once, however many questions follow."""
         groups = self.groups
         stale = self.stale
@@ -347,7 +356,7 @@ class _Index(Generic[K, V]):
             stale.clear()
         if groups is None:
             sums = self.sums
-            groups = [_sum(sums[at : at + GROUP]) for at in range(0, len(sums), GROUP)]
+            groups = _row([_sum(sums[at : at + GROUP]) for at in range(0, len(sums), GROUP)])
             self.groups = groups
         return groups
 
@@ -400,10 +409,17 @@ class _Index(Generic[K, V]):
         keys = list(chain(*self.keys))
         assert all(a < b for a, b in pairwise(keys)), "sorted, each key once"
         groups = self._fresh_groups()
-        assert groups == [
+        assert list(groups) == [
             sum(self.sums[at : at + GROUP]) for at in range(0, len(self.sums), GROUP)
         ], "group sums are true"
         assert self.whole is None or self.whole == sum(groups), "the total is true"
+
+
+def _row(values: list[V]) -> Row[V]:
+    """A row for values of one kind."""
+    if type(values[0]) is float:
+        return cast("Row[V]", array("d", values))
+    return values
 
 
 def _position(keys: list[K], key: K) -> int:
