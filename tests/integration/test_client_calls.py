@@ -276,3 +276,16 @@ async def test_a_blocking_watch_can_be_left_early(service: FakeService) -> None:
         return ""
 
     assert await asyncio.to_thread(work) == "j"
+
+
+async def test_a_closed_client_says_so(service: FakeService) -> None:
+    """It does not quietly connect anew."""
+    client = Client(service.target)
+    await client.list_pools()
+    await client.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.list_pools()
+    blocking = SyncClient(service.target)
+    blocking.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        blocking.list_pools()

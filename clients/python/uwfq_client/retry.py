@@ -1,7 +1,8 @@
 """Trying again, and only where it is safe.
 
-A call is worth another try when the service could not be reached (``UNAVAILABLE``), or when it says
-itself when to come back (``RESOURCE_EXHAUSTED`` with a ``RetryInfo``).  It is *safe* only when
+A call is worth another try when the service could not be reached or went down meanwhile
+(``UNAVAILABLE``, ``CANCELLED``), or when it says itself when to come back (``RESOURCE_EXHAUSTED``
+with a ``RetryInfo``).  It is *safe* only when
 asking twice is like asking once.  That holds for every method of the client: a submission carries a
 ``job_id`` or a ``request_id``, stages go by their names, the rest reads or sets a value.
 
@@ -16,7 +17,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from uwfq_client.errors import ResourceExhausted, Unavailable, UwfqError
+from uwfq_client.errors import Cancelled, ResourceExhausted, Unavailable, UwfqError
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ TIRELESS: Final = RetryPolicy(max_attempts=2**63)
 
 def is_transient(error: UwfqError) -> bool:
     """Whether the same call may succeed later."""
-    if isinstance(error, Unavailable):
+    # A server that ends cancels what it had begun.  Our own cancelling never comes as an error.
+    if isinstance(error, Unavailable | Cancelled):
         return True
     # Without a hint it is a size that will not shrink, e.g. of a message.
     return isinstance(error, ResourceExhausted) and error.retry_after_seconds is not None

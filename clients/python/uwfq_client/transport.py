@@ -73,6 +73,7 @@ class AsyncTransport:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._closed = False
         self._channel: grpc.aio.Channel | None = None
         self._scheduler: scheduler_service_pb2_grpc.SchedulerServiceAsyncStub | None = None
         self._admin: admin_service_pb2_grpc.AdminServiceAsyncStub | None = None
@@ -92,6 +93,7 @@ class AsyncTransport:
         return self._admin
 
     def _open(self) -> grpc.aio.Channel:
+        _check_open(self._closed)
         if self._channel is None:
             self._channel = self._endpoint.async_channel()
         return self._channel
@@ -130,6 +132,7 @@ class AsyncTransport:
 
     async def aclose(self) -> None:
         """Drop the connection; calls under way fail."""
+        self._closed = True
         channel, self._channel = self._channel, None
         self._scheduler = self._admin = None
         if channel is not None:
@@ -140,6 +143,7 @@ class BlockingTransport:
     """Calls that block their thread; any number of threads may share one."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        self._closed = False
         self._channel = endpoint.blocking_channel()
         # Their methods block, but look the same otherwise.
         self.scheduler: scheduler_service_pb2_grpc.SchedulerServiceAsyncStub = cast(
@@ -156,6 +160,7 @@ class BlockingTransport:
         timeout: float | None,
     ) -> Response:
         """Ask once; blocks."""
+        _check_open(self._closed)
         try:
             return cast(Response, cast(Any, method)(request, timeout=timeout))
         except grpc.RpcError as error:
@@ -168,6 +173,7 @@ class BlockingTransport:
         timeout: float | None,
     ) -> AsyncGenerator[Response, None]:
         """Ask once, for many answers; blocks for each."""
+        _check_open(self._closed)
         call = cast(Any, method)(request, timeout=timeout)
         try:
             for response in call:
@@ -183,7 +189,13 @@ class BlockingTransport:
 
     async def aclose(self) -> None:
         """Drop the connection; calls under way fail."""
+        self._closed = True
         self._channel.close()
+
+
+def _check_open(closed: bool) -> None:  # There is nothing else it could mean.
+    if closed:
+        raise RuntimeError("this client is closed")
 
 
 def run_now(coroutine: Awaitable[T]) -> T:

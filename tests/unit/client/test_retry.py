@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uwfq_client.errors import (
+    Cancelled,
     DeadlineExceeded,
     InternalError,
     InvalidArgument,
@@ -21,6 +22,7 @@ from uwfq_client.retry import TIRELESS, Backoff, RetryPolicy, is_transient
     ("error", "transient"),
     [
         (Unavailable("down"), True),
+        (Cancelled("going down"), True),
         (ResourceExhausted("full", retry_after_seconds=1.0), True),
         (ResourceExhausted("message too large"), False),
         (DeadlineExceeded("late"), False),
