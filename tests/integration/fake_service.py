@@ -13,6 +13,7 @@ import asyncio
 import collections
 import contextlib
 import datetime as dt
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
@@ -81,6 +82,8 @@ class FakeService(
         self.faults: dict[str, collections.deque[tuple[Refusal, bool]]] = collections.defaultdict(
             collections.deque
         )
+        #: Draws faults of its own when a test sets it.
+        self.chaos: random.Random | None = None
         #: Set, and made anew, at every change.
         self.changed = asyncio.Event()
         self._server: grpc.aio.Server | None = None
@@ -161,8 +164,7 @@ class FakeService(
         copy.CopyFrom(request)
         self.requests[method].append(copy)
         self.note()
-        faults = self.faults[method]
-        fault = faults.popleft() if faults else None
+        fault = self._next_fault(method)
         try:
             if fault is not None and not fault[1]:
                 raise fault[0]
@@ -174,6 +176,13 @@ class FakeService(
         except Refusal as refusal:
             # The asyncio context has it, but not its published type.
             await cast(Any, context).abort_with_status(rpc_status.to_status(refusal.status))
+
+    def _next_fault(self, method: str) -> tuple[Refusal, bool] | None:
+        if self.chaos is not None and self.chaos.random() < 0.4:
+            refusal = unavailable() if self.chaos.random() < 0.7 else exhausted(0.001)
+            return refusal, self.chaos.random() < 0.5
+        faults = self.faults[method]
+        return faults.popleft() if faults else None
 
     def _job(self, job_id: str) -> types_pb2.Job:
         if job_id not in self.jobs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import random
 import signal
 import threading
 from collections.abc import AsyncIterator
@@ -228,6 +229,32 @@ async def test_lost_answers_to_reports_are_asked_for_again(service: FakeService)
 
     async with worker:
         await service.until(lambda: len(service.results) == 8)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_gets_lost_each_task_runs_and_counts_once(
+    service: FakeService, seed: int
+) -> None:
+    """Two of five calls fail, half of them after they were carried out."""
+    rng = service.chaos = random.Random(seed)
+    service.lease_seconds = 0.3
+    service.add_job("j", 60)
+    slots, prefetch = rng.randint(1, 4), rng.randint(0, 6)
+    worker = Worker(
+        service.target, slots=slots, prefetch=prefetch, report_delay_seconds=0.0, retry=EAGER
+    )
+    ran: list[int] = []
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        ran.append(task.index)
+        await asyncio.sleep(0.002 * rng.random())
+
+    async with worker:
+        await service.until(lambda: len(service.results) == 60)
+        service.chaos = None
+    assert sorted(ran) == list(range(60))
+    assert not service.leases
 
 
 async def test_a_worker_outlives_a_restart_of_the_service(service: FakeService) -> None:
