@@ -77,10 +77,17 @@ def _run(options: Options, display: Display) -> Outcome:
     begun = time.monotonic()
     slots = slots_of_this_machine()
     scale = sizing.scale_for(slots, options.phase_seconds, quick=options.quick)
-    directory = options.directory or dataset.cache_directory()
-    files = dataset.prepare(
-        directory, scale.shape, slots, lambda done, total: display.step("log files", done, total)
-    )
+    try:
+        directory = options.directory or dataset.cache_directory()
+        files = dataset.prepare(
+            directory,
+            scale.shape,
+            slots,
+            lambda done, total: display.step("log files", done, total),
+        )
+    except (OSError, RuntimeError) as error:
+        # Also when there is no home directory (RuntimeError).
+        raise DemoFailed(f"cannot keep the log files: {error}; --data names a place") from error
     display.note(
         f"{len(files.history) + len(files.today)} Parquet files of web logs, "
         f"{files.total_bytes / 1e6:.0f} MB in {directory} "
