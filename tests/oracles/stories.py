@@ -87,7 +87,8 @@ class PolicyAlone:
         now = self.now = self.now + self.number(step.pause)
         self.policy.advance(now)
         if step.kind == "arrive":
-            job = Job(self.user(step.user), len(self.jobs), f"job{len(self.jobs)}", now)
+            user, number = self.user(step.user), len(self.jobs)
+            job = Job(self.pool, user, number, f"job{number}", now)
             job.work = self.number(step.amount)
             job.weight = int(step.job_weight() * WEIGHT_SCALE)
             self.jobs[job.job_id] = job

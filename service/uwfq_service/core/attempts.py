@@ -52,7 +52,18 @@ class Attempts:
             stage.claim(place)
             attempt = 1 if stage.attempts is None else stage.attempts.get(task, 0) + 1
             self._add_lease(
-                Lease(lease_id, stage, task, place, attempt, worker, event.at, event.expires_at)
+                Lease(
+                    lease_id,
+                    stage,
+                    task,
+                    place,
+                    attempt,
+                    worker,
+                    stage.slots_per_task,
+                    stage.task_work(task),
+                    event.at,
+                    event.expires_at,
+                )
             )
             lease_id += 1
         self._state.next_lease = lease_id
@@ -89,6 +100,8 @@ class Attempts:
             task if first else -1,
             event.attempt,
             worker,
+            stage.slots_per_task,
+            stage.task_work(task),
             event.at,
             None,
         )
@@ -134,8 +147,8 @@ class Attempts:
         job.estimated_started += lease.estimate
         user.started_slots += slots
         user.started_sum += slots * (at - user.pool.epoch)
-        if stage.task_timeout is not None:
-            self._state.timers.set(at + stage.task_timeout, TimerKind.LIMIT, lease)
+        if stage.spec.task_timeout is not None:
+            self._state.timers.set(at + stage.spec.task_timeout, TimerKind.LIMIT, lease)
         if job.started_at is None:
             job.started_at = at
             step(job, JobState.RUNNING)
@@ -215,10 +228,10 @@ class Attempts:
         job.stages_left -= 1
         if len(job.stages) == 1 and not job.open:
             estimate = job.declared_work or stage.work
-            self._state.learn(job, job.signature, stage.input_bytes, stage.measured, estimate)
+            self._state.learn(job, job.signature, stage.spec.input_bytes, stage.measured, estimate)
         else:
             signature = stage_signature(job.signature, stage.name)
-            self._state.learn(job, signature, stage.input_bytes, stage.measured, None)
+            self._state.learn(job, signature, stage.spec.input_bytes, stage.measured, None)
         for index in stage.dependents:
             dependent = job.stages[index]
             dependent.waits_for -= 1

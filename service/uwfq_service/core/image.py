@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from uwfq_service.core.estimation import Estimator
 from uwfq_service.core.events import AdmittedStage
 from uwfq_service.core.model import Job, JobState, Lease, Pool, User, Worker
@@ -57,23 +59,6 @@ _JOB = (
     "estimated_done",
     "failed_attempts",
     "cause",
-)
-_STAGE_SPEC = (
-    ("stage", "name"),
-    ("after", "after"),
-    ("task_count", "task_count"),
-    ("slots_per_task", "slots_per_task"),
-    ("payload", "payload"),
-    ("work", "work"),
-    ("source", "source"),
-    ("advisory_task_runtime", "advisory_task_runtime"),
-    ("reason", "reason"),
-    ("task_work", "task_works"),
-    ("bounds", "bounds"),
-    ("input_bytes", "input_bytes"),
-    ("max_attempts", "max_attempts"),
-    ("task_timeout", "task_timeout"),
-    ("fingerprint", "fingerprint"),
 )
 _STAGE = (
     "measured",
@@ -132,7 +117,7 @@ def _dump_job(job: Job) -> dict[str, Any]:
 
 def _dump_stage(stage: Stage) -> dict[str, Any]:
     image: dict[str, Any] = {
-        "spec": {key: getattr(stage, name) for key, name in _STAGE_SPEC},
+        "spec": msgspec.to_builtins(stage.spec, builtin_types=(bytes,)),
         "fields": [getattr(stage, name) for name in _STAGE],
     }
     if stage.returned:
@@ -215,10 +200,8 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
     pool = state.pools[image["pool"]]
     user = pool.users[image["user"]]
     values = dict(zip(_JOB, image["fields"], strict=True))
-    job = Job(user, values["number"], values["job_id"], values["submitted_at"])
-    for name, value in values.items():
-        setattr(job, name, value)
-    job.state = JobState(values["state"])
+    values["state"] = JobState(values["state"])
+    job = Job(pool=pool, user=user, **values)
     job.started_sum = job.estimated_started = state.number(0)
     state.jobs[job.job_id] = state.jobs_by_number[job.number] = job
     if job.request_id:
@@ -237,8 +220,8 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
 
 
 def _load_stage(job: Job, image: dict[str, Any]) -> None:
-    spec = {**image["spec"], "after": tuple(image["spec"]["after"])}
-    stage = Stage(job, len(job.stages), AdmittedStage(**spec))
+    spec = msgspec.convert(image["spec"], AdmittedStage)
+    stage = Stage.of(job, len(job.stages), spec)
     for name, value in zip(_STAGE, image["fields"], strict=True):
         setattr(stage, name, value)
     # A sorted list is a heap.
@@ -264,7 +247,18 @@ def _load_lease(state: State, image: list[Any]) -> None:
     job = state.jobs_by_number[number]
     stage = job.stages[index]
     worker = job.pool.workers[worker_name]
-    lease = Lease(lease_id, stage, task, place, attempt, worker, granted, expires)
+    lease = Lease(
+        lease_id,
+        stage,
+        task,
+        place,
+        attempt,
+        worker,
+        stage.slots_per_task,
+        stage.task_work(task),
+        granted,
+        expires,
+    )
     state.attempts.restore_lease(lease, started)
 
 

@@ -144,7 +144,7 @@ def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:
         assert clock.weight == user.weight, f"{user!r}: the clock runs at the user's weight"
         u = policy.user_virtual_time(user, now)
         served_last = clock.remaining(v)
-        shared = sum((key[0] - u) * weight / WEIGHT_SCALE for key, weight in clock.present)
+        shared = sum(max(key[0] - u, 0) * weight / WEIGHT_SCALE for key, weight in clock.present)
         until_end = (clock.end - v) * clock.weight / WEIGHT_SCALE
         scale = RELATIVE * max(1, abs(clock.fluid_charged), abs(v))
         assert abs(served_last - shared) <= scale, f"{user!r}: both servers have as much left"

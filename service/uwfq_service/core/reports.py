@@ -264,7 +264,7 @@ class Reports:
         """
         job, stage = lease.stage.job, lease.stage
         engine = bool(job.engine_id)
-        last = not engine and (not retryable or lease.attempt >= stage.max_attempts)
+        last = not engine and (not retryable or lease.attempt >= stage.spec.max_attempts)
         message = message[: self._settings.limits.max_message_bytes]
         retry_at = None
         if not last and not engine:
@@ -284,7 +284,7 @@ class Reports:
         if last:
             why = f"{where} failed on worker {worker!r}: {message}"
             if retryable:
-                why += f" (attempt {attempt} of {stage.max_attempts})"
+                why += f" (attempt {attempt} of {stage.spec.max_attempts})"
             self.end_job(job, JobState.FAILED, why, now)
         else:
             self.settle_progress(job, now)
@@ -306,10 +306,10 @@ class Reports:
         for lease in ordered:
             job, stage = lease.stage.job, lease.stage
             jobs[job.number] = job
-            if not job.engine_id and lease.attempt >= stage.max_attempts and not job.ended:
+            if not job.engine_id and lease.attempt >= stage.spec.max_attempts and not job.ended:
                 why = (
                     f"stage {stage.name!r} task {lease.task}: the lease of attempt "
-                    f"{lease.attempt} of {stage.max_attempts} expired on worker "
+                    f"{lease.attempt} of {stage.spec.max_attempts} expired on worker "
                     f"{lease.worker.name!r}"
                 )
                 self.end_job(job, JobState.FAILED, why, now)

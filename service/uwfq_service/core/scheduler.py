@@ -112,13 +112,15 @@ class Scheduler:
     def dump(self, now: Any | None = None) -> dict[str, Any]:
         """The state as plain values, for a snapshot.  O(everything).
 
-        With ``now`` lazy virtual time is brought up to there first, so that two schedulers that
-        have lived through the same events give the same image, whatever was asked of them in
-        between.
+        With ``now`` it is the image of a copy whose lazy virtual time was brought up to there, so
+        that two schedulers that have lived through the same events give the same image, whatever
+        was asked of them in between.
         """
         if now is not None:
-            for pool in self.state.pools.values():
+            copy = Scheduler.load(self.dump(), self.settings, number=self.state.number)
+            for pool in copy.state.pools.values():
                 pool.policy.catch_up(self.state.number(now))
+            return copy.dump()
         return image.dump(self.state)
 
     @classmethod
@@ -250,7 +252,7 @@ class Scheduler:
         validation.add_stages(command, limits)
         job = self.job(command.job_id)
         new = self._new_stages(job, command)
-        if not (job.open or any(stage.fingerprint for stage in job.stages)):
+        if not (job.open or any(stage.spec.fingerprint for stage in job.stages)):
             raise JobNotOpen(job.job_id, "closed")
         if new and (job.ended or not job.open):
             raise JobNotOpen(job.job_id, job.state if job.ended else "closed")
@@ -272,7 +274,7 @@ class Scheduler:
             stage = job.stage_named(spec.stage)
             if stage is None:
                 new.append(spec)
-            elif stage.fingerprint and stage.fingerprint != fingerprint(spec):
+            elif stage.spec.fingerprint and stage.spec.fingerprint != fingerprint(spec):
                 raise JobConflict("stage", spec.stage)
         return new
 

@@ -18,6 +18,8 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from uwfq_service.core import splitting
 
 if TYPE_CHECKING:
@@ -25,104 +27,60 @@ if TYPE_CHECKING:
     from uwfq_service.core.model import Job, Lease
 
 
-class Stage:
-    """Tasks of a job that may run side by side."""
+class Stage(msgspec.Struct, eq=False):
+    """Tasks of a job that may run side by side.  Made by ``Stage.of``."""
 
-    __slots__ = (
-        "advisory_task_runtime",
-        "after",
-        "attempts",
-        "backing_off",
-        "bounds",
-        "claimed",
-        "claimed_ahead",
-        "cursor",
-        "dependents",
-        "done",
-        "fingerprint",
-        "index",
-        "input_bytes",
-        "job",
-        "launch_order",
-        "launch_serial",
-        "live",
-        "max_attempts",
-        "measured",
-        "name",
-        "payload",
-        "placed",
-        "policy_state",
-        "ready",
-        "reason",
-        "returned",
-        "running",
-        "running_slots",
-        "slots_per_task",
-        "source",
-        "task_count",
-        "task_timeout",
-        "task_works",
-        "waits_for",
-        "won",
-        "work",
-    )
+    job: Job
+    index: int
+    #: How it was admitted: what never changes.
+    spec: AdmittedStage
+    name: str
+    task_count: int
+    slots_per_task: int
+    #: Estimated work of all tasks, slot-seconds.
+    work: Any
+    #: Work of the stage's attempts that have ended.
+    measured: Any = 0.0
+    done: int = 0
+    #: Place in the launch order up to which every task has been claimed.
+    cursor: int = 0
+    #: Places before the cursor that wait again (a heap).
+    returned: list[int] | None = None
+    #: Bit set of the places beyond the cursor that an engine has claimed out of order.
+    claimed: bytearray | None = None
+    claimed_ahead: int = 0
+    #: Task -> attempts so far, for tasks whose first attempt did not do.
+    attempts: dict[int, int] | None = None
+    #: Task -> (instant, place in the launch order) of its retry.
+    backing_off: dict[int, tuple[Any, int]] | None = None
+    #: Only where an engine places the tasks, which may run several attempts of one task at once:
+    #: (task, attempt) -> its lease; task -> number of live attempts; tasks that are done while
+    #: another attempt still runs.
+    placed: dict[tuple[int, int], Lease] | None = None
+    live: dict[int, int] | None = None
+    won: set[int] | None = None
+    #: Number in the pool in which the stage became launchable (the n of Spark's ``TaskSet_<n>``).
+    launch_serial: int = -1
 
-    def __init__(self, job: Job, index: int, spec: AdmittedStage) -> None:
-        self.job = job
-        self.index = index
-        self.name = spec.stage
-        self.after = spec.after
-        self.task_count = spec.task_count
-        self.slots_per_task = spec.slots_per_task
-        self.payload = spec.payload
-        self.work: Any = spec.work
-        self.source = spec.source
-        self.reason = spec.reason
-        self.advisory_task_runtime = spec.advisory_task_runtime
-        self.input_bytes = spec.input_bytes
-        self.max_attempts = spec.max_attempts
-        self.task_timeout = spec.task_timeout
-        self.fingerprint = spec.fingerprint
-        #: Packed arrays; empty for a uniform stage, or one without an input.
-        self.task_works = spec.task_work
-        self.bounds = spec.bounds
-        #: Work of the stage's attempts that have ended.
-        self.measured: Any = 0.0
-        self.done = 0
-        #: Place in the launch order up to which every task has been claimed.
-        self.cursor = 0
-        #: Places before the cursor that wait again (a heap).
-        self.returned: list[int] | None = None
-        #: Bit set of the places beyond the cursor that an engine has claimed out of order.
-        self.claimed: bytearray | None = None
-        self.claimed_ahead = 0
-        #: Task -> attempts so far, for tasks whose first attempt did not do.
-        self.attempts: dict[int, int] | None = None
-        #: Task -> (instant, place in the launch order) of its retry.
-        self.backing_off: dict[int, tuple[Any, int]] | None = None
-        #: Only where an engine places the tasks, which may run several attempts of one task at
-        #: once: (task, attempt) -> its lease; task -> number of live attempts; tasks that are done
-        #: while another attempt still runs.
-        self.placed: dict[tuple[int, int], Lease] | None = None
-        self.live: dict[int, int] | None = None
-        self.won: set[int] | None = None
-        #: Number in the pool in which the stage became launchable (the n of Spark's
-        #: ``TaskSet_<n>``).
-        self.launch_serial = -1
+    # Derived.
+    #: Place -> task; ``None``: the identity.  An engine that places tasks itself has its own order.
+    launch_order: memoryview | None = None
+    dependents: list[int] = []
+    #: Stages that are still to be done before this one.
+    waits_for: int = 0
+    ready: bool = False
+    running: int = 0
+    running_slots: int = 0
+    policy_state: Any = None
 
-        # Derived.
-        #: Place -> task; ``None``: the identity.  An engine that places tasks itself has its own
-        #: order.
-        self.launch_order: memoryview | None = None
+    @classmethod
+    def of(cls, job: Job, index: int, spec: AdmittedStage) -> Stage:
+        """The stage that was admitted as ``spec``."""
+        stage = cls(job, index, spec, spec.stage, spec.task_count, spec.slots_per_task, spec.work)
         if spec.task_work and not job.engine_id:
-            self.launch_order = memoryview(splitting.launch_order(spec.task_work)).cast("I")
-        self.dependents: list[int] = []
-        #: Stages that are still to be done before this one.
-        self.waits_for = 0
-        self.ready = False
-        self.running = 0
-        self.running_slots = 0
-        self.policy_state: Any = None
+            order = splitting.launch_order(spec.task_work)
+            stage.launch_order = memoryview(order).cast("I") if order else None
+        return stage
 
     @property
     def waiting(self) -> int:
@@ -146,13 +104,14 @@ class Stage:
 
     def task_work(self, task: int) -> Any:
         """Estimated work of one task, slot-seconds."""
-        if self.task_works:
-            return splitting.task_work(self.task_works, task)
+        if self.spec.task_work:
+            return splitting.task_work(self.spec.task_work, task)
         return self.work / self.task_count
 
     def task_range(self, task: int) -> tuple[int, int, int, int] | None:
         """The input range of one task: begin unit and offset, end unit and offset."""
-        return splitting.task_range(self.bounds, task) if self.bounds else None
+        bounds = self.spec.bounds
+        return splitting.task_range(bounds, task) if bounds else None
 
     def next_place(self) -> int:
         """The place that is launched next; the stage must have a waiting task."""

@@ -51,7 +51,7 @@ DUST = 1e-9
 
 def link_dependencies(stage: Stage) -> None:
     """Let ``stage`` wait for those of its stages that are not done; all must be there."""
-    for index in stage.after:
+    for index in stage.spec.after:
         before = stage.job.stages[index]
         if before.done < before.task_count:
             before.dependents.append(stage.index)
@@ -208,21 +208,29 @@ class State:
     def _job_admitted(self, event: ev.JobAdmitted) -> None:
         pool = self.pools[event.pool]
         user = self.user(pool, event.user)
-        job = Job(user, event.job, event.job_id, event.at)
-        job.request_id = event.request_id
-        job.fingerprint = event.fingerprint
-        job.kind = event.kind
-        job.signature = event.signature
-        job.input_bytes = event.input_bytes
-        job.labels = event.labels
-        job.weight = scaled_weight(event.job_weight)
-        job.declared_work = event.declared_work
-        job.advisory_task_runtime = event.advisory_task_runtime
-        job.open = event.open
-        job.engine_id = event.engine_id
-        job.work = event.work
-        job.floor_work = event.work if event.open else self.number(0)
-        job.measured = job.wasted = self.number(0)
+        zero = self.number(0)
+        job = Job(
+            pool=pool,
+            user=user,
+            number=event.job,
+            job_id=event.job_id,
+            submitted_at=event.at,
+            request_id=event.request_id,
+            fingerprint=event.fingerprint,
+            kind=event.kind,
+            signature=event.signature,
+            input_bytes=event.input_bytes,
+            labels=event.labels,
+            weight=scaled_weight(event.job_weight),
+            declared_work=event.declared_work,
+            advisory_task_runtime=event.advisory_task_runtime,
+            open=event.open,
+            engine_id=event.engine_id,
+            work=event.work,
+            floor_work=event.work if event.open else zero,
+            measured=zero,
+            wasted=zero,
+        )
         self.next_job = event.job + 1
         self.jobs[job.job_id] = job
         self.jobs_by_number[job.number] = job
@@ -244,7 +252,7 @@ class State:
     def _attach_stages(self, job: Job, specs: tuple[ev.AdmittedStage, ...]) -> None:
         first = len(job.stages)
         for spec in specs:
-            job.stages.append(Stage(job, len(job.stages), spec))
+            job.stages.append(Stage.of(job, len(job.stages), spec))
         job.stages_left += len(specs)
         for stage in job.stages[first:]:
             link_dependencies(stage)

@@ -80,7 +80,7 @@ class Upkeep:
     def _time_limit(self, lease: Lease, now: Any) -> None:
         if self._state.leases.get(lease.lease_id) is not lease:
             return
-        limit = lease.stage.task_timeout
+        limit = lease.stage.spec.task_timeout
         message = f"ran over its time limit of {limit:g} s"
         ran = now - lease.started_at
         self._reports.fail_attempt(lease, ran, message, now, retryable=True, timed_out=True)

@@ -72,10 +72,10 @@ class UserClock:
     __slots__ = (
         "_at",
         "_chain_at",
+        "_present_weight",
         "_value",
         "chain",
         "displaced",
-        "end",
         "exit_entry",
         "fluid_charged",
         "number",
@@ -86,8 +86,6 @@ class UserClock:
     def __init__(self, number: int, weight: int, zero: Number) -> None:
         self.number = number
         self.weight = weight
-        #: E: the V at which the user leaves.
-        self.end = zero
         self.exit_entry: tuple[Number, int, Any] | None = None
         #: Work that has entered the virtual system, less what was taken back.
         self.fluid_charged = zero
@@ -98,6 +96,8 @@ class UserClock:
         self._chain_at = zero
         #: Jobs in the virtual system by (F, number); the values are their weights.
         self.present: OrderedSums[Any, Any] = OrderedSums()
+        #: Their sum, in millionths: exact, so it need not be added up anew.
+        self._present_weight = 0
         #: Jobs with e > 0 in the same order; the values are e.
         self.chain: OrderedSums[Any, Any] = OrderedSums()
         #: Jobs that have moved since somebody last took this list: into the chain, out of it, or to
@@ -115,8 +115,26 @@ class UserClock:
         """U when V is ``v``, up to which the clock must have been synchronised."""
         if not self.present:
             return self._value
-        value = self._value + (v - self._at) * self.weight / self.present.total
+        value = self._value + (v - self._at) * self.weight / self._present_weight
         return min(value, self.present.first()[0][0])
+
+    def value_at(self, v: Number) -> Number:
+        """U when V is ``v``, without synchronising.  O(jobs that have left since)."""
+        value, at, weight = self._value, self._at, self._present_weight
+        for key, job_weight in self.present:
+            left_at = at + (key[0] - value) * weight / self.weight
+            if left_at > v:
+                return min(value + (v - at) * self.weight / weight, key[0])
+            value, at = max(value, key[0]), max(at, left_at)
+            weight -= job_weight
+        return value
+
+    @property
+    def end(self) -> Number:
+        """E: the V at which the user leaves."""
+        if not self.chain:
+            return self._chain_at
+        return self._chain_at + self.chain.total * WEIGHT_SCALE / self.weight
 
     def deadline(self, job: JobClock) -> Number:
         """D of a job that has arrived."""
@@ -140,10 +158,11 @@ class UserClock:
         while present:
             job = present.first()[0][2]
             reached = job.key[0]
-            at = self._at + (reached - self._value) * present.total / self.weight
+            at = self._at + (reached - self._value) * self._present_weight / self.weight
             if at > v:
                 return
             present.pop_first()
+            self._present_weight -= job.weight
             self._value = max(self._value, reached)
             self._at = max(self._at, at)
             self._departed(job)
@@ -159,9 +178,9 @@ class UserClock:
         job.key = (self._value + work * WEIGHT_SCALE / job.weight, job.number, job)
         job.present = True
         self.present.add(job.key, job.weight)
+        self._present_weight += job.weight
         self._chain_add(job, work, v)
         self.fluid_charged += work
-        self._set_end(v)
 
     def correct(self, job: JobClock, change: Number, v: Number) -> None:
         """``job`` costs ``change`` more (or less, if negative) than it was charged for.
@@ -187,14 +206,12 @@ class UserClock:
             self._refund_fluid(job, taken)
             self._settle([other for other in paid_off if other.present and not other.chained])
             self.fluid_charged -= taken
-        self._set_end(v)
 
     def set_weight(self, weight: int, v: Number) -> None:
         """The user's weight is another one from V = ``v`` on; e stays, the deadlines move."""
         self.sync(v)
         self._anchor(v)
         self.weight = weight
-        self._set_end(v)
 
     def leave(self, end: Number) -> None:
         """V has reached the user's end: everything is served, U stays where it is."""
@@ -208,6 +225,7 @@ class UserClock:
             job = self.present.pop_first()[0][2]
             job.present = False
             self._value = max(self._value, job.key[0])
+        self._present_weight = 0
         self._at = end
 
     # -- the serial server ----------------------------------------------------------------------
@@ -253,12 +271,6 @@ class UserClock:
             return 0 * self._value
         job.chained = False
         return self.chain.remove(job.key)
-
-    def _set_end(self, v: Number) -> None:
-        if self.chain:
-            self.end = self._chain_at + self.chain.total * WEIGHT_SCALE / self.weight
-        else:
-            self.end = v
 
     # -- corrections ----------------------------------------------------------------------------
 
@@ -320,6 +332,7 @@ class UserClock:
                 return
             amount -= owed
             present.remove(key)
+            self._present_weight -= refunded.weight
             self._departed(refunded)
             # F is reached: everybody else in the virtual system stands behind it from now on.
             refunded.key = (self._value, refunded.number, refunded)
@@ -353,7 +366,6 @@ class UserClock:
         return [
             self.number,
             self.weight,
-            self.end,
             self.fluid_charged,
             self._value,
             self._at,
@@ -365,11 +377,12 @@ class UserClock:
     @classmethod
     def load(cls, state: list[Any], jobs: dict[int, JobClock]) -> UserClock:
         """The clock that ``dump`` was taken of; ``jobs`` by number, with their keys set."""
-        number, weight, end, charged, value, at, chain_at, present, chain = state
+        number, weight, charged, value, at, chain_at, present, chain = state
         clock = cls(number, weight, value)
-        clock.end, clock.fluid_charged = end, charged
+        clock.fluid_charged = charged
         clock._at, clock._chain_at = at, chain_at
         clock.present = OrderedSums.load(present, lambda key: jobs[key[1]].key)
+        clock._present_weight = clock.present.total
         clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].key)
         return clock
 
@@ -407,7 +420,6 @@ class PaperUserClock(UserClock):
         # does it still end where the user leaves, whose service is the old one until now.
         self._chain_at = v + (self._chain_at - v) * self.weight / weight
         self.weight = weight
-        self._set_end(v)
 
     def _serve(self, v: Number) -> None:
         """No serial server: jobs leave the chain with U alone."""

@@ -35,8 +35,11 @@ class Member(Protocol):
 
     number: int
     weight: int
-    end: Number
     exit_entry: tuple[Number, int, Any] | None
+
+    @property
+    def end(self) -> Number:
+        """The V at which the member leaves, as far as is known."""
 
     def leave(self, end: Number) -> None:
         """V has reached ``end``: the member is served."""

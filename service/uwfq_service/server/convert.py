@@ -263,16 +263,16 @@ def add_stages_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.Ad
 
 def _split(stage: Stage, *, omit_ranges: bool) -> types.StageSplit:
     ranges: list[types.InputRange] = []
-    if stage.bounds and not omit_ranges:
+    if stage.spec.bounds and not omit_ranges:
         ranges = [_range(stage, task) for task in range(stage.task_count)]
     return types.StageSplit(
         stage=stage.name,
         task_count=stage.task_count,
         ranges=ranges,
         estimated_work_slot_seconds=stage.work,
-        estimate_source=types.EstimateSource.ValueType(_SOURCE[stage.source]),
-        advisory_task_runtime_seconds=stage.advisory_task_runtime,
-        reason=types.SplitReason.ValueType(_REASON[stage.reason]),
+        estimate_source=types.EstimateSource.ValueType(_SOURCE[stage.spec.source]),
+        advisory_task_runtime_seconds=stage.spec.advisory_task_runtime,
+        reason=types.SplitReason.ValueType(_REASON[stage.spec.reason]),
     )
 
 
@@ -312,14 +312,14 @@ def _lease(lease: Lease, expires_in: float) -> types.TaskLease:
         kind=job.kind,
         signature=job.signature,
         stage=stage.name,
-        payload=stage.payload,
+        payload=stage.spec.payload,
         labels=job.labels,
         task_count=stage.task_count,
         slots=lease.slots,
-        time_limit_seconds=stage.task_timeout,
+        time_limit_seconds=stage.spec.task_timeout,
         task_index=lease.task,
         attempt=lease.attempt,
-        range=_range(stage, lease.task) if stage.bounds else None,
+        range=_range(stage, lease.task) if stage.spec.bounds else None,
         expires_in_seconds=expires_in,
         estimated_runtime_seconds=lease.estimate / lease.slots,
     )

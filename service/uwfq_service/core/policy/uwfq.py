@@ -287,10 +287,8 @@ class UwfqPolicy(Policy):
         return self._clock.value(now)
 
     def user_virtual_time(self, user: User, now: Any) -> Any:
-        """U of a user.  Brings the user up to date, which changes nothing that can be seen."""
-        queue = self._queue_of(user)
-        self._change(queue, now, queue.clock.sync)
-        return queue.clock.value(self._clock.value(now))
+        """U of a user."""
+        return self._queue_of(user).clock.value_at(self._clock.value(now))
 
     def time_until(self, deadline: Any, now: Any) -> Any | None:
         until = self._clock.time_until(deadline)
