@@ -19,7 +19,7 @@ from pathlib import Path
 import structlog
 
 from tests.store.example_events import numbered
-from tests.store.ledger import LEDGER
+from tests.store.ledger import TALLY
 from uwfq_service.core.settings import Settings
 from uwfq_service.store import SqliteJournal, StoreOptions
 
@@ -40,7 +40,7 @@ async def run(directory: Path, seed: int) -> None:
     chance = random.Random(seed)
     options = StoreOptions(snapshot_records=1_500, history_records=10**9)
     loop = asyncio.get_running_loop()
-    journal = SqliteJournal(directory, loop, options=options, scheduler_type=LEDGER)
+    journal = SqliteJournal(directory, loop, options=options, scheduler_type=TALLY)
     last = journal.recover(Settings(), lambda: 1.0).sequence
     assert journal._housekeeper is not None
     compaction = journal._housekeeper._compaction

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from tests.store.ledger import LEDGER, events_of
 from uwfq_service.core.events import AnyEvent
+from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Settings
 from uwfq_service.store import MemoryJournal, Recovery, SqliteJournal, StoreOptions
 
@@ -63,10 +64,14 @@ def open_memory() -> Watched[MemoryJournal]:
     return Watched(MemoryJournal(asyncio.get_running_loop()))
 
 
-def open_sqlite(directory: Path, options: StoreOptions = NO_SNAPSHOTS) -> Watched[SqliteJournal]:
-    """Return a recovered ``SqliteJournal`` whose scheduler is a ``Ledger``."""
+def open_sqlite(
+    directory: Path,
+    options: StoreOptions = NO_SNAPSHOTS,
+    scheduler_type: type[Scheduler] = LEDGER,
+) -> Watched[SqliteJournal]:
+    """Return a recovered ``SqliteJournal``."""
     loop = asyncio.get_running_loop()
-    journal = SqliteJournal(directory, loop, options=options, scheduler_type=LEDGER)
+    journal = SqliteJournal(directory, loop, options=options, scheduler_type=scheduler_type)
     try:
         return Watched(journal)
     except BaseException:

@@ -1,12 +1,14 @@
-"""A scheduler that decides nothing and remembers every event: what the store tests recover.
+"""Schedulers that decide nothing and remember what they were told: what the store tests recover.
 
-Its state *is* the sequence of events replayed so far, so a lost, repeated or reordered event shows
-as itself. The real scheduler's own round trips are in ``test_real_scheduler.py``.
+The state of a ``Ledger`` *is* the sequence of events replayed so far, so a lost, repeated or
+reordered event shows as itself. A ``Tally`` only tells that it was the same sequence, but stays
+small. The real scheduler's own round trips are in ``test_real_scheduler.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -39,10 +41,42 @@ class Ledger:
         return ledger
 
 
+class Tally:
+    """As ``Ledger``, for tests that go on for long."""
+
+    def __init__(self, settings: Settings, *, jitter: Callable[[], float]) -> None:
+        self.count = 0
+        self.checksum = 0
+
+    def replay(self, event: AnyEvent) -> None:
+        self.count += 1
+        self.checksum = zlib.crc32(msgspec.msgpack.encode(event), self.checksum)
+
+    def dump(self) -> dict[str, Any]:
+        return {"count": self.count, "checksum": self.checksum}
+
+    @classmethod
+    def load(
+        cls, state: dict[str, Any], settings: Settings, *, jitter: Callable[[], float]
+    ) -> Tally:
+        tally = cls(settings, jitter=jitter)
+        tally.count, tally.checksum = state["count"], state["checksum"]
+        return tally
+
+
 #: For the journal's ``scheduler_type``.
 LEDGER = cast("type[Scheduler]", Ledger)
+TALLY = cast("type[Scheduler]", Tally)
 
 
 def events_of(scheduler: Scheduler) -> list[AnyEvent]:
     """Return what a recovered ``Ledger`` remembers."""
     return cast("Ledger", scheduler).events
+
+
+def tally_of(events: Sequence[AnyEvent]) -> dict[str, Any]:
+    """Return what a ``Tally`` dumps after these events."""
+    tally = Tally(Settings(), jitter=lambda: 1.0)
+    for event in events:
+        tally.replay(event)
+    return tally.dump()
