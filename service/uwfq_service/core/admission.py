@@ -100,21 +100,22 @@ class Admission:
     ) -> tuple[AdmittedStage, ...]:
         """Cut ``specs``; ``alone``: they are the whole of a closed job of one stage."""
         afters = resolve_dependencies(specs, known)
-        estimates = [self._estimate(spec, alone=alone) for spec in specs]
+        sizes = [self._stage_bytes(spec, alone=alone) for spec in specs]
+        estimates = [
+            self._estimate(spec, size, alone) for spec, size in zip(specs, sizes, strict=True)
+        ]
         if declared_work is not None:
             estimates = self._share(declared_work, estimates)
-        return tuple(
-            self._admit(spec, after, work, source, self._stage_bytes(spec, alone=alone))
-            for spec, after, (work, source) in zip(specs, afters, estimates, strict=True)
-        )
+        return tuple(map(self._admit, specs, afters, estimates, sizes))
 
-    def _estimate(self, spec: StageSpec, *, alone: bool) -> tuple[Any, Source]:
+    def _estimate(
+        self, spec: StageSpec, input_bytes: int | None, alone: bool
+    ) -> tuple[Any, Source]:
         if isinstance(spec.cut, TaskList) and spec.cut.task_work:
             return self._number(sum(spec.cut.task_work)), Source.DECLARED
         if spec.declared_work is not None:
             return self._number(spec.declared_work), Source.DECLARED
         signature = self._signature if alone else stage_signature(self._signature, spec.stage)
-        input_bytes = self._stage_bytes(spec, alone=alone)
         prediction = self._estimator.predict(signature, self._user, input_bytes)
         return self._number(prediction.work), prediction.source
 
@@ -140,11 +141,11 @@ class Admission:
         self,
         spec: StageSpec,
         after: tuple[int, ...],
-        work: Any,
-        source: Source,
+        estimate: tuple[Any, Source],
         input_bytes: int | None,
     ) -> AdmittedStage:
         settings = self._settings
+        work, source = estimate
         work = max(work, self._number(MIN_WORK))
         max_tasks = min(
             settings.max_split_tasks,
@@ -212,6 +213,8 @@ def resolve_dependencies(
 
     Raises ``InvalidField`` for an unknown name and for a cycle.
     """
+    if not any(spec.after for spec in specs):
+        return [()] * len(specs)
     index = dict(known)
     for offset, spec in enumerate(specs):
         index[spec.stage] = len(known) + offset

@@ -72,7 +72,7 @@ class Dispatch:
         revoked, worker.revoked = tuple(worker.revoked), []
         return NextTaskReply(
             leases=tuple(leases),
-            expires_in=tuple(lease.expires_at - now for lease in leases),
+            expires_in=tuple([lease.expires_at - now for lease in leases]),
             done_acks=done,
             started_acks=started,
             revoked=revoked,
@@ -113,9 +113,10 @@ class Dispatch:
         if command.max_tasks is not None:
             tasks = min(tasks, command.max_tasks)
         leases: list[Lease] = []
-        if worker.holds is not None and not self._serve_hold(worker, leases, slots, command, now):
-            return leases
-        slots -= sum(lease.slots for lease in leases)
+        if worker.holds is not None:
+            if not self._serve_hold(worker, leases, slots, command, now):
+                return leases
+            slots -= sum(lease.slots for lease in leases)
         passed: list[Stage] = []
         while slots > 0 and len(leases) < tasks:
             stage = pool.policy.first()

@@ -64,7 +64,7 @@ _STAGE = (
     "measured",
     "done",
     "cursor",
-    "claimed_ahead",
+    "waiting",
     "ready",
     "launch_serial",
 )

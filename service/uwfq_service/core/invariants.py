@@ -76,6 +76,8 @@ def _check_stage(stage: Stage) -> None:
     rivals += sum(1 for task in (stage.won or ()) if (stage.live or {}).get(task))
     accounted = stage.done + stage.waiting + stage.running - rivals + backing_off
     assert accounted == stage.task_count, f"{stage!r}: every task is in one state"
+    places = sum(stage.is_waiting(place) for place in range(stage.task_count))
+    assert stage.waiting == places, f"{stage!r}: waiting tasks are counted"
     assert stage.ready == (stage.waits_for == 0), f"{stage!r} is ready when nothing is before it"
     user = stage.job.user
     launchable = stage.ready and stage.waiting > 0

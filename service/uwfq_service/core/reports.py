@@ -34,11 +34,15 @@ CLOCK_TOLERANCE: Final = 1e-6
 class _Batch:
     """Successes of one report that have not been emitted yet, as columns."""
 
+    __slots__ = ("input_bytes", "jobs", "leases", "rows", "runtimes", "told")
+
     def __init__(self) -> None:
         self.leases: list[int] = []
         self.runtimes: list[Any] = []
         self.input_bytes: list[int] = []
         self.rows: list[int] = []
+        #: Whether any bytes or rows were reported.
+        self.told = False
         self.jobs: dict[int, Job] = {}
 
     def add(self, lease: Lease, runtime: Any, result: TaskResult) -> None:
@@ -46,19 +50,20 @@ class _Batch:
         assert not isinstance(outcome, TaskFailure), "only successes are batched"
         self.leases.append(lease.lease_id)
         self.runtimes.append(runtime)
-        self.input_bytes.append(-1 if outcome.input_bytes is None else outcome.input_bytes)
-        self.rows.append(-1 if outcome.rows is None else outcome.rows)
-        self.jobs[lease.stage.job.number] = lease.stage.job
+        input_bytes, rows = outcome.input_bytes, outcome.rows
+        self.input_bytes.append(-1 if input_bytes is None else input_bytes)
+        self.rows.append(-1 if rows is None else rows)
+        self.told = self.told or input_bytes is not None or rows is not None
+        job = lease.stage.job
+        self.jobs[job.number] = job
 
     def event(self, now: Any) -> ev.TasksFinished:
-        told_bytes = any(value >= 0 for value in self.input_bytes)
-        told_rows = any(value >= 0 for value in self.rows)
         return ev.TasksFinished(
             at=now,
             leases=tuple(self.leases),
             runtimes=tuple(self.runtimes),
-            input_bytes=tuple(self.input_bytes) if told_bytes else (),
-            rows=tuple(self.rows) if told_rows else (),
+            input_bytes=tuple(self.input_bytes) if self.told else (),
+            rows=tuple(self.rows) if self.told else (),
         )
 
 

@@ -32,6 +32,8 @@ class Stage(msgspec.Struct, eq=False):
 
     job: Job
     index: int
+    #: One number for (job, stage); a job has fewer than 65,536 stages.
+    key: int
     #: How it was admitted: what never changes.
     spec: AdmittedStage
     name: str
@@ -42,13 +44,14 @@ class Stage(msgspec.Struct, eq=False):
     #: Work of the stage's attempts that have ended.
     measured: Any = 0.0
     done: int = 0
+    #: Tasks that a lease could be granted on, once the stage is ready.
+    waiting: int = 0
     #: Place in the launch order up to which every task has been claimed.
     cursor: int = 0
     #: Places before the cursor that wait again (a heap).
     returned: list[int] | None = None
     #: Bit set of the places beyond the cursor that an engine has claimed out of order.
     claimed: bytearray | None = None
-    claimed_ahead: int = 0
     #: Task -> attempts so far, for tasks whose first attempt did not do.
     attempts: dict[int, int] | None = None
     #: Task -> (instant, place in the launch order) of its retry.
@@ -76,26 +79,21 @@ class Stage(msgspec.Struct, eq=False):
     @classmethod
     def of(cls, job: Job, index: int, spec: AdmittedStage) -> Stage:
         """The stage that was admitted as ``spec``."""
-        stage = cls(job, index, spec, spec.stage, spec.task_count, spec.slots_per_task, spec.work)
+        stage = cls(
+            job,
+            index,
+            job.number << 16 | index,
+            spec,
+            spec.stage,
+            spec.task_count,
+            spec.slots_per_task,
+            spec.work,
+            waiting=spec.task_count,
+        )
         if spec.task_work and not job.engine_id:
             order = splitting.launch_order(spec.task_work)
             stage.launch_order = memoryview(order).cast("I") if order else None
         return stage
-
-    @property
-    def waiting(self) -> int:
-        """Tasks that a lease could be granted on, once the stage is ready."""
-        return (
-            self.task_count
-            - self.cursor
-            - self.claimed_ahead
-            + (len(self.returned) if self.returned else 0)
-        )
-
-    @property
-    def key(self) -> int:
-        """One number for (job, stage); a job has fewer than 65,536 stages."""
-        return self.job.number << 16 | self.index
 
     @property
     def serial_name(self) -> str:
@@ -130,6 +128,8 @@ class Stage(msgspec.Struct, eq=False):
 
     def next_tasks(self, count: int) -> tuple[int, ...]:
         """The tasks that are launched next, in order; at most ``count``.  Changes nothing."""
+        if not self.returned and self.claimed is None and self.launch_order is None:
+            return tuple(range(self.cursor, min(self.cursor + count, self.task_count)))
         places = sorted(self.returned)[:count] if self.returned else []
         place = self.cursor
         while len(places) < count and place < self.task_count:
@@ -146,6 +146,7 @@ class Stage(msgspec.Struct, eq=False):
 
     def claim(self, place: int) -> None:
         """Take a place out of the waiting ones, in order or (an engine) out of it."""
+        self.waiting -= 1
         returned = self.returned
         if returned and returned[0] == place:
             heappop(returned)
@@ -161,7 +162,6 @@ class Stage(msgspec.Struct, eq=False):
             if self.claimed is None:
                 self.claimed = bytearray((self.task_count + 7) >> 3)
             self.claimed[place >> 3] |= 1 << (place & 7)
-            self.claimed_ahead += 1
 
     def is_waiting(self, place: int) -> bool:
         """Whether a place has not been claimed, or has come back.  O(returned)."""
@@ -173,6 +173,7 @@ class Stage(msgspec.Struct, eq=False):
 
     def give_back(self, place: int) -> None:
         """Let a claimed place wait again."""
+        self.waiting += 1
         if self.returned is None:
             self.returned = []
         heappush(self.returned, place)
@@ -184,7 +185,6 @@ class Stage(msgspec.Struct, eq=False):
             if not claimed[self.cursor >> 3] >> (self.cursor & 7) & 1:
                 return
             self.cursor += 1
-            self.claimed_ahead -= 1
         self.claimed = None
 
     def __repr__(self) -> str:

@@ -135,7 +135,7 @@ class UwfqPolicy(Policy):
         self.advance(now)
         for queue in self._queues.values():
             if queue.clock.active:
-                self._change(queue, now, queue.clock.sync)
+                queue.clock.sync(self._clock.value(now))
 
     def set_slots(self, slots: int, now: Any) -> None:
         self._clock.set_slots(slots, now)
@@ -160,29 +160,31 @@ class UwfqPolicy(Policy):
         queue = self._queue_of(job.user)
         clock = JobClock(job.number, job.weight, job)
         job.policy_state = clock
-        self._change(queue, now, lambda v: queue.clock.arrive(clock, self.number(job.work), v))
+        user_clock = queue.clock
+        was_active = user_clock.active
+        user_clock.arrive(clock, job.work, self._clock.value(now))
+        # An arrival only ever puts off the end of a user who is active, and that is found out then.
+        if not was_active:
+            self._clock.enter(user_clock, now)
         head = queue.head
         if head is not None and not self._is_behind(clock, head):
             self._mark(queue)
 
     def correct(self, job: Job, change: Any, now: Any) -> None:
         queue = self._queue_of(job.user)
-        self._change(queue, now, lambda v: queue.clock.correct(job.policy_state, change, v))
+        user_clock = queue.clock
+        was_active = user_clock.active
         clock = job.policy_state
+        user_clock.correct(clock, change, self._clock.value(now))
+        if not was_active:
+            if user_clock.present:
+                self._clock.enter(user_clock, now)
+        elif change < 0:
+            self._clock.end_changed(user_clock)
         if clock.launchable:
             # Its key may be another one.
             queue.push(clock)
         self._mark(queue)
-
-    def _change(self, queue: UserQueue, now: Any, change: Callable[[Any], None]) -> None:
-        """Apply ``change`` to the user's clock at V(now), entering the fluid cluster if need be."""
-        clock = queue.clock
-        was_active = clock.active
-        change(self._clock.value(now))
-        if was_active:
-            self._clock.end_changed(clock)
-        elif clock.present:
-            self._clock.enter(clock, now)
 
     # -- the order ------------------------------------------------------------------------------
 
