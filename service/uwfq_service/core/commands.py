@@ -195,6 +195,8 @@ class ConfigurePool(Record, frozen=True, kw_only=True):
     policy: str = "uwfq"
     #: ``None``: the slots of the live workers.
     fixed_slots: int | None = None
+    #: Seconds; ``None``: the service's.
+    advisory_task_runtime: float | None = None
 
 
 class Tick(Record, frozen=True, kw_only=True):

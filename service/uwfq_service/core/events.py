@@ -58,6 +58,7 @@ class PoolConfigured(Event, frozen=True, kw_only=True):
     pool: str
     policy: str
     fixed_slots: int | None = None
+    advisory_task_runtime: float | None = None
 
 
 class UserSet(Event, frozen=True, kw_only=True):

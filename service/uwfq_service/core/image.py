@@ -92,6 +92,7 @@ def _dump_pool(state: State, pool: Pool) -> dict[str, Any]:
         "policy": pool.policy.name,
         "epoch": pool.epoch,
         "fixed_slots": pool.fixed_slots,
+        "advisory_task_runtime": pool.advisory_task_runtime,
         "launch_serial": pool.launch_serial,
         "overhead": pool.overhead,
         "users": [[getattr(user, name) for name in _USER] for user in pool.users.values()],
@@ -178,6 +179,7 @@ def _load_pool(state: State, image: dict[str, Any]) -> None:
     policy = POLICIES[image["policy"]](state.number, image["epoch"])
     pool = Pool(image["name"], policy, image["epoch"])
     pool.fixed_slots = image["fixed_slots"]
+    pool.advisory_task_runtime = image["advisory_task_runtime"]
     pool.launch_serial = image["launch_serial"]
     pool.overhead = image["overhead"]
     for values in image["users"]:

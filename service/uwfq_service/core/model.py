@@ -235,6 +235,8 @@ class Pool(msgspec.Struct, eq=False):
     #: When the pool was made; sums of instants are taken since then.
     epoch: Any
     fixed_slots: int | None = None
+    #: How long a task should run, seconds; ``None``: as the service says.
+    advisory_task_runtime: float | None = None
     users: dict[str, User] = {}
     workers: dict[str, Worker] = {}
     next_user: int = 0

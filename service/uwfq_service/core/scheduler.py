@@ -243,7 +243,7 @@ class Scheduler:
             user=user,
             signature=job.signature,
             input_bytes=job.input_bytes,
-            advisory_task_runtime=job.advisory_task_runtime,
+            advisory_task_runtime=job.advisory_task_runtime or pool.advisory_task_runtime,
             is_open=job.open,
         )
 
@@ -348,9 +348,11 @@ class Scheduler:
     def _configure_pool(self, command: cmd.ConfigurePool, now: Any) -> Reply:
         validation.configure_pool(command, self.settings.limits)
         pool = self.state.pools.get(command.pool)
-        if pool is None or (pool.policy.name, pool.fixed_slots) != (
-            command.policy,
-            command.fixed_slots,
+        asked = (command.policy, command.fixed_slots, command.advisory_task_runtime)
+        if pool is None or asked != (
+            pool.policy.name,
+            pool.fixed_slots,
+            pool.advisory_task_runtime,
         ):
             self._decider.emit(
                 ev.PoolConfigured(
@@ -358,6 +360,7 @@ class Scheduler:
                     pool=command.pool,
                     policy=command.policy,
                     fixed_slots=command.fixed_slots,
+                    advisory_task_runtime=command.advisory_task_runtime,
                 )
             )
         return Done()

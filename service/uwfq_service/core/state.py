@@ -124,6 +124,7 @@ class State:
         elif pool.policy.name != event.policy:
             self._switch_policy(pool, policy_class(self.number, event.at))
         pool.fixed_slots = event.fixed_slots
+        pool.advisory_task_runtime = event.advisory_task_runtime
         self._slots_changed(pool)
 
     def _switch_policy(self, pool: Pool, policy: Any) -> None:

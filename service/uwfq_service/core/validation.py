@@ -120,6 +120,8 @@ def configure_pool(command: ConfigurePool, limits: Limits) -> None:
         raise InvalidField("policy", f"is {command.policy!r}; use one of {', '.join(POLICIES)}")
     if command.fixed_slots is not None:
         whole("fixed_slots", command.fixed_slots, 1, MAX_SLOTS)
+    if command.advisory_task_runtime is not None:
+        positive("advisory_task_runtime", command.advisory_task_runtime, MAX_SECONDS)
 
 
 # -- parts --------------------------------------------------------------------------------------

@@ -210,7 +210,9 @@ def pool_status(scheduler: Scheduler, pool: Pool, now: Any) -> PoolStatus:
         active_users=policy.active_users(),
         active_weight=policy.active_weight() / WEIGHT_SCALE,
         virtual_time=float(policy.virtual_time(now)),
-        advisory_task_runtime=scheduler.settings.advisory_task_runtime,
+        advisory_task_runtime=(
+            pool.advisory_task_runtime or scheduler.settings.advisory_task_runtime
+        ),
         estimate_error=EstimateError(
             jobs=error.jobs, p10_ratio=error.p10, p50_ratio=error.p50, p90_ratio=error.p90
         ),

@@ -224,7 +224,10 @@ def _build_pools(leaves: Mapping[Path_, Leaf], problems: list[str]) -> tuple[Poo
     return tuple(
         PoolConfig(
             configure=ConfigurePool(
-                pool=name, policy=given.get("policy", "uwfq"), fixed_slots=given.get("slots")
+                pool=name,
+                policy=given.get("policy", "uwfq"),
+                fixed_slots=given.get("slots"),
+                advisory_task_runtime=given.get("advisory_task_runtime"),
             ),
             users=tuple(
                 SetUser(pool=name, user=user, **settings)

@@ -282,6 +282,15 @@ POOL_KEYS: Final[tuple[Key, ...]] = (
     Key(
         "slots", "Size of the pool; absent: the slots of its live workers.", int, None, 1, None, 1e6
     ),
+    Key(
+        "advisory_task_runtime",
+        "How long a task should run, seconds; absent: scheduling.advisory_task_runtime.",
+        float,
+        None,
+        None,
+        0,
+        _LONG,
+    ),
 )
 USER_KEYS: Final[tuple[Key, ...]] = (
     Key("weight", "Relative claim on the pool.", float, 1.0, 0.001, None, 1e6),

@@ -1,0 +1,108 @@
+"""What a submission becomes: estimates, cuts and dependencies, through the scheduler."""
+
+from __future__ import annotations
+
+import pytest
+
+from uwfq_service.core.commands import (
+    AddStages,
+    CloseJob,
+    ConfigurePool,
+    InputDescriptor,
+    StageSpec,
+    SubmitJob,
+    TaskList,
+)
+from uwfq_service.core.errors import InvalidField, JobConflict, JobNotOpen
+from uwfq_service.core.replies import JobReply
+from uwfq_service.core.scheduler import Scheduler
+
+
+def scheduler(**pool: float) -> Scheduler:
+    """A scheduler with one pool of four slots."""
+    made = Scheduler()
+    made.apply(ConfigurePool(pool="default", fixed_slots=4, **pool), 0.0)  # type: ignore[arg-type]
+    return made
+
+
+def submit(made: Scheduler, *stages: StageSpec, **job: object) -> JobReply:
+    """Submit a job of ``stages`` at once."""
+    reply = made.apply(SubmitJob(user="ada", stages=stages, **job), 0.0).reply  # type: ignore[arg-type]
+    assert isinstance(reply, JobReply)
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("pool", "job", "stage", "tasks"),
+    [
+        (None, None, None, 8),
+        (0.5, None, None, 12),
+        (0.5, 1.0, None, 6),
+        (0.5, 1.0, 2.0, 3),
+    ],
+)
+def test_the_nearest_advisory_runtime_counts(
+    pool: float | None, job: float | None, stage: float | None, tasks: int
+) -> None:
+    """The stage's runtime cuts six slot-seconds, else the job's, the pool's, the service's."""
+    made = scheduler(**({} if pool is None else {"advisory_task_runtime": pool}))
+    spec = StageSpec(stage="only", declared_work=6.0, advisory_task_runtime=stage)
+    reply = submit(made, spec, advisory_task_runtime=job)
+    assert reply.stages[0].task_count == tasks
+
+
+def test_what_the_job_declares_is_shared_among_stages_that_declare_nothing() -> None:
+    """A job of 10 with a stage of 4 leaves 6 to the other two, which look alike."""
+    reply = submit(
+        scheduler(),
+        StageSpec(stage="told", declared_work=4.0),
+        StageSpec(stage="left"),
+        StageSpec(stage="right"),
+        declared_work=10.0,
+    )
+    assert [stage.work for stage in reply.stages] == [4.0, 3.0, 3.0]
+    assert reply.work == 10.0
+
+
+def test_a_stage_may_name_one_that_stands_behind_it() -> None:
+    """The order of the request does not matter, only that the names lead nowhere in a circle."""
+    reply = submit(
+        scheduler(),
+        StageSpec(stage="merge", after=("scan",), cut=TaskList(count=1)),
+        StageSpec(stage="scan", cut=TaskList(count=2)),
+    )
+    assert [stage.ready for stage in reply.stages] == [False, True]
+
+
+def test_a_circle_of_stages_is_refused() -> None:
+    """Nothing of it could ever start."""
+    with pytest.raises(InvalidField, match=r"stages\[0\]\.after.*waits for itself"):
+        submit(
+            scheduler(),
+            StageSpec(stage="hen", after=("egg",)),
+            StageSpec(stage="egg", after=("hen",)),
+        )
+
+
+def test_an_open_job_takes_each_stage_once() -> None:
+    """The same stage again changes nothing; other content under its name is a conflict."""
+    made = scheduler()
+    submit(made, job_id="j", open=True)
+    scan = StageSpec(stage="scan", cut=InputDescriptor(unit_sizes=(5, 5)))
+    first = made.apply(AddStages(job_id="j", stages=(scan,)), 1.0)
+    again = made.apply(AddStages(job_id="j", stages=(scan,)), 2.0)
+    assert isinstance(again.reply, JobReply)
+    assert (len(first.events), again.events, again.reply.duplicate) == (1, [], True)
+    with pytest.raises(JobConflict):
+        made.apply(AddStages(job_id="j", stages=(StageSpec(stage="scan"),)), 3.0)
+
+
+def test_a_closed_job_takes_no_more_stages() -> None:
+    """Neither one that never was open nor one that was closed."""
+    made = scheduler()
+    submit(made, StageSpec(stage="only"), job_id="never")
+    submit(made, StageSpec(stage="only"), job_id="once", open=True)
+    made.apply(CloseJob(job_id="once"), 1.0)
+    for job in ("never", "once"):
+        with pytest.raises(JobNotOpen):
+            made.apply(AddStages(job_id=job, stages=(StageSpec(stage="more"),)), 2.0)
