@@ -169,6 +169,12 @@ class OrderedSums(Generic[K, V]):
             return self._index.keys[0][0], self._index.values[0][0]
         return self._keys[0], self._values[0]
 
+    def peek(self) -> tuple[K, V] | None:
+        """As ``first``, but ``None`` if there is none."""
+        if self._index is not None:
+            return self._index.keys[0][0], self._index.values[0][0]
+        return (self._keys[0], self._values[0]) if self._keys else None
+
     def next_after(self, key: K) -> tuple[K, V] | None:
         """The item behind ``key``, which may be any key; ``None`` at the end."""
         if self._index is not None:

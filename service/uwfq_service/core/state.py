@@ -285,8 +285,9 @@ class State:
         job = self.jobs_by_number[event.job]
         pool, user = job.pool, job.user
         pool.policy.advance(event.at)
-        # An engine's job may succeed while a second attempt of a task that is done still runs.
-        self.attempts.void_leases_of(job)
+        if job.engine_id or event.state != JobState.SUCCEEDED:
+            # An engine's job may succeed while a second attempt of a done task still runs.
+            self.attempts.void_leases_of(job)
         if event.state != JobState.SUCCEEDED:
             for index in tuple(job.offered):
                 withdraw(job.stages[index], event.at)

@@ -113,10 +113,11 @@ class UserClock:
 
     def value(self, v: Number) -> Number:
         """U when V is ``v``, up to which the clock must have been synchronised."""
-        if not self.present:
+        first = self.present.peek()
+        if first is None:
             return self._value
         value = self._value + (v - self._at) * self.weight / self._present_weight
-        return min(value, self.present.first()[0][0])
+        return min(value, first[0][0])
 
     def value_at(self, v: Number) -> Number:
         """U when V is ``v``, without synchronising.  O(jobs that have left since)."""
@@ -155,8 +156,8 @@ class UserClock:
         """Bring the user up to V = ``v``: jobs that are served or reached by then leave."""
         self._serve(v)
         present = self.present
-        while present:
-            job = present.first()[0][2]
+        while (first := present.peek()) is not None:
+            job = first[0][2]
             reached = job.key[0]
             at = self._at + (reached - self._value) * self._present_weight / self.weight
             if at > v:
@@ -232,14 +233,13 @@ class UserClock:
 
     def _serve(self, v: Number) -> None:
         chain = self.chain
-        while chain:
-            key, work = chain.first()
-            done_at = self._chain_at + work * WEIGHT_SCALE / self.weight
+        while (first := chain.peek()) is not None:
+            done_at = self._chain_at + first[1] * WEIGHT_SCALE / self.weight
             if done_at > v:
                 return
             chain.pop_first()
             self._chain_at = done_at
-            job = key[2]
+            job = first[0][2]
             job.chained, job.deadline = False, done_at
             self.displaced.append(job)
 
@@ -250,8 +250,9 @@ class UserClock:
         self._anchor_chain(v)
 
     def _anchor_chain(self, v: Number) -> None:
-        if self.chain:
-            key, work = self.chain.first()
+        first = self.chain.peek()
+        if first is not None:
+            key, work = first
             served = (v - self._chain_at) * self.weight / WEIGHT_SCALE
             if served > 0:
                 self.chain.set_value(key, max(work - served, work * 0))
@@ -259,9 +260,10 @@ class UserClock:
 
     def _chain_add(self, job: JobClock, work: Number, v: Number) -> None:
         chain = self.chain
-        if not chain:
+        first = chain.peek()
+        if first is None:
             self._chain_at = v
-        elif job.key < chain.first()[0]:
+        elif job.key < first[0]:
             self._anchor_chain(v)
         chain.add(job.key, work)
         job.chained = True
