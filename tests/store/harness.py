@@ -28,7 +28,7 @@ def no_jitter() -> float:
 class Watched(Generic[J]):
     """A journal that was recovered, and the calls it made."""
 
-    def __init__(self, journal: J) -> None:
+    def __init__(self, journal: J, settings: Settings | None = None) -> None:
         self.journal: J = journal
         self.durable: list[int] = []
         self.failures: list[BaseException] = []
@@ -36,7 +36,7 @@ class Watched(Generic[J]):
         self._news = asyncio.Event()
         journal.on_durable = self._on_durable
         journal.on_failure = self._on_failure
-        self.recovery: Recovery = journal.recover(Settings(), no_jitter)
+        self.recovery: Recovery = journal.recover(settings or Settings(), no_jitter)
 
     def _on_durable(self, sequence: int) -> None:
         self.threads.add(threading.get_ident())

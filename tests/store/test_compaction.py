@@ -12,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.store.example_events import numbered
 from tests.store.harness import Watched, open_sqlite, reopened
 from tests.store.ledger import Ledger, events_of
 from uwfq_service.core.settings import Settings
 from uwfq_service.store import SqliteJournal, StoreOptions, read_history
-from uwfq_service.store.compaction import Request
+from uwfq_service.store.compaction import VERSION, Request
 from uwfq_service.store.schema import connect
 from uwfq_service.store.snapshot import complete_snapshots
 
@@ -121,6 +122,21 @@ async def test_a_failing_compaction_hurts_nothing_and_is_repeated(
     assert reopened(tmp_path) == numbered(1, 3000)
 
 
+async def test_an_upgrade_under_a_running_service_only_delays_snapshots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that is started then runs other code, and says so."""
+    monkeypatch.setattr("uwfq_service.store.sqlite.VERSION", "0.0.1")
+    watched = open_sqlite(tmp_path, EARLY)
+    with capture_logs() as logs:
+        watched.journal.append(numbered(1, 1000))
+        await until_stats(watched, snapshot_failures=1)
+    assert "until it is restarted" in logs[0]["error"]
+    assert watched.failures == []
+    watched.journal.close()
+    assert reopened(tmp_path) == numbered(1, 1000)
+
+
 async def test_close_does_not_wait_for_a_compaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +167,10 @@ async def test_an_orphan_ends_with_its_service(tmp_path: Path) -> None:
     await watched.until_durable(watched.journal.append(numbered(1, 100)))
     watched.journal.close()
     request = Request(
-        through=100, settings=Settings(), scheduler=f"{Ledger.__module__}:{Ledger.__qualname__}"
+        through=100,
+        settings=Settings(),
+        scheduler=f"{Ledger.__module__}:{Ledger.__qualname__}",
+        version=VERSION,
     )
     lifeline, our_end = os.pipe()
     os.close(our_end)

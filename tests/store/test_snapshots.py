@@ -14,7 +14,7 @@ from tests.store.harness import open_sqlite, reopened
 from tests.store.ledger import Ledger, events_of
 from uwfq_service.core.settings import Settings
 from uwfq_service.store import JournalDamaged
-from uwfq_service.store.compaction import Report, Request, compact
+from uwfq_service.store.compaction import VERSION, OtherVersion, Report, Request, compact
 from uwfq_service.store.schema import connect, transaction
 from uwfq_service.store.snapshot import (
     SnapshotDiscarded,
@@ -63,7 +63,7 @@ async def fill(directory: Path, first: int, count: int) -> None:
 
 def compacted(directory: Path, through: int, crash: CrashAfter | None = None) -> Report:
     """Do what the compaction process does, in this one."""
-    request = Request(through=through, settings=Settings(), scheduler=LEDGER_NAME)
+    request = Request(through=through, settings=Settings(), scheduler=LEDGER_NAME, version=VERSION)
     pause = crash or nothing
     return compact(directory, request, check=pause, pause=pause)
 
@@ -86,6 +86,14 @@ async def test_the_next_snapshot_builds_on_the_one_before(tmp_path: Path) -> Non
     compacted(tmp_path, 3000)
     assert compacted(tmp_path, 4000).records == 1000
     assert reopened(tmp_path) == numbered(1, 5000)
+
+
+async def test_another_version_than_the_service_makes_no_snapshot(tmp_path: Path) -> None:
+    """An upgrade under a running service takes effect at its restart, not in parts before."""
+    await fill(tmp_path, 1, 10)
+    request = Request(through=10, settings=Settings(), scheduler=LEDGER_NAME, version="0.0.1")
+    with pytest.raises(OtherVersion, match=r"runs UWFQ 0\.0\.1, .* until it is restarted"):
+        compact(tmp_path, request, check=nothing, pause=nothing)
 
 
 async def test_a_crash_at_any_step_leaves_a_usable_database(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.metadata
 import os
 import select
 import sys
@@ -37,9 +38,22 @@ from uwfq_service.store.snapshot import write_snapshot
 #: Between two transactions the process waits at least so long, and longer than it wrote.
 SHORTEST_PAUSE_SECONDS: Final = 0.002
 
+#: Of the code that this process runs, which an upgrade does not change.
+VERSION: Final = importlib.metadata.version("uwfq")
+
 
 class ServiceGone(Exception):
     """The service that asked for the snapshot has ended."""
+
+
+class OtherVersion(Exception):
+    """The service that asked for the snapshot runs other code than is installed by now."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"the service runs UWFQ {version}, but {VERSION} is installed by now; "
+            "no snapshots are made until it is restarted"
+        )
 
 
 class Request(Record, frozen=True, kw_only=True):
@@ -50,6 +64,8 @@ class Request(Record, frozen=True, kw_only=True):
     settings: Settings
     #: ``module:class`` of the scheduler.
     scheduler: str
+    #: The service's ``VERSION``.
+    version: str
 
 
 class Report(Record, frozen=True, kw_only=True):
@@ -70,9 +86,12 @@ def compact(
     """Write a snapshot as of ``request.through`` into the database of ``directory``.
 
     ``check`` is called between steps that read and ``pause`` between transactions: to give up by
-    raising, and to let the service write.  No step is long.
+    raising, and to let the service write.  No step is long.  Raises ``OtherVersion`` before
+    anything else: what two versions make of one journal must not be mixed.
     """
     began = time.perf_counter()
+    if request.version != VERSION:
+        raise OtherVersion(request.version)
     connection = connect(directory, durable=False)
     try:
         check_schema(connection)

@@ -65,7 +65,7 @@ class JournalStats(Record, frozen=True, kw_only=True):
 class Journal(Protocol):
     """Keeps events.  All methods and callbacks belong to the thread of the event loop.
 
-    The order of calls: set the callbacks, ``recover`` once, ``append`` at will, ``close`` once.
+    The order of calls: ``recover`` once, set the callbacks, ``append`` at will, ``close`` once.
     """
 
     #: Called with a number when the events up to it are on disk; once per commit.

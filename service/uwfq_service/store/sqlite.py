@@ -25,7 +25,7 @@ from uwfq_service.core.events import AnyEvent
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Settings
 from uwfq_service.store.codec import CODEC, encode_state
-from uwfq_service.store.compaction import Request
+from uwfq_service.store.compaction import VERSION, Request
 from uwfq_service.store.errors import StoreError
 from uwfq_service.store.housekeeping import Housekeeper
 from uwfq_service.store.journal import Jitter, JournalStats, Recovery
@@ -196,6 +196,7 @@ class SqliteJournal:
             through=through,
             settings=self._settings,
             scheduler=f"{scheduler_type.__module__}:{scheduler_type.__qualname__}",
+            version=VERSION,
         )
 
     def _poke(self) -> None:
