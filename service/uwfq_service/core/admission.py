@@ -126,12 +126,17 @@ class Admission:
     def _share(
         self, declared_work: Any, estimates: list[tuple[Any, Source]]
     ) -> list[tuple[Any, Source]]:
-        """Share what the job declared among the stages that declare nothing, as predicted."""
+        """Share what the job declared among the stages that declare nothing, as predicted.
+
+        If the others declare all of it already the prediction stands: with next to nothing as their
+        estimate, what these stages measure would be extrapolated to the stars.
+        """
         declared = sum(work for work, source in estimates if source is Source.DECLARED)
         predicted = sum(work for work, source in estimates if source is not Source.DECLARED)
-        if not predicted:
+        left = self._number(declared_work) - declared
+        if not predicted or left <= 0:
             return estimates
-        scale = max(self._number(declared_work) - declared, 0) / predicted
+        scale = left / predicted
         return [
             (work, source) if source is Source.DECLARED else (work * scale, Source.DECLARED)
             for work, source in estimates
