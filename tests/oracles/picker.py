@@ -48,6 +48,8 @@ class LaunchableStage:
     job_weight: Fraction = ONE
     #: Of the job; under cfq of the stage.
     deadline: Fraction = ZERO
+    #: The engine that places the tasks itself; empty: they are leased.
+    placed_by: str = ""
 
     @property
     def name(self) -> str:
@@ -87,7 +89,9 @@ class PoolView:
         )
 
     def fits(self, stage: LaunchableStage, free_slots: int) -> bool:
-        """Whether a task of ``stage`` may start on ``free_slots`` slots."""
+        """Whether a task of ``stage`` may be leased on ``free_slots`` slots."""
+        if stage.placed_by:
+            return False
         cap = self.caps.get(stage.user)
         under_cap = cap is None or self.running[stage.user] + stage.width <= cap
         return stage.width <= free_slots and under_cap

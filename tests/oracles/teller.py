@@ -1,0 +1,237 @@
+"""What the state machine tells the core, and what must hold whatever it told.
+
+``Teller`` applies commands, lets a replica follow the events alone, and holds the invariants.  The
+rules stand in ``tests/property/test_state_machine.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import msgspec
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+
+from tests.oracles.observer import Ledger, pool_view
+from uwfq_service.core import commands as cmd
+from uwfq_service.core import events as ev
+from uwfq_service.core.errors import JobConflict, SchedulerError
+from uwfq_service.core.invariants import check
+from uwfq_service.core.model import Job, Lease
+from uwfq_service.core.replies import Ack, JobReply, NextTaskReply, Reply, TaskDoneReply
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Limits, Settings
+
+POOL: Final = "pool"
+ENGINE: Final = "engine"
+#: Everything falls due within a few steps, and every limit can be reached.
+HASTY: Final = Settings(
+    limits=Limits(max_jobs_per_user=5, max_jobs_per_pool=9, max_users_per_pool=4),
+    lease_seconds=5.0,
+    worker_timeout=8.0,
+    engine_timeout=12.0,
+    hold_after=2.0,
+    retention_seconds=20.0,
+    retention_jobs=4,
+)
+#: Several policies agree on times and works that floats hold exactly; thirds come from weights.
+quarters = st.integers(1, 40).map(lambda number: number / 4)
+users = st.sampled_from(["ada", "bo", "cy"])
+workers = st.sampled_from(["w1", "w2", "w3"])
+picks = st.integers(0, 1_000)
+
+
+@st.composite
+def cuts(draw: st.DrawFn) -> cmd.TaskList | cmd.InputDescriptor | None:
+    """A way to cut a stage."""
+    count = draw(st.integers(1, 5))
+    match draw(st.sampled_from(["even", "uneven", "input", "work"])):
+        case "even":
+            return cmd.TaskList(count=count)
+        case "uneven":
+            works = st.lists(quarters, min_size=count, max_size=count)
+            return cmd.TaskList(count=count, task_work=tuple(draw(works)))
+        case "input":
+            sizes = st.lists(st.integers(1, 9), min_size=count, max_size=count)
+            return cmd.InputDescriptor(
+                unit_sizes=tuple(draw(sizes)), splittable=draw(st.booleans())
+            )
+        case _:
+            return None
+
+
+@st.composite
+def stages(draw: st.DrawFn, *, first: int = 0) -> tuple[cmd.StageSpec, ...]:
+    """One to three stages, each after some of those before it."""
+    specs: list[cmd.StageSpec] = []
+    for number in range(first, first + draw(st.integers(1, 3))):
+        before = [f"s{earlier}" for earlier in range(first, number)]
+        specs.append(
+            cmd.StageSpec(
+                stage=f"s{number}",
+                after=tuple(sorted(draw(st.sets(st.sampled_from(before))))) if before else (),
+                cut=draw(cuts()),
+                declared_work=draw(st.none() | quarters),
+                slots_per_task=draw(st.sampled_from([1, 1, 1, 2, 3])),
+                min_tasks=draw(st.none() | st.integers(1, 2)),
+                max_tasks=draw(st.none() | st.integers(2, 6)),
+                max_attempts=draw(st.none() | st.integers(1, 3)),
+                task_timeout=draw(st.none() | st.sampled_from([1.0, 4.0])),
+            )
+        )
+    return tuple(specs)
+
+
+def packed(values: Any) -> Any:
+    """``values`` as they come back from a snapshot."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(values))
+
+
+class Teller(RuleBasedStateMachine):
+    """One pool, a replica of it, and what must be true of both."""
+
+    policy: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 100.0
+        self.scheduler = Scheduler(HASTY)
+        self.replica = Scheduler(HASTY)
+        self.ledger = Ledger()
+        self.virtual_time = 0.0
+        self.poll_ids = dict.fromkeys(["w1", "w2", "w3"], 0)
+        self.jobs = 0
+
+    # Telling the core.
+
+    def apply(self, command: cmd.Command) -> Reply | None:
+        """What the core answers; ``None`` if it refuses, which must change nothing."""
+        before = packed(self.scheduler.dump(self.now))
+        try:
+            outcome = self.scheduler.apply(command, self.now)
+        except SchedulerError:
+            assert packed(self.scheduler.dump(self.now)) == before, "a refusal leaves no trace"
+            return None
+        self.take(outcome.events)
+        if not outcome.events:
+            assert packed(self.scheduler.dump(self.now)) == before, "only events change the state"
+        return outcome.reply
+
+    def take(self, events: list[ev.AnyEvent]) -> None:
+        """Follow ``events``, and let the replica follow what a journal would keep of them."""
+        for event in events:
+            assert event.at == self.now
+            self.ledger.note(event)
+            record = msgspec.msgpack.encode(event)
+            self.replica.replay(msgspec.msgpack.decode(record, type=ev.AnyEvent))
+
+    def expect(self, command: cmd.Command) -> Reply:
+        """What the core answers to a command that it must not refuse."""
+        outcome = self.scheduler.apply(command, self.now)
+        self.take(outcome.events)
+        return outcome.reply
+
+    def pick_job(self, pick: int) -> Job | None:
+        """Some job that is remembered."""
+        jobs = list(self.scheduler.jobs())
+        return jobs[pick % len(jobs)] if jobs else None
+
+    def submit_job(self, command: cmd.SubmitJob) -> None:
+        """The same again decides nothing; other content is refused."""
+        self.jobs += 1
+        command = msgspec.structs.replace(command, job_id=f"j{self.jobs}")
+        first = self.apply(command)
+        if first is None:
+            return
+        again = self.scheduler.apply(command, self.now)
+        assert not again.events
+        assert isinstance(first, JobReply)
+        assert isinstance(again.reply, JobReply)
+        assert (first.duplicate, again.reply.duplicate) == (False, True)
+        assert again.reply.virtual_deadline == first.virtual_deadline
+        with pytest.raises(JobConflict):
+            self.scheduler.apply(msgspec.structs.replace(command, kind="other"), self.now)
+
+    # Looking.
+
+    def held_slots(self, worker: str) -> int:
+        """Slots of the worker's live leases."""
+        leases = self.scheduler.state.leases.values()
+        return sum(lease.slots for lease in leases if lease.worker.name == worker)
+
+    def assert_nothing_fits(self, free_slots: int) -> None:
+        """Work conservation: a free slot idles only when nothing could run on it."""
+        view = pool_view(self.scheduler, self.scheduler.pools[POOL])
+        assert free_slots <= 0 or view.pick(free_slots) is None
+
+    def owner(self, lease_id: int) -> str:
+        """Who holds a live lease."""
+        lease: Lease = self.scheduler.state.leases[lease_id]
+        return lease.worker.name
+
+    def all_stages(self) -> list[Any]:
+        """Every stage of every job that is remembered."""
+        return [stage for job in self.scheduler.jobs() for stage in job.stages]
+
+    def some_placement(self, pick: int, attempt: int) -> cmd.TaskRef | None:
+        """Some task of the engine's."""
+        stages = [stage for stage in self.all_stages() if stage.job.engine_id]
+        if not stages:
+            return None
+        stage = stages[pick % len(stages)]
+        return cmd.TaskRef(
+            job_id=stage.job.job_id,
+            stage=stage.name,
+            task_index=pick // 7 % stage.task_count,
+            attempt=attempt,
+        )
+
+    # Reports.
+
+    def report(self, worker: str, *results: cmd.TaskResult, ride: bool = False) -> tuple[Ack, ...]:
+        """Results by TaskDone, or riding on a poll."""
+        pool = self.scheduler.pools[POOL]
+        known = pool.workers.get(worker)
+        if ride and known is not None and not known.engine:
+            poll = cmd.NextTask(
+                pool=POOL, worker_id=worker, slots=known.slots, free_slots=0, done=results
+            )
+            reply = self.expect(poll)
+            assert isinstance(reply, NextTaskReply)
+            return reply.done_acks
+        done = self.expect(cmd.TaskDone(worker_id=worker, results=results))
+        assert isinstance(done, TaskDoneReply)
+        return done.acks
+
+    # What must hold.
+
+    @invariant()
+    def is_consistent(self) -> None:
+        """Every cross-cutting truth."""
+        check(self.scheduler, self.now)
+
+    @invariant()
+    def replays(self) -> None:
+        """The events alone lead to the same state."""
+        assert packed(self.replica.dump(self.now)) == packed(self.scheduler.dump(self.now))
+
+    @invariant()
+    def virtual_time_never_falls(self) -> None:
+        """V, while one policy lasts."""
+        for pool in self.scheduler.pools.values():
+            value = pool.policy.virtual_time(self.now)
+            assert value >= self.virtual_time
+            self.virtual_time = value
+
+    def teardown(self) -> None:
+        """In the end every charge is settled, at what was measured."""
+        for job in list(self.scheduler.jobs()):
+            # The end of one may let the scheduler forget another.
+            self.apply(cmd.CancelJob(job_id=job.job_id))
+        for pool in self.scheduler.pools.values():
+            assert not pool.running_slots
+            assert not pool.launchable_tasks
+            for user in pool.users.values():
+                assert user.charged == pytest.approx(user.settled)
+                assert user.settled == pytest.approx(user.service_ended)
