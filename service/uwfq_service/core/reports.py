@@ -270,7 +270,7 @@ class Reports:
         job, stage = lease.stage.job, lease.stage
         engine = bool(job.engine_id)
         last = not engine and (not retryable or lease.attempt >= stage.spec.max_attempts)
-        message = message[: self._settings.limits.max_message_bytes]
+        message = validation.shortened(message, self._settings.limits.max_message_bytes)
         retry_at = None
         if not last and not engine:
             retry_at = now + self._backoff(lease.attempt)

@@ -13,7 +13,7 @@ what), ``reports.py`` (what became of it), ``upkeep.py`` (what time brings).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from uwfq_service.core.model import Pool, User
+
+
+#: Of the reason for a cancellation so much is kept.
+MAX_REASON_BYTES: Final = 1024
 
 
 class Outcome(msgspec.Struct):
@@ -148,6 +152,8 @@ class Scheduler:
         """A job that is remembered; raises ``UnknownJob``."""
         job = self.state.jobs.get(job_id)
         if job is None:
+            # A refusal repeats the name, and an answer has little room for one that is none.
+            validation.name("job_id", job_id, self.settings.limits.max_id_bytes)
             raise UnknownJob(job_id)
         return job
 
@@ -175,6 +181,8 @@ class Scheduler:
                 raise JobConflict("job", known.job_id)
             return self._job_reply(known, known.stages, now, duplicate=True)
         self._check_room(pool, command.user)
+        if command.engine_id:
+            self._decider.check_worker_room(pool, command.engine_id)
         admission = self._admission(pool, command.user, command)
         alone = len(command.stages) == 1 and not command.open
         stages = admission.stages(
@@ -293,7 +301,7 @@ class Scheduler:
     def _cancel_job(self, command: cmd.CancelJob, now: Any) -> Reply:
         job = self.job(command.job_id)
         if not job.ended:
-            cause = command.reason[: self.settings.limits.max_message_bytes]
+            cause = validation.shortened(command.reason, MAX_REASON_BYTES)
             self._reports.end_job(job, JobState.CANCELLED, cause or "cancelled", now)
         return self._job_reply(job, (), now)
 

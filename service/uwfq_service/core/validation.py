@@ -10,7 +10,7 @@ import math
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
-from uwfq_service.core.commands import InputDescriptor, TaskFailure, TaskList
+from uwfq_service.core.commands import InputDescriptor, TaskFailure, TaskList, TaskSuccess
 from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.policy import POLICIES
 
@@ -38,6 +38,9 @@ MAX_SLOTS: Final = 1_000_000
 MAX_SECONDS: Final = 1e9
 MAX_BYTES: Final = 1 << 63
 MAX_ATTEMPTS: Final = 100
+#: Numbers that the journal can hold: unsigned, of 64 bits; attempts that an engine counts, of 32.
+MAX_NUMBER: Final = (1 << 64) - 1
+MAX_ATTEMPT: Final = (1 << 32) - 1
 
 
 def submit_job(command: SubmitJob, limits: Limits) -> None:
@@ -80,7 +83,7 @@ def next_task(command: NextTask, limits: Limits) -> None:
     if command.max_tasks is not None:
         whole("max_tasks", command.max_tasks, 0, MAX_SLOTS)
     real("wait_seconds", command.wait, 0, MAX_SECONDS)
-    whole("poll_id", command.poll_id, 0, 1 << 64)
+    whole("poll_id", command.poll_id, 0, MAX_NUMBER)
     whole("ranking.max_stages", command.max_stages, 0, MAX_SLOTS)
     _results("done", command.done, limits)
     _starts("started", command.started, limits)
@@ -142,6 +145,8 @@ def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
 def _stage(path: str, stage: StageSpec, limits: Limits) -> None:
     name(f"{path}.stage", stage.stage, limits.max_id_bytes)
     size(f"{path}.after", stage.after, limits.max_stages_per_job)
+    for place, before in enumerate(stage.after):
+        name(f"{path}.after[{place}]", before, limits.max_id_bytes)
     if isinstance(stage.cut, TaskList):
         _task_list(f"{path}.tasks", stage.cut, limits)
     elif isinstance(stage.cut, InputDescriptor):
@@ -179,6 +184,8 @@ def _task_list(path: str, tasks: TaskList, limits: Limits) -> None:
             )
     if tasks.task_bytes:
         _all_within(f"{path}.task_bytes", tasks.task_bytes, 0, MAX_BYTES)
+        # The journal holds the sum, and no number beyond 64 bits.
+        whole(f"{path}.task_bytes (sum)", sum(tasks.task_bytes), 0, MAX_BYTES)
     if tasks.task_work:
         _all_within(f"{path}.task_work_slot_seconds", tasks.task_work, 0, MAX_WORK)
         positive(f"{path}.task_work_slot_seconds (sum)", sum(tasks.task_work), MAX_WORK)
@@ -225,12 +232,24 @@ def _results(field: str, results: Sequence[TaskResult], limits: Limits) -> None:
         if not 0 <= runtime <= MAX_SECONDS:
             kind = "failure" if isinstance(result.outcome, TaskFailure) else "success"
             real(f"{field}[{index}].{kind}.runtime_seconds", runtime, 0, MAX_SECONDS)
+        if not result.task.lease_id and not 1 <= result.task.attempt <= MAX_ATTEMPT:
+            whole(f"{field}[{index}].attempt", result.task.attempt, 1, MAX_ATTEMPT)
+        if isinstance(result.outcome, TaskSuccess):
+            _counted(field, index, "input_bytes", result.outcome.input_bytes)
+            _counted(field, index, "rows", result.outcome.rows)
+
+
+def _counted(field: str, index: int, what: str, value: int | None) -> None:
+    if value is not None and not 0 <= value <= MAX_NUMBER:
+        whole(f"{field}[{index}].success.{what}", value, 0, MAX_NUMBER)
 
 
 def _starts(field: str, starts: Sequence[TaskStart], limits: Limits) -> None:
     size(field, starts, limits.max_batch)
     for index, start in enumerate(starts):
         real(f"{field}[{index}].running_seconds", start.running, 0, MAX_SECONDS)
+        if not start.task.lease_id:
+            whole(f"{field}[{index}].attempt", start.task.attempt, 1, MAX_ATTEMPT)
 
 
 # -- single values ------------------------------------------------------------------------------
@@ -241,6 +260,13 @@ def text(field: str, value: str, max_bytes: int) -> None:
     # A character takes at most four bytes, so short texts need no encoding.
     if len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
         raise InvalidField(field, f"is longer than {max_bytes} bytes; shorten it")
+
+
+def shortened(value: str, max_bytes: int) -> str:
+    """As much of a text for people as fits into ``max_bytes`` of UTF-8."""
+    if len(value) * 4 <= max_bytes:
+        return value
+    return value.encode()[:max_bytes].decode(errors="ignore")
 
 
 def name(field: str, value: str, max_bytes: int) -> None:
