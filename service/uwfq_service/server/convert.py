@@ -313,7 +313,8 @@ def _lease(lease: Lease, expires_in: float) -> types.TaskLease:
         signature=job.signature,
         stage=stage.name,
         payload=stage.spec.payload,
-        labels=job.labels,
+        # An empty map would be merged in Python, at the cost of all other fields together.
+        labels=job.labels or None,
         task_count=stage.task_count,
         slots=lease.slots,
         time_limit_seconds=stage.spec.task_timeout,
