@@ -257,7 +257,7 @@ async def measure(args: argparse.Namespace, port: int, server_pid: int) -> None:
         counted = json.loads(await channel.unary_unary(served.COUNTERS)(b""))
         sent = {"jobs": load.submitted, "leased": load.leased, "done": load.done}
         print(f"\nsent {sent}, the service counted {counted}")
-        assert sent == counted, "the service has not counted what was sent"
+        assert sent.items() <= counted.items(), "the service has not counted what was sent"
 
 
 async def _backlog(load: Load) -> None:

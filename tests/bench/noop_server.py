@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core import events as ev
 from uwfq_service.server import app, logs
 from uwfq_service.server.config import load
+from uwfq_service.store.journal import JournalStats
 
 NOOP = "/uwfq.bench.Bench/Noop"
 COUNTERS = "/uwfq.bench.Bench/Counters"
@@ -38,7 +39,9 @@ class Counters:
                 self.done += len(event.leases)
 
 
-def bench_handlers(counters: Counters) -> grpc.GenericRpcHandler[Any, Any]:
+def bench_handlers(
+    counters: Counters, stats: Callable[[], JournalStats]
+) -> grpc.GenericRpcHandler[Any, Any]:
     """The no-op (a small message each way), and the counters as JSON."""
     answer = rpc.GetJobResponse()
 
@@ -46,7 +49,7 @@ def bench_handlers(counters: Counters) -> grpc.GenericRpcHandler[Any, Any]:
         return answer
 
     async def count(_: bytes, __: object) -> bytes:
-        return json.dumps(vars(counters)).encode()
+        return json.dumps({**vars(counters), "commits": stats().commits}).encode()
 
     return grpc.method_handlers_generic_handler(
         "uwfq.bench.Bench",
@@ -72,7 +75,8 @@ async def serve(data: str) -> None:
         }
     )
     logs.configure("info", "json")
-    server = app.Server(config, observers=[counters], handlers=[bench_handlers(counters)])
+    handlers = bench_handlers(counters, lambda: server.journal.stats())
+    server = app.Server(config, observers=[counters], handlers=[handlers])
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.request_stop)
     async with server:
         app.tune_garbage_collector()

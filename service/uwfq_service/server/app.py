@@ -77,6 +77,7 @@ class Server:
         #: Set when the service should end, for whatever reason.
         self._end = asyncio.Event()
         self._stopped = False
+        self._hanging_up: asyncio.Future[None] | None = None
         #: What broke the service.
         self.failure: BaseException | None = None
         #: The port that it listens on.
@@ -87,6 +88,12 @@ class Server:
         """The engine of the started service."""
         assert self._engine is not None, "the server has not been started"
         return self._engine
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the started service."""
+        assert self._journal is not None, "the server has not been started"
+        return self._journal
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -198,8 +205,11 @@ class Server:
         await self._end.wait()
 
     def _fail(self, error: BaseException) -> None:
+        """Nothing is answered any more, so nobody should go on waiting for an answer."""
         self.failure = error
         self._end.set()
+        if self._grpc is not None:
+            self._hanging_up = asyncio.ensure_future(self._grpc.stop(None))
         log.error(
             "service_failed",
             error=str(error),

@@ -5,8 +5,8 @@ that was not set, an index that points nowhere); values are the core's to check.
 reply becomes a message.
 
 Commands and replies are read once and thrown away, so these functions are written for speed: a
-field of a message is read at most once (40-90 ns each), and what a lease makes redundant is not
-read at all.
+field of a message is read at most once (40-90 ns each), what a lease makes redundant is not read at
+all, and a repeated field is only copied (300-500 ns) when there is something in it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def submit_job(request: rpc.SubmitJobRequest) -> commands.SubmitJob:
         kind=request.kind,
         signature=request.signature,
         input_bytes=request.input_bytes if request.HasField("input_bytes") else None,
-        labels=dict(request.labels),
+        labels=dict(request.labels) if request.labels else {},
         job_weight=request.job_weight if request.HasField("job_weight") else 1.0,
         declared_work=(
             request.estimated_work_slot_seconds
@@ -73,7 +73,7 @@ def _stage(stage: types.StageSpec, path: str) -> commands.StageSpec:
     has = stage.HasField
     return commands.StageSpec(
         stage=stage.stage,
-        after=tuple(stage.after),
+        after=tuple(stage.after) if stage.after else (),
         cut=_cut(stage, path),
         declared_work=(
             stage.estimated_work_slot_seconds if has("estimated_work_slot_seconds") else None
@@ -98,8 +98,8 @@ def _cut(stage: types.StageSpec, path: str) -> commands.TaskList | commands.Inpu
         tasks = stage.tasks
         return commands.TaskList(
             count=tasks.count,
-            task_bytes=tuple(tasks.task_bytes),
-            task_work=tuple(tasks.task_work_slot_seconds),
+            task_bytes=tuple(tasks.task_bytes) if tasks.task_bytes else (),
+            task_work=(tuple(tasks.task_work_slot_seconds) if tasks.task_work_slot_seconds else ()),
         )
     described = stage.input
     return commands.InputDescriptor(
@@ -264,7 +264,7 @@ def add_stages_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.Ad
 def _split(stage: Stage, *, omit_ranges: bool) -> types.StageSplit:
     ranges: list[types.InputRange] = []
     if stage.spec.bounds and not omit_ranges:
-        ranges = [_range(stage, task) for task in range(stage.task_count)]
+        ranges = [input_range(stage, task) for task in range(stage.task_count)]
     return types.StageSplit(
         stage=stage.name,
         task_count=stage.task_count,
@@ -276,7 +276,8 @@ def _split(stage: Stage, *, omit_ranges: bool) -> types.StageSplit:
     )
 
 
-def _range(stage: Stage, task: int) -> types.InputRange:
+def input_range(stage: Stage, task: int) -> types.InputRange:
+    """The part of the input that a task covers."""
     bounds = stage.task_range(task)
     assert bounds is not None, "a stage with an input has a range for each task"
     begin_unit, begin_offset, end_unit, end_offset = bounds
@@ -289,12 +290,18 @@ def _range(stage: Stage, task: int) -> types.InputRange:
 
 
 def next_task_response(reply: replies.NextTaskReply) -> rpc.NextTaskResponse:
-    """What to run."""
+    """What to run.  The service itself writes it by ``wire.py``, which must say the same."""
+    response = next_task_rest(reply)
+    response.leases.extend(
+        _lease(lease, expires_in)
+        for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True)
+    )
+    return response
+
+
+def next_task_rest(reply: replies.NextTaskReply) -> rpc.NextTaskResponse:
+    """The answer to a poll without its leases."""
     return rpc.NextTaskResponse(
-        leases=[
-            _lease(lease, expires_in)
-            for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True)
-        ],
         done_acks=_acks(reply.done_acks),
         started_acks=_acks(reply.started_acks),
         ranking=_ranking(reply.ranking) if reply.ranking is not None else None,
@@ -320,7 +327,7 @@ def _lease(lease: Lease, expires_in: float) -> types.TaskLease:
         time_limit_seconds=stage.spec.task_timeout,
         task_index=lease.task,
         attempt=lease.attempt,
-        range=_range(stage, lease.task) if stage.spec.bounds else None,
+        range=input_range(stage, lease.task) if stage.spec.bounds else None,
         expires_in_seconds=expires_in,
         estimated_runtime_seconds=lease.estimate / lease.slots,
     )
@@ -344,7 +351,7 @@ def _ranking(ranking: replies.Ranking) -> rpc.Ranking:
                 job_id=ranked.job_id,
                 stage=ranked.stage,
                 user=ranked.user,
-                virtual_deadline=ranked.virtual_deadline,
+                virtual_deadline=ranked.virtual_deadline or 0.0,
                 waiting_tasks=ranked.waiting_tasks,
                 launch_now=ranked.launch_now,
             )

@@ -50,8 +50,14 @@ _DRAIN_LIMIT: Final = 256
 #: Parked polls that may be tried in vain in one drain, for tasks that fit none of them.
 _MISS_LIMIT: Final = 16
 
-#: A tick is not repeated faster, seconds: a guard against spinning, not a promise.
-_TICK_PAUSE: Final = 0.001
+#: Ticks do not come closer together, seconds: many things that are due share one.
+_TICK_PAUSE: Final = 0.01
+
+#: When so many replies shared a write, the next one begins no sooner than the pause, seconds,
+#: or, once as many have come again, after a last call for more.
+_SIBLINGS: Final = 4
+_WRITE_PAUSE: Final = 0.005
+_LAST_CALL: Final = 0.0005
 
 
 class _Call:
@@ -143,13 +149,20 @@ class Engine:
         self._load = 0
         #: What waits for the disk: (sequence it needs, replies, events to tell of).
         self._outbox: deque[tuple[int, list[_Decided], Sequence[AnyEvent]]] = deque()
-        #: Number of the last event that was handed to the journal.
-        self._sequence = journal.durable
+        #: Events that the journal has not been given yet, and when it may be, by the loop's time.
+        self._unwritten: list[AnyEvent] = []
+        self._write_at = 0.0
+        #: Replies that shared the last write, and that will share the next one.
+        self._shared = self._sharing = 0
+        self._write_timer: asyncio.TimerHandle | None = None
+        #: Number of the last event that was decided, and of the last that the journal has.
+        self._sequence = self._appended = journal.durable
         self._parked: dict[str, _Parked] = {}
         self._parked_count = 0
         self._tick_timer: Timer | None = None
         self._tick_at = 0.0
         self._tick_due = False
+        self._ticked_at = 0.0
         #: Set when nothing is accepted any more; for those who have calls under way.
         self.stopping = asyncio.Event()
         self._failure: BaseException | None = None
@@ -281,13 +294,14 @@ class Engine:
             ticked = self._tick_due
             if ticked:
                 self._tick_due = False
+                self._ticked_at = now
                 events += self._scheduler.apply(commands.Tick(), now).events
             for _ in range(min(len(inbox), _DRAIN_LIMIT)):
                 self._decide(inbox.popleft(), now, events, decided)
             if self._parked_count:
                 self._serve_parked(now, events, decided, changed=ticked or bool(events))
             self._publish(events, decided)
-            self._arm_tick(now)
+            self._arm_tick()
         except Exception as bug:  # noqa: BLE001 - whatever it is, the core cannot be trusted now.
             self._fail(bug)
             return
@@ -322,13 +336,47 @@ class Engine:
     def _publish(self, events: Sequence[AnyEvent], decided: list[_Decided]) -> None:
         """Hand the events to the journal; let the replies go when it has them all."""
         if events:
-            self._sequence = self._journal.append(events)
+            self._sequence += len(events)
+            self._unwritten += events
+            self._sharing += len(decided)
+            self._write()
         elif not decided:
             return
         if self._journal.durable >= self._sequence:
             self._release(decided, events)
         else:
             self._outbox.append((self._sequence, decided, events))
+
+    def _write(self) -> None:
+        """Give the journal what it has not got, one batch at a time.
+
+        While it syncs a batch the next one gathers here.  A sync costs as much as a call, so when
+        several shared the last one, this one gathers for a few milliseconds at least, or until as
+        many have come again.  A caller on its own never waits for others.
+        """
+        if self._journal.durable < self._appended:
+            return
+        now = self._loop.time()
+        at = self._write_at if self._shared >= _SIBLINGS else now
+        if self._sharing >= self._shared:
+            at = min(at, now + _LAST_CALL)
+        if at <= now:
+            self._write_now()
+        elif self._write_timer is None:
+            self._write_timer = self._loop.call_at(at, self._write_now)
+        elif at < self._write_timer.when():
+            self._write_timer.cancel()
+            self._write_timer = self._loop.call_at(at, self._write_now)
+
+    def _write_now(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        events, self._unwritten = self._unwritten, []
+        if events and self._failure is None:
+            self._shared, self._sharing = self._sharing, 0
+            self._write_at = self._loop.time() + _WRITE_PAUSE
+            self._appended = self._journal.append(events)
 
     def _on_durable(self, sequence: int) -> None:
         outbox = self._outbox
@@ -337,6 +385,8 @@ class Engine:
         while outbox and outbox[0][0] <= sequence:
             _, decided, events = outbox.popleft()
             self._release(decided, events)
+        if self._unwritten:
+            self._write()
         self._tell_settlers()
 
     def _release(self, decided: list[_Decided], events: Sequence[AnyEvent]) -> None:
@@ -468,9 +518,9 @@ class Engine:
     def start(self, events: Sequence[AnyEvent] = ()) -> None:
         """Arm the first tick; ``events`` are what recovery decided."""
         self._publish(events, [])
-        self._arm_tick(self._clock.now())
+        self._arm_tick()
 
-    def _arm_tick(self, now: float) -> None:
+    def _arm_tick(self) -> None:
         """See to it that a tick comes when the core is due.
 
         A timer that would fire too early is left as it is, for moving it costs more than a tick
@@ -479,7 +529,7 @@ class Engine:
         due = self._scheduler.next_wakeup()
         if due is None:
             return
-        due = max(due, now + _TICK_PAUSE)
+        due = max(due, self._ticked_at + _TICK_PAUSE)
         if self._tick_timer is not None:
             if self._tick_at <= due:
                 return
@@ -514,8 +564,9 @@ class Engine:
             _wake(self._settlers)
 
     def close(self) -> None:
-        """Cancel the tick.  The scheduler stands still from here."""
+        """Write the rest and cancel the tick.  The scheduler stands still from here."""
         self.stopping.set()
+        self._write_now()
         if self._tick_timer is not None:
             self._tick_timer.cancel()
 

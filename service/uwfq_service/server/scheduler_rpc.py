@@ -21,6 +21,7 @@ from uwfq_service.server.clock import Clock
 from uwfq_service.server.config_keys import Serving
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import Context, Handlers
+from uwfq_service.server.wire import LeaseEncoder
 from uwfq_service.server.work_stream import WorkStream
 
 #: A watcher hears of changes at most this often, seconds.
@@ -42,6 +43,7 @@ class SchedulerRpc:
         self._engine = engine
         self._clock = clock
         self._serving = serving
+        self._leases = LeaseEncoder()
 
     def register(self, handlers: Handlers) -> None:
         """Add every method of the service."""
@@ -50,7 +52,7 @@ class SchedulerRpc:
         add("AddStages", rpc.AddStagesRequest, rpc.AddStagesResponse, self.add_stages)
         add("CloseJob", rpc.CloseJobRequest, rpc.CloseJobResponse, self.close_job)
         add("CancelJob", rpc.CancelJobRequest, rpc.CancelJobResponse, self.cancel_job)
-        add("NextTask", rpc.NextTaskRequest, rpc.NextTaskResponse, self.next_task)
+        add("NextTask", rpc.NextTaskRequest, None, self.next_task)
         add("TaskDone", rpc.TaskDoneRequest, rpc.TaskDoneResponse, self.task_done)
         add("RenewLeases", rpc.RenewLeasesRequest, rpc.RenewLeasesResponse, self.renew_leases)
         add("GetJob", rpc.GetJobRequest, rpc.GetJobResponse, self.get_job)
@@ -161,17 +163,15 @@ class SchedulerRpc:
 
     # -- tasks -------------------------------------------------------------------------------------
 
-    async def next_task(
-        self, request: rpc.NextTaskRequest, context: Context
-    ) -> rpc.NextTaskResponse:
-        """Lease tasks, or rank stages; a long poll."""
+    async def next_task(self, request: rpc.NextTaskRequest, context: Context) -> bytes:
+        """Lease tasks, or rank stages; a long poll.  A NextTaskResponse in bytes."""
         wait = convert.wait_seconds(request, self._serving.max_poll_seconds)
         if wait:
             wait = _within_deadline(wait, context.time_remaining())
         command = convert.next_task(request, wait)
         known_version = request.ranking.known_version if command.ranking else 0
         reply = await self._engine.poll(command, known_version=known_version)
-        return convert.next_task_response(reply)
+        return self._leases.response(reply)
 
     async def task_done(self, request: rpc.TaskDoneRequest, _: Context) -> rpc.TaskDoneResponse:
         """Take in results."""
@@ -191,6 +191,7 @@ class SchedulerRpc:
             self._engine,
             requests,
             context,
+            self._leases,
             max_requests=self._serving.max_stream_requests,
             max_poll_seconds=self._serving.max_poll_seconds,
         )

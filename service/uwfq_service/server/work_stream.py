@@ -23,6 +23,7 @@ from uwfq_service.server import convert
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import INTERNAL, Context
 from uwfq_service.server.status import Stopping, to_status
+from uwfq_service.server.wire import LeaseEncoder, work_response
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class WorkStream:
         engine: Engine,
         requests: AsyncIterator[rpc.WorkRequest],
         context: Context,
+        leases: LeaseEncoder,
         *,
         max_requests: int,
         max_poll_seconds: float,
@@ -45,6 +47,7 @@ class WorkStream:
         self._engine = engine
         self._requests = requests
         self._context = context
+        self._leases = leases
         self._max_requests = max_requests
         self._max_poll_seconds = max_poll_seconds
         self._under_way: set[asyncio.Future[Any]] = set()
@@ -104,7 +107,7 @@ class WorkStream:
                     future = self._engine.poll(
                         convert.next_task(poll, wait), known_version=poll.ranking.known_version
                     )
-                    encode = _next_task
+                    encode = self._next_task
                 case "task_done":
                     future = self._engine.call(convert.task_done(request.task_done))
                     encode = _task_done
@@ -134,15 +137,14 @@ class WorkStream:
         elif isinstance(error, SchedulerError):
             self._send(_refusal(sequence, error))
 
+    def _next_task(self, sequence: int, reply: Any) -> bytes:
+        return work_response(
+            sequence, rpc.WorkResponse.NEXT_TASK_FIELD_NUMBER, self._leases.response(reply)
+        )
+
     def _send(self, response: bytes) -> None:
         self._outbox.append(response)
         self._answered.set()
-
-
-def _next_task(sequence: int, reply: Any) -> bytes:
-    return rpc.WorkResponse(
-        sequence=sequence, next_task=convert.next_task_response(reply)
-    ).SerializeToString()
 
 
 def _task_done(sequence: int, reply: Any) -> bytes:

@@ -98,6 +98,17 @@ class World:
             commands.NextTask(worker_id=worker, slots=slots, free_slots=slots, wait=wait)
         )
 
+    async def sync_all(self) -> None:
+        """Let the disk have everything, batch by batch."""
+        while self.journal.durable < self.engine.sequence:
+            self.journal.sync()
+            await asyncio.sleep(0)
+
+    async def appended(self, batches: int) -> None:
+        """Return when the journal was given so many batches."""
+        while len(self.journal.batches) < batches:  # noqa: ASYNC110 - the fake has no event.
+            await asyncio.sleep(0)
+
     async def turn(self, turns: int = 3) -> None:
         """Let the event loop run for a few turns."""
         for _ in range(turns):
@@ -139,12 +150,47 @@ async def test_a_batch_is_applied_while_the_one_before_is_synced(world: World) -
     await world.turn()
     second = world.add_task()
     await world.turn()
-    assert world.journal.batches == [1, 1]
-    world.journal.sync(upto=1)
+    assert len(world.core.applied) == 2
+    world.journal.sync()
     assert first.done()
     assert not second.done()
+    assert world.journal.batches == [1, 1]
     world.journal.sync()
     assert second.done()
+
+
+async def test_many_that_wait_share_a_write(world: World) -> None:
+    """When several shared the last one, the next gathers for a moment; one alone never waits."""
+    for _ in range(10):
+        world.add_task()
+    await world.turn()
+    world.journal.sync()
+    world.add_task()
+    await world.turn()
+    world.add_task()
+    await world.turn()
+    assert world.journal.batches == [10]
+    await world.appended(2)
+    assert world.journal.batches == [10, 2]
+    world.journal.sync()
+    alone = World()
+    for count in (1, 2):
+        alone.add_task()
+        await alone.turn()
+        assert alone.journal.batches == [1] * count
+        alone.journal.sync()
+
+
+async def test_closing_writes_what_was_still_gathering(world: World) -> None:
+    """The snapshot that follows must stand at the last event of the journal."""
+    for _ in range(10):
+        world.add_task()
+    await world.turn()
+    world.journal.sync()
+    world.add_task()
+    await world.turn()
+    world.engine.close()
+    assert world.journal.batches == [10, 1]
 
 
 async def test_a_command_that_decides_nothing_stores_nothing(world: World) -> None:
@@ -239,10 +285,12 @@ async def test_a_cancelled_call_is_not_applied(world: World) -> None:
 async def test_a_long_inbox_is_drained_over_several_turns(world: World) -> None:
     """So that the network is served in between; nothing is lost."""
     futures = [world.add_task() for _ in range(1000)]
+    await world.turn(1)
+    assert 0 < len(world.core.applied) < 1000
     await world.turn(10)
-    world.journal.sync()
+    assert len(world.core.applied) == 1000
+    await world.sync_all()
     assert all(future.done() for future in futures)
-    assert len(world.journal.batches) > 1
 
 
 # -- long polls -----------------------------------------------------------------------------------
@@ -284,7 +332,7 @@ async def test_a_task_that_fits_few_finds_the_one_that_it_fits(world: World) -> 
     await world.turn(3)
     assert not any(poll.done() for poll in narrow)
     await world.turn(20)
-    world.journal.sync()
+    await world.sync_all()
     assert wide.result().leases == (4,)
     world.add_task(slots=8)
     await world.turn(20)
