@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.events import AnyEvent
 from uwfq_service.core.model import Job, Lease, User
@@ -62,6 +64,14 @@ class Driver:
     def events_of(self, kind: type[AnyEvent]) -> list[Any]:
         """The events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
+
+    def reload(self) -> None:
+        """Let the service restart: a new scheduler from a snapshot, which recovers."""
+        image = msgspec.msgpack.encode(self.scheduler.dump())
+        self.scheduler = Scheduler.load(
+            msgspec.msgpack.decode(image), self.scheduler.settings, number=self.number
+        )
+        self.events += self.scheduler.recover(self.now).events
 
     # Jobs.
 
