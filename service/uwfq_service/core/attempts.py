@@ -190,6 +190,7 @@ class Attempts:
                     self._set_attempts(stage, lease)
                     stage.give_back(lease.task if lease.place < 0 else lease.place)
             running_changed(stage, -len(leases), self._state.at)
+            stage.job.pool.policy.work_done(stage.job, self._state.at)
             if back:
                 waiting_changed(stage, back, self._state.at)
 
@@ -222,6 +223,7 @@ class Attempts:
     def _stage_progressed(self, stage: Stage, ended: int) -> None:
         """``ended`` attempts of ``stage`` have finished their tasks."""
         running_changed(stage, -ended, self._state.at)
+        stage.job.pool.policy.work_done(stage.job, self._state.at)
         if stage.done < stage.task_count:
             return
         job = stage.job
@@ -252,6 +254,7 @@ class Attempts:
             self._void(lease)
             lease.worker.revoked.append(lease.lease_id)
         running_changed(stage, -1, self._state.at)
+        stage.job.pool.policy.work_done(stage.job, self._state.at)
         if not self._leaves_task_undone(lease):
             return
         place = lease.task if lease.place < 0 else lease.place

@@ -280,6 +280,7 @@ class State:
             job.pool.order_version += 1
         job.user.charged += change
         job.work = work
+        policy.work_done(job, self.at)
 
     def _job_ended(self, event: ev.JobEnded) -> None:
         job = self.jobs_by_number[event.job]

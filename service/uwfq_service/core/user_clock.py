@@ -17,6 +17,12 @@ Both are through with everything at the same V, for
 
 and every correction keeps it so.
 
+A job that turns out to cost more moves back in this order.  What it has *used* already does not
+move with it: that is a *debt*, which the serial server works off before anything else, so that all
+of the user's jobs wait for it.  Were it put behind the jobs that look smaller, a user who declares
+too little would run everything ahead of what it really costs, and every new lie ahead of all old
+debts.
+
 Units: work and e in slot-seconds; V in slot-seconds per unit of weight; U and F in slot-seconds per
 unit of job weight.  Anchors and numbers as in ``virtual_time.py``.
 
@@ -27,11 +33,15 @@ ours.
 
 from __future__ import annotations
 
-from typing import Any
+from math import inf
+from typing import Any, Final
 
 from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.ordered_sums import OrderedSums
 from uwfq_service.core.virtual_time import Number
+
+#: The debt's number in the order of the chain; jobs count from 0.
+DEBT_NUMBER: Final = -1
 
 #: A job's place in its user's order: user deadline, admission number, the job's clock.
 JobKey = tuple[Number, int, "JobClock"]
@@ -43,7 +53,17 @@ class JobClock:
     It may outlive the job: the fluid cluster goes on serving what is left of its charge.
     """
 
-    __slots__ = ("chained", "deadline", "job", "key", "launchable", "number", "present", "weight")
+    __slots__ = (
+        "chained",
+        "corrected",
+        "deadline",
+        "job",
+        "key",
+        "launchable",
+        "number",
+        "present",
+        "weight",
+    )
 
     def __init__(self, number: int, weight: int, job: Any = None) -> None:
         self.number = number
@@ -59,6 +79,8 @@ class JobClock:
         self.chained = False
         #: D once the serial server is done with it; while ``chained`` it is computed.
         self.deadline: Number = None
+        #: Whether it has turned out to cost more than it was charged for at first.
+        self.corrected = False
         #: For the policy: whether it has a task to launch.
         self.launchable = False
 
@@ -75,6 +97,8 @@ class UserClock:
         "_present_weight",
         "_value",
         "chain",
+        "debt",
+        "debt_end",
         "displaced",
         "exit_entry",
         "fluid_charged",
@@ -100,6 +124,12 @@ class UserClock:
         self._present_weight = 0
         #: Jobs with e > 0 in the same order; the values are e.
         self.chain: OrderedSums[Any, Any] = OrderedSums()
+        #: Stands in the chain, ahead of every job, while the user owes for work that was done.
+        self.debt = JobClock(DEBT_NUMBER, WEIGHT_SCALE)
+        self.debt.key = (-inf, DEBT_NUMBER, self.debt)
+        #: V at which the latest debt is worked off.  No job of the user is more urgent than that,
+        #: not even one whose D is fixed: it was served, but at what it pretended to cost.
+        self.debt_end = zero
         #: Jobs that have moved since somebody last took this list: into the chain, out of it, or to
         #: another place in it.
         self.displaced: list[JobClock] = []
@@ -202,8 +232,11 @@ class UserClock:
             self.fluid_charged += change
         elif change < 0 and self.chain:
             taken = min(-change, self.chain.total)
+            owed = self.debt.chained
             paid_off = self._refund_server(job, taken)
             self._settle(paid_off)
+            if owed:
+                self._move_debt_end()
             self._refund_fluid(job, taken)
             self._settle([other for other in paid_off if other.present and not other.chained])
             self.fluid_charged -= taken
@@ -213,6 +246,8 @@ class UserClock:
         self.sync(v)
         self._anchor(v)
         self.weight = weight
+        if self.debt.chained:
+            self._move_debt_end()
 
     def leave(self, end: Number) -> None:
         """V has reached the user's end: everything is served, U stays where it is."""
@@ -267,6 +302,43 @@ class UserClock:
             self._anchor_chain(v)
         chain.add(job.key, work)
         job.chained = True
+
+    def advance_debt(self, job: JobClock, charged: Number, used: Number, v: Number) -> None:
+        """Of the work that ``job`` is ``charged`` for it has ``used`` so much.
+
+        What of that the serial server has not done yet becomes debt.
+        """
+        self.sync(v)
+        if not job.chained:
+            return
+        self._anchor_chain(v)
+        left = self.chain.value(job.key)
+        owed = min(used - (charged - left), left)
+        if owed <= 0:
+            return
+        if owed < left:
+            self.chain.set_value(job.key, left - owed)
+        else:
+            self._unchain(job)
+        self._owe(owed, v)
+        if owed == left:
+            job.deadline = self.debt_end
+        self.displaced.append(job)
+
+    def _owe(self, amount: Number, v: Number) -> None:
+        """Let the serial server work off ``amount`` more before it goes on."""
+        debt = self.debt
+        if debt.chained:
+            self.chain.set_value(debt.key, self.chain.value(debt.key) + amount)
+        else:
+            self._chain_add(debt, amount, v)
+        self._move_debt_end()
+
+    def _move_debt_end(self) -> None:
+        """The debt, the weight or the anchor has changed: it is worked off at another V."""
+        self.debt_end = self._chain_at
+        if self.debt.chained:
+            self.debt_end += self.chain.value(self.debt.key) * WEIGHT_SCALE / self.weight
 
     def _unchain(self, job: JobClock) -> Number:
         if not job.chained:
@@ -372,6 +444,7 @@ class UserClock:
             self._value,
             self._at,
             self._chain_at,
+            self.debt_end,
             self.present.dump(_key_parts),
             self.chain.dump(_key_parts),
         ]
@@ -379,13 +452,15 @@ class UserClock:
     @classmethod
     def load(cls, state: list[Any], jobs: dict[int, JobClock]) -> UserClock:
         """The clock that ``dump`` was taken of; ``jobs`` by number, with their keys set."""
-        number, weight, charged, value, at, chain_at, present, chain = state
+        number, weight, charged, value, at, chain_at, debt_end, present, chain = state
         clock = cls(number, weight, value)
         clock.fluid_charged = charged
-        clock._at, clock._chain_at = at, chain_at
+        jobs = {**jobs, DEBT_NUMBER: clock.debt}
+        clock._at, clock._chain_at, clock.debt_end = at, chain_at, debt_end
         clock.present = OrderedSums.load(present, lambda key: jobs[key[1]].key)
         clock._present_weight = clock.present.total
         clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].key)
+        clock.debt.chained = clock.debt.key in clock.chain
         return clock
 
 

@@ -65,6 +65,9 @@ class Policy(ABC):
     def correct(self, job: Job, change: Any, now: Any) -> None:
         """``job.work`` is about to change by ``change``."""
 
+    def work_done(self, job: Job, now: Any) -> None:
+        """Attempts of ``job`` have ended, or its charge has changed."""
+
     def end_job(self, job: Job, now: Any) -> None:
         """``job`` is over; nothing of it is offered any more."""
 

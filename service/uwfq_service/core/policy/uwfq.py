@@ -18,7 +18,7 @@ Source: arXiv:2510.15485; the chain over remaining work and the corrections are 
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uwfq_service.core.policy.base import Policy
@@ -78,7 +78,10 @@ class UserQueue:
             heappop(unserved)
         while fixed and not self._is_fixed(fixed[0]):
             heappop(fixed)
-        best = fixed[0] if fixed else None
+        best = None
+        if fixed:
+            deadline, number, job = fixed[0]
+            best = (max(deadline, self.clock.debt_end), number, job)
         if unserved:
             job = unserved[0][2]
             candidate = (self.clock.deadline(job), job.number, job)
@@ -91,7 +94,9 @@ class UserQueue:
         self._take_displaced()
         jobs = {key[1]: key[2] for key in self.unserved if self._is_unserved(key)}
         jobs.update({entry[1]: entry[2] for entry in self.fixed if self._is_fixed(entry)})
-        return sorted((self.clock.deadline(job), number, job) for number, job in jobs.items())
+        ordered = sorted((self.clock.deadline(job), number, job) for number, job in jobs.items())
+        debt_end = self.clock.debt_end
+        return [(max(deadline, debt_end), number, job) for deadline, number, job in ordered]
 
     @staticmethod
     def _is_unserved(key: JobKey) -> bool:
@@ -175,6 +180,7 @@ class UwfqPolicy(Policy):
         user_clock = queue.clock
         was_active = user_clock.active
         clock = job.policy_state
+        clock.corrected = clock.corrected or change > 0
         user_clock.correct(clock, change, self._clock.value(now))
         if not was_active:
             if user_clock.present:
@@ -185,6 +191,15 @@ class UwfqPolicy(Policy):
             # Its key may be another one.
             queue.push(clock)
         self._mark(queue)
+
+    def work_done(self, job: Job, now: Any) -> None:
+        clock: JobClock = job.policy_state
+        # A job that costs what it was charged for has used what stands at the front anyway.
+        if clock.corrected and clock.chained:
+            queue = self._queue_of(job.user)
+            used = job.measured + job.running_work(now)
+            queue.clock.advance_debt(clock, job.work, used, self._clock.value(now))
+            self._mark(queue)
 
     # -- the order ------------------------------------------------------------------------------
 
@@ -235,10 +250,21 @@ class UwfqPolicy(Policy):
         return None
 
     def ranking(self) -> Iterator[Stage]:
-        jobs = [entry for queue in self._queues.values() for entry in queue.launchable_jobs()]
-        for _, _, clock in sorted(jobs):
+        # Each user's jobs in their order, whoever has the most urgent first one going next.
+        heads = []
+        for user, queue in self._queues.items():
+            jobs = iter(queue.launchable_jobs())
+            if (first := next(jobs, None)) is not None:
+                heads.append((first[0], first[1], user, first[2], jobs))
+        heapify(heads)
+        while heads:
+            _, _, user, clock, jobs = heads[0]
             for index in clock.job.offered:
                 yield clock.job.stages[index]
+            if (following := next(jobs, None)) is not None:
+                heapreplace(heads, (following[0], following[1], user, following[2], jobs))
+            else:
+                heappop(heads)
 
     def _mark(self, queue: UserQueue) -> None:
         """Something has changed that may concern the user's head."""
@@ -315,7 +341,14 @@ class UwfqPolicy(Policy):
         users = []
         for queue in self._queues.values():
             jobs = [
-                [job.number, job.weight, job.key[0], job.chained, job.deadline]
+                [
+                    job.number,
+                    job.weight,
+                    job.key[0],
+                    job.chained,
+                    job.deadline,
+                    job.corrected,
+                ]
                 for key, _ in queue.clock.present
                 for job in (key[2],)
             ]
@@ -327,10 +360,11 @@ class UwfqPolicy(Policy):
         members: dict[int, Any] = {}
         for clock_state, present in user_states:
             clocks: dict[int, JobClock] = {}
-            for number, weight, finish, chained, deadline in present:
+            for number, weight, finish, chained, deadline, corrected in present:
                 clock = JobClock(number, weight, jobs.get(number))
                 clock.key = (finish, number, clock)
                 clock.present, clock.chained, clock.deadline = True, chained, deadline
+                clock.corrected = corrected
                 clocks[number] = clock
                 if clock.job is not None:
                     clock.job.policy_state = clock
