@@ -38,14 +38,22 @@ def look_into(directory: Path) -> Scheduler:
         restored = restore(connection, load(SETTINGS).settings, lambda: 1.0)
     scheduler = restored.scheduler
     check(scheduler, restored.at)
-    for pool in scheduler.pools.values():
-        order = [
-            (pool.policy.virtual_deadline(stage.job), stage.job.number, stage.index)
-            for stage in pool.policy.ranking()
-        ]
-        assert all(deadline is not None and math.isfinite(deadline) for deadline, *_ in order)
-        assert order == sorted(order), "stages are ranked by their virtual deadlines"
+    order = ranked(scheduler)
+    assert all(deadline is not None and math.isfinite(deadline) for _, deadline in order)
+    # The order must not depend on whether it came out of a snapshot or of the journal's tail.
+    again = Scheduler.load(scheduler.dump(), scheduler.settings)
+    check(again, restored.at)
+    assert ranked(again) == order, "a snapshot keeps the order of the virtual deadlines"
     return scheduler
+
+
+def ranked(scheduler: Scheduler) -> list[tuple[int, float | None]]:
+    """The launchable stages of all pools, most urgent first: key and virtual deadline."""
+    return [
+        (stage.key, pool.policy.virtual_deadline(stage.job))
+        for pool in scheduler.pools.values()
+        for stage in pool.policy.ranking()
+    ]
 
 
 def missing_jobs(scheduler: Scheduler, ledger: Ledger) -> list[str]:

@@ -250,3 +250,56 @@ class Worker(Client):
         else:
             result.success.CopyFrom(types.TaskSuccess(runtime_seconds=runtime))
         return result
+
+
+class StreamWorker(Worker):
+    """As ``Worker``, over the Work stream."""
+
+    #: The field of WorkRequest and WorkResponse that carries each request.
+    FIELDS: Final[dict[type, str]] = {
+        rpc.NextTaskRequest: "next_task",
+        rpc.TaskDoneRequest: "task_done",
+        rpc.RenewLeasesRequest: "renew_leases",
+    }
+
+    def __init__(self, service: KilledService, ledger: Ledger, seed: int, number: int) -> None:
+        super().__init__(service, ledger, seed, number)
+        self._stream: Any = None
+        self._sequence = 0
+
+    async def ask(self, method: Any, request: Any) -> Any:
+        """Send ``request`` on the stream, or on the next one, until it is answered."""
+        field = self.FIELDS[type(request)]
+        while True:
+            await self.service.serving.wait()
+            try:
+                answer = await asyncio.wait_for(self._exchange(field, request), CALL_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                # A write on a connection that broke ends with INTERNAL.  If it is the service's
+                # own, its log says so, and the loop looks there.
+                if error.code() not in {*GONE, grpc.StatusCode.INTERNAL}:
+                    raise
+            except (TimeoutError, asyncio.InvalidStateError):
+                # The second: the stream had ended before the request was written.
+                pass
+            else:
+                if answer is not None:
+                    return answer
+            self._stream = None
+            self.unanswered += 1
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _exchange(self, field: str, request: Any) -> Any:
+        """The answer; ``None``: the stream has ended, or the service is stopping."""
+        if self._stream is None:
+            self._stream = self.jobs.Work(None)
+        self._sequence += 1
+        await self._stream.write(rpc.WorkRequest(sequence=self._sequence, **{field: request}))
+        response = await self._stream.read()
+        if not isinstance(response, rpc.WorkResponse):  # The end of the stream.
+            return None
+        assert response.sequence == self._sequence, "one request, one answer"
+        if response.WhichOneof("response") == "error":
+            assert response.error.code == grpc.StatusCode.UNAVAILABLE.value[0], response
+            return None
+        return getattr(response, field)

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults import kill_audit as audit
-from tests.faults.kill_clients import Client, Submitter, Worker
+from tests.faults.kill_clients import Client, StreamWorker, Submitter, Worker
 from tests.faults.kill_ledger import ENDED, Ledger
 from tests.faults.kill_service import KilledService, until_gone
 
@@ -65,7 +65,8 @@ class KillLoop:
             Submitter(self.service, self.ledger, seed, number) for number in range(SUBMITTERS)
         ]
         self._workers = [
-            Worker(self.service, self.ledger, seed, number) for number in range(WORKERS)
+            (StreamWorker if number % 3 == 0 else Worker)(self.service, self.ledger, seed, number)
+            for number in range(WORKERS)
         ]
 
     @property
@@ -90,6 +91,8 @@ class KillLoop:
         assert status == 0, f"the service ended with {status}:\n{self.service.log()}"
         self._look(self.service.directory)
         self.losses = audit.compare(audit.Book.of(self.service.directory), self.ledger)
+        for line in self.service.errors:
+            self.ledger.object_to(f"the service logged {line}")
 
     @contextlib.asynccontextmanager
     async def _clients(self) -> AsyncIterator[tuple[Clients, Clients]]:

@@ -47,8 +47,9 @@ class KilledService:
         #: Names of log lines, over all lives; the lines at the end of the last one.
         self.lines: Counter[str] = Counter()
         self.tail: deque[str] = deque(maxlen=50)
-        #: Log lines that say that something went wrong.
+        #: Log lines that say that something went wrong, and those that say that we are to blame.
         self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.start_seconds: list[float] = []
         self.recovery_seconds: list[float] = []
         self._process: asyncio.subprocess.Process | None = None
@@ -111,6 +112,8 @@ class KilledService:
         self.lines[event] += 1
         if said.get("level") not in {"info", "debug"}:
             self.complaints.append(text)
+        if said.get("level") == "error":
+            self.errors.append(text)
         if event == "serving":
             self.recovery_seconds.append(said["recovery_seconds"])
         if event in self._said:
