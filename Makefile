@@ -97,7 +97,7 @@ demo: setup ## Watch three users share the service, under three policies
 
 bench: setup ## Cost per decision in the core, throughput over loopback
 	@for script in tests/bench/bench_*.py; do \
-		echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+		echo "== $$script"; $(BIN)/python -m tests.bench.$$(basename "$$script" .py) $(ARGS); done
 
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet
