@@ -75,7 +75,8 @@ async def serve(data: str) -> None:
         }
     )
     logs.configure("info", "json")
-    handlers = bench_handlers(counters, lambda: server.journal.stats())
+    # The server is made with its handlers, and has its journal later.
+    handlers = bench_handlers(counters, lambda: server.journal.stats())  # noqa: PLW0108
     server = app.Server(config, observers=[counters], handlers=[handlers])
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.request_stop)
     async with server:
