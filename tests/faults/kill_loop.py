@@ -40,7 +40,7 @@ WORKERS: Final = 6
 
 MOMENTS: Final = ("load", "compaction", "load", "clearing", "recovery", "draining")
 #: Longest that a life is waited for a moment that does not come, seconds.
-MOMENT_SECONDS: Final = 5.0
+MOMENT_SECONDS: Final = 15.0
 DRAIN_SECONDS: Final = 60.0
 
 Clients = list[asyncio.Task[None]]
