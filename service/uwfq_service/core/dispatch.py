@@ -126,6 +126,9 @@ class Dispatch:
             if not count:
                 self._pass_over(stage, worker, slots, now)
                 passed.append(stage)
+                if worker.holds is not None:
+                    # From now on what runs free is kept.
+                    break
                 continue
             leases.extend(self._lease(stage, worker, count, command.poll_id, now))
             slots -= count * stage.slots_per_task
