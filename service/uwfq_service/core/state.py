@@ -268,7 +268,11 @@ class State:
 
     def _job_reestimated(self, event: ev.JobReestimated) -> None:
         job = self.jobs_by_number[event.job]
+        cheaper = event.work < job.work
         self._charge(job, event.work)
+        if cheaper:
+            # What runs will overtake the charge the sooner.
+            self.attempts.watch_overrun(job)
 
     def _charge(self, job: Job, work: Any) -> None:
         """Correct the job's charge to ``work``."""
