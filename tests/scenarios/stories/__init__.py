@@ -1,0 +1,1 @@
+"""One story per module: its docstring says the rule, ``tell`` tells it."""
