@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
@@ -58,9 +59,13 @@ class FakeClock:
 
 
 class ManualJournal:
-    """A journal whose disk syncs, or breaks, when the test says so."""
+    """A journal whose disk syncs, or breaks, when the test says so.
 
-    def __init__(self) -> None:
+    With ``held`` unset it keeps up by itself, which is how a service gets through its start.
+    """
+
+    def __init__(self, *, held: bool = True) -> None:
+        self.held = held
         self.on_durable: Callable[[int], None] = lambda _sequence: None
         self.on_failure: Callable[[BaseException], None] = lambda _error: None
         self.events: list[AnyEvent] = []
@@ -81,6 +86,8 @@ class ManualJournal:
         """See ``Journal``."""
         self.events += events
         self.batches.append(len(events))
+        if not self.held:
+            asyncio.get_running_loop().call_soon(self.sync)
         return len(self.events)
 
     def stats(self) -> JournalStats:

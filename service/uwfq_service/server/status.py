@@ -21,6 +21,8 @@ DOMAIN: Final = "uwfq"
 #: Where gRPC looks for a serialized ``google.rpc.Status``.
 DETAILS_KEY: Final = "grpc-status-details-bin"
 
+_LONGEST: Final = 500
+
 
 class Busy(errors.SchedulerError):
     """The service has as much to do as it takes on; nothing was decided."""
@@ -48,7 +50,7 @@ def _retry(seconds: float) -> Message:
 
 def _bad_request(error: errors.InvalidField) -> Message:
     violation = error_details_pb2.BadRequest.FieldViolation(
-        field=error.field, description=error.problem
+        field=_clip(error.field), description=_clip(error.problem)
     )
     return error_details_pb2.BadRequest(field_violations=[violation])
 
@@ -103,17 +105,25 @@ def row_for(error: Exception) -> _Row:
 
 def _metadata(error: Exception) -> Iterable[tuple[str, str]]:
     """What an ErrorInfo adds to its reason: the error's plain attributes."""
-    return ((name, str(value)) for name, value in vars(error).items() if not name.startswith("_"))
+    return (
+        (name, _clip(str(value))) for name, value in vars(error).items() if not name.startswith("_")
+    )
+
+
+def _clip(text: str) -> str:
+    """At most ``_LONGEST`` characters: a status travels in headers, whose size is limited."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def to_status(error: errors.SchedulerError) -> tuple[grpc.StatusCode, str, status_pb2.Status]:
     """The code, the message, and the status with its details."""
     row = row_for(error)
-    status = status_pb2.Status(code=row.code.value[0], message=str(error))
+    message = _clip(str(error))
+    status = status_pb2.Status(code=row.code.value[0], message=message)
     info = error_details_pb2.ErrorInfo(
         reason=row.reason, domain=DOMAIN, metadata=dict(_metadata(error))
     )
     status.details.add().Pack(info)
     if details := row.details(error):
         status.details.add().Pack(details)
-    return row.code, str(error), status
+    return row.code, message, status

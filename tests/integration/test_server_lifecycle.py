@@ -1,0 +1,267 @@
+"""Starting, being reached, being refused, stopping: the service as operators see it."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2 as details
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.fakes import FakeClock, ManualJournal
+from tests.integration.serving import Service, refused, serving, until
+from uwfq.v1 import admin_service_pb2, scheduler_service_pb2
+from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.server.admin_rpc import AdminRpc
+from uwfq_service.server.app import Server
+from uwfq_service.server.config import ConfigError, load
+from uwfq_service.server.rpc import Handlers
+from uwfq_service.server.scheduler_rpc import SchedulerRpc
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+# -- being there ----------------------------------------------------------------------------------
+
+
+def test_every_method_of_the_protocol_has_a_handler() -> None:
+    """A method that is added to the protos and not here answers UNIMPLEMENTED; this finds it."""
+    nothing = cast(Any, None)
+    for descriptor, service in (
+        (scheduler_service_pb2.DESCRIPTOR, SchedulerRpc(nothing, nothing, load().server)),
+        (admin_service_pb2.DESCRIPTOR, AdminRpc(nothing)),
+    ):
+        name = service.NAME.rpartition(".")[2]
+        handlers = Handlers(service.NAME, log_calls=False)
+        service.register(handlers)
+        assert handlers.methods == set(descriptor.services_by_name[name].methods_by_name)
+
+
+async def test_health_answers_for_the_whole_and_for_each_service() -> None:
+    """Probes and load balancers ask by name, or for all."""
+    async with serving() as service:
+        health = cast(Any, health_pb2_grpc.HealthStub(service.channel))
+        for name in ("", "uwfq.v1.SchedulerService", "uwfq.v1.AdminService"):
+            check = health_pb2.HealthCheckRequest(service=name)
+            assert (await health.Check(check)).status == SERVING
+
+
+async def test_reflection_names_the_services() -> None:
+    """So that grpcurl works without our protos."""
+    async with serving() as service:
+        stub = cast(Any, reflection_pb2_grpc.ServerReflectionStub)(service.channel)
+        call = stub.ServerReflectionInfo()
+        await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        answer = await call.read()
+        names = {each.name for each in answer.list_services_response.service}
+        assert {"uwfq.v1.SchedulerService", "uwfq.v1.AdminService"} <= names
+        await call.done_writing()
+
+
+async def test_a_second_service_on_the_same_port_is_an_error() -> None:
+    """It names the key; two services must not share the load by accident."""
+    async with serving() as service:
+        config = load({"listen": f"127.0.0.1:{service.server.port}", "data": ":memory:"})
+        with pytest.raises(ConfigError, match="listen: cannot listen"):
+            await Server(config).start()
+
+
+async def test_a_user_that_the_core_refuses_stops_the_start() -> None:
+    """With the pool's name in the message."""
+    name = "x" * 200
+    config = load({"data": ":memory:", f"pools.default.users.{name}.weight": 2})
+    with pytest.raises(ConfigError, match=r"pools\.default: user"):
+        await Server(config).start()
+
+
+async def test_a_service_listens_on_a_unix_socket(tmp_path: Path) -> None:
+    """Where file permissions say who may call."""
+    address = f"unix:{tmp_path}/uwfq.sock"
+    async with (
+        Server(load({"listen": address, "data": ":memory:"})) as server,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        assert server.address == address
+        service = Service(server, FakeClock(), channel)
+        assert (await service.submit()).job_id
+
+
+# -- being refused --------------------------------------------------------------------------------
+
+
+async def test_a_message_over_the_limit_is_refused() -> None:
+    """With both sizes in the text."""
+    async with serving(server__max_request_bytes=2000) as service:
+        refusal = None
+        try:
+            await service.submit(kind="k" * 3000)
+        except grpc.aio.AioRpcError as error:
+            refusal = error
+        assert refusal is not None
+        assert refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "2000" in (refusal.details() or "")
+
+
+async def test_a_long_name_does_not_burst_the_status() -> None:
+    """A refusal that quotes what was sent stays within what a client's HTTP/2 stack takes."""
+    async with serving() as service:
+        refusal = await refused(service.jobs.GetJob(rpc.GetJobRequest(job_id="j" * 100_000)))
+        assert len(refusal.message) < 2000
+        assert refusal.status.ByteSize() < 6000
+
+
+async def test_a_busy_service_says_when_to_try_again() -> None:
+    """The inbox is full as long as the disk is behind."""
+    journal = ManualJournal(held=False)
+    async with serving(journal=journal, server__max_inbox=1) as service:
+        journal.held = True
+        first = asyncio.ensure_future(service.submit())
+        await until(lambda: service.server.engine.load == 1)
+        refusal = await refused(service.submit())
+        assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert refusal.reason == "BUSY"
+        assert refusal.detail(details.RetryInfo).retry_delay.ToMilliseconds() > 0
+        journal.sync()
+        assert (await first).job_id
+
+
+# -- stopping -------------------------------------------------------------------------------------
+
+
+async def test_a_stop_answers_what_waits_and_refuses_what_comes() -> None:
+    """Parked polls return empty, the journal gets its snapshot, health says so first."""
+    journal = ManualJournal(held=False)
+    async with serving(
+        journal=journal, pools__default__policy="uwfq", pools__idle__policy="uwfq"
+    ) as service:
+        journal.held = True
+        health = cast(Any, health_pb2_grpc.HealthStub(service.channel))
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == SERVING
+        poll = asyncio.ensure_future(service.poll(pool="idle", wait_seconds=30))
+        await service.parked(1)
+        journal.sync()
+        submitted = asyncio.ensure_future(service.submit())
+        await until(lambda: service.server.engine.load == 1)
+
+        stopping = asyncio.ensure_future(service.server.stop())
+        assert (await watch.read()).status != SERVING
+        refusal = await refused(service.submit())
+        assert refusal.code is grpc.StatusCode.UNAVAILABLE
+        assert refusal.reason == "STOPPING"
+        assert refusal.detail(details.RetryInfo).retry_delay.ToMilliseconds() > 0
+        assert not submitted.done()
+        assert not poll.done(), "even an empty answer must not overtake the disk"
+        journal.sync()
+        assert (await submitted).job_id
+        assert not (await poll).leases
+        watch.cancel()
+        await stopping
+        (closed_with,) = journal.closed_with
+        assert isinstance(closed_with, Scheduler)
+
+
+async def test_a_disk_that_never_comes_back_does_not_hold_up_a_stop_for_ever() -> None:
+    """What it never confirmed is never answered."""
+    journal = ManualJournal(held=False)
+    async with serving(journal=journal, server__drain_seconds=0.05) as service:
+        journal.held = True
+        submitted = asyncio.ensure_future(service.submit())
+        await until(lambda: service.server.engine.load == 1)
+        await service.server.stop()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await submitted
+
+
+async def test_a_failed_write_ends_the_service_without_an_answer() -> None:
+    """The caller sees a broken connection, not a reply that the disk does not have."""
+    journal = ManualJournal(held=False)
+    async with serving(journal=journal) as service:
+        journal.held = True
+        submitted = asyncio.ensure_future(service.submit())
+        await until(lambda: service.server.engine.load == 1)
+        error = OSError("no space left on device")
+        journal.fail(error)
+        await asyncio.wait_for(service.server.wait(), 1)
+        assert service.server.failure is error
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await submitted
+        assert caught.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        await service.server.stop()
+        assert journal.closed_with == [None], "no snapshot is taken of what was not written"
+
+
+# -- TLS ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CA, and a server's and a client's certificate by it."""
+    folder = tmp_path_factory.mktemp("keys")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl(*new, "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.pem")
+    for name in ("server", "client"):
+        openssl(
+            *new,
+            *("-days", "2", "-subj", f"/CN={name}"),
+            *("-CA", "ca.pem", "-CAkey", "ca.key"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-addext", "basicConstraints=critical,CA:FALSE"),
+            *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
+        )
+    return folder
+
+
+async def call_over_tls(keys: Path, port: int, *, with_certificate: bool) -> str:
+    """Submit a job; the job's name."""
+    credentials = grpc.ssl_channel_credentials(
+        (keys / "ca.pem").read_bytes(),
+        (keys / "client.key").read_bytes() if with_certificate else None,
+        (keys / "client.pem").read_bytes() if with_certificate else None,
+    )
+    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+        service = Service(cast(Server, None), FakeClock(), channel)
+        return (await service.submit()).job_id
+
+
+async def secured(keys: Path, *, mutual: bool) -> AsyncIterator[Server]:
+    """A service with TLS."""
+    settings = {
+        "listen": "127.0.0.1:0",
+        "data": ":memory:",
+        "tls.cert": str(keys / "server.pem"),
+        "tls.key": str(keys / "server.key"),
+    }
+    if mutual:
+        settings["tls.client_ca"] = str(keys / "ca.pem")
+    async with Server(load(settings)) as server:
+        yield server
+
+
+@pytest.mark.needs("openssl")
+async def test_a_service_with_a_certificate_speaks_tls_only(keys: Path) -> None:
+    """A caller without TLS is turned away."""
+    async for server in secured(keys, mutual=False):
+        assert await call_over_tls(keys, server.port, with_certificate=False)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            service = Service(server, FakeClock(), channel)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await service.submit()
+
+
+@pytest.mark.needs("openssl")
+async def test_mutual_tls_turns_away_who_has_no_certificate(keys: Path) -> None:
+    """Whoever shows one of the CA gets in."""
+    async for server in secured(keys, mutual=True):
+        assert await call_over_tls(keys, server.port, with_certificate=True)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call_over_tls(keys, server.port, with_certificate=False)
