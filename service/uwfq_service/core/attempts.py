@@ -250,8 +250,10 @@ class Attempts:
         stage.job.failed_attempts += 1
         stage.job.cause = event.message
         self._set_attempts(stage, lease)
-        if event.timed_out:
+        if not stage.job.engine_id:
+            # A second report on it is told that it is stale.
             self._void(lease)
+        if event.timed_out:
             lease.worker.revoked.append(lease.lease_id)
         running_changed(stage, -1, self._state.at)
         stage.job.pool.policy.work_done(stage.job, self._state.at)

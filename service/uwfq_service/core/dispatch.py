@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Most stages in a ranking, unless it asks for fewer.
 MAX_RANKED_STAGES = 1000
+#: Stages that were passed over are looked through when there are so many more than last time.
+PASSED_OVER_TO_KEEP = 1024
 
 
 class Dispatch:
@@ -43,8 +45,9 @@ class Dispatch:
         self._reports = reports
         self._state = decider.state
         self._settings = decider.state.settings
-        #: ``Stage.key`` -> since when it has been passed over.  Soft: a restart counts anew.
-        self._passed_over: dict[int, Any] = {}
+        #: ``Stage.key`` -> since when the stage has been passed over.  Soft: a restart counts anew.
+        self._passed_over: dict[int, tuple[Any, Stage]] = {}
+        self._passed_over_limit = PASSED_OVER_TO_KEEP
         #: ``Stage.key`` -> the worker that is held for it.
         self._holders: dict[int, Worker] = {}
 
@@ -181,7 +184,9 @@ class Dispatch:
         if slots >= stage.slots_per_task or stage.job.engine_id:
             # A cap or an engine is in the way, not the size.
             return
-        since = self._passed_over.setdefault(stage.key, now)
+        since, _ = self._passed_over.setdefault(stage.key, (now, stage))
+        if len(self._passed_over) > self._passed_over_limit:
+            self._forget_passed_over()
         if (
             now - since >= self._settings.hold_after
             and worker.holds is None
@@ -190,6 +195,15 @@ class Dispatch:
         ):
             worker.holds = stage
             self._holders[stage.key] = worker
+
+    def _forget_passed_over(self) -> None:
+        """Drop the stages that are launchable no more; their jobs were cut short."""
+        self._passed_over = {
+            key: (since, stage)
+            for key, (since, stage) in self._passed_over.items()
+            if key in stage.job.user.launchable
+        }
+        self._passed_over_limit = 2 * len(self._passed_over) + PASSED_OVER_TO_KEEP
 
     def _take_back(self, stage: Stage) -> None:
         user = stage.job.user

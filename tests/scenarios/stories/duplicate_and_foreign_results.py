@@ -18,8 +18,7 @@ def tell(story: Story) -> None:
     # Twice in one report, then again.
     story.done("w1", ok(first, ran=1.0), ok(first, ran=1.0))
     story.done("w1", ok(first, ran=1.0))
-    # A failure that is reported twice fails the task once.  (The ack says superseded: of a lease
-    # that was reported on nothing is remembered.)
+    # A failure that is reported twice fails the task once.
     story.done("w1", failed(second, "out of memory", ran=1.0))
     story.done("w1", failed(second, "out of memory", ran=1.0))
     story.at(2)
