@@ -137,6 +137,11 @@ def pool_view(scheduler: Scheduler, pool: Pool) -> PoolView:
         [_describe(stage) for stage in stages],
         weights={u.name: Fraction(u.weight, WEIGHT_SCALE) for u in pool.users.values()},
         caps={u.name: u.max_running_slots for u in pool.users.values() if u.max_running_slots},
+        debt_ends={
+            user.name: Fraction(user.policy_state.clock.debt_end)
+            for user in pool.users.values()
+            if pool.policy.corrects_estimates and user.policy_state is not None
+        },
     )
 
 

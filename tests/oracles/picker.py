@@ -11,6 +11,9 @@ the one with the lowest index.
 | ujf | running slots of the user per weight, name of the user, then as ``fair`` |
 | cfq | deadline of the stage, the order in which the stages became launchable |
 | uwfq, uwfq_paper | deadline of the job, arrival of the job, number of the stage |
+
+Under ``uwfq`` a user may be in debt: the user's jobs keep their order, but none of them is more
+urgent than the end of the debt.
 """
 
 from __future__ import annotations
@@ -71,6 +74,8 @@ class PoolView:
     weights: Mapping[str, Fraction] = field(default_factory=dict)
     #: Most slots that a user's tasks may occupy at once.
     caps: Mapping[str, int] = field(default_factory=dict)
+    #: V at which a user is out of debt.
+    debt_ends: Mapping[str, Fraction] = field(default_factory=dict)
 
     @property
     def running(self) -> Mapping[str, int]:
@@ -83,10 +88,24 @@ class PoolView:
     def in_order(self) -> list[LaunchableStage]:
         """All stages with waiting tasks, first what the policy would launch first."""
         running = self.running
-        return sorted(
+        order = sorted(
             (stage for stage in self.stages if stage.waiting),
             key=lambda stage: order_of(self.policy, stage, running, self.weights),
         )
+        return self._after_debts(order) if self.debt_ends else order
+
+    def _after_debts(self, order: list[LaunchableStage]) -> list[LaunchableStage]:
+        """``order`` with every user held back until the end of the user's debt."""
+        merged: list[LaunchableStage] = []
+        while order:
+            firsts = {stage.user: stage for stage in reversed(order)}.values()
+            stage = min(firsts, key=lambda stage: (self._due(stage), stage.job_number))
+            merged.append(stage)
+            order.remove(stage)
+        return merged
+
+    def _due(self, stage: LaunchableStage) -> Fraction:
+        return max(stage.deadline, self.debt_ends.get(stage.user, stage.deadline))
 
     def fits(self, stage: LaunchableStage, free_slots: int) -> bool:
         """Whether a task of ``stage`` may be leased on ``free_slots`` slots."""
