@@ -28,8 +28,6 @@ class Grant:
     worker: str
     attempt: int
     live: bool = True
-    #: Whether it ended by a report of its own.
-    reported: bool = False
 
 
 @dataclass(slots=True)
@@ -69,13 +67,11 @@ class Ledger:
         match event:
             case ev.TasksFinished():
                 for lease in event.leases:
-                    task = self._over(lease, reported=True)
+                    task = self._over(lease)
                     assert task not in self.done, f"{task} ends twice"
                     self.done.add(task)
-            case ev.TaskFailed():
-                self._over(event.lease, reported=not event.timed_out)
-            case ev.AttemptSuperseded():
-                self._over(event.lease, reported=True)
+            case ev.TaskFailed() | ev.AttemptSuperseded():
+                self._over(event.lease)
             case ev.LeasesExpired():
                 for lease in event.leases:
                     self._over(lease)
@@ -93,9 +89,7 @@ class Ledger:
             if self.ended.get(grant.task[0], "succeeded") != "succeeded":
                 # Which of the two matters no longer.
                 return {AckStatus.STALE, AckStatus.SUPERSEDED}
-            if grant.reported or grant.task in self.done:
-                return {AckStatus.SUPERSEDED}
-            return {AckStatus.STALE}
+            return {AckStatus.SUPERSEDED if grant.task in self.done else AckStatus.STALE}
         if grant.worker != worker:
             return {AckStatus.UNKNOWN}
         return {AckStatus.ACCEPTED if grant.attempt == ref.attempt else AckStatus.STALE}
@@ -109,10 +103,10 @@ class Ledger:
         self.grants[lease_id] = Grant(task, worker, attempt)
         self.attempts[task] = max(attempt, self.attempts.get(task, 0))
 
-    def _over(self, lease_id: int, *, reported: bool = False) -> Task:
+    def _over(self, lease_id: int) -> Task:
         grant = self.grants[lease_id]
         assert grant.live, f"lease {lease_id} ends twice"
-        grant.live, grant.reported = False, reported
+        grant.live = False
         return grant.task
 
     def _end(self, event: ev.JobEnded) -> None:
