@@ -35,7 +35,7 @@ class Losses(NamedTuple):
 def look_into(directory: Path) -> Scheduler:
     """The scheduler that a restart would begin with; asserts that it is sound."""
     with closing(connect(directory, durable=False)) as connection:
-        restored = restore(connection, load(SETTINGS).settings, lambda: 1.0)
+        restored = restore(connection, load(SETTINGS).scheduling, lambda: 1.0)
     scheduler = restored.scheduler
     check(scheduler, restored.at)
     order = ranked(scheduler)
