@@ -119,7 +119,7 @@ class Server:
         config = self.config
         if self._journal is None:
             self._journal = _open_journal(config)
-        recovery = self._journal.recover(config.settings, self._jitter)
+        recovery = self._journal.recover(config.scheduling, self._jitter)
         clock = self._clock or SystemClock(not_before=recovery.instant)
         scheduler = self._scheduler = recovery.scheduler
         self._engine = Engine(

@@ -76,6 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     data: str = "./uwfq-data"
     tls: Tls = Tls()
     server: Serving = Serving()
+    #: The core's part, its limits included.
     scheduling: Settings = Settings()
     limits: Limits = Limits()
     store: StoreOptions = StoreOptions()
@@ -85,11 +86,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     pools: tuple[PoolConfig, ...] = (PoolConfig(configure=ConfigurePool(pool="default")),)
     #: What looks like a mistake but must not stop the service; logged at start.
     warnings: tuple[str, ...] = ()
-
-    @property
-    def settings(self) -> Settings:
-        """The core's part."""
-        return msgspec.structs.replace(self.scheduling, limits=self.limits)
 
     @property
     def in_memory(self) -> bool:
@@ -198,6 +194,7 @@ def _build(leaves: Mapping[Path_, Leaf], problems: list[str]) -> Config:
                 values["".join(path[:-1])][path[-1]] = value
         elif not (leaf.value == {} and path[0] in SECTIONS):
             problems.append(_unknown(path, leaf, by_path))
+    values["scheduling"]["limits"] = Limits(**values["limits"])
     sections: dict[str, Any] = {name: record(**values[name]) for name, record in SECTIONS.items()}
     return Config(**values[""], **sections, pools=_build_pools(pools, problems))
 

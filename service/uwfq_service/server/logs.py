@@ -10,6 +10,7 @@ Lines go to standard error, so that standard output stays free for what a comman
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -63,6 +64,21 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
             logger_factory=structlog.BytesLoggerFactory(stream.buffer),
             cache_logger_on_first_use=True,
+        )
+    logging.basicConfig(handlers=[_Forward()], level=WARNING, force=True)
+
+
+class _Forward(logging.Handler):
+    """Takes what libraries log to structlog, under the name ``library``."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler``."""
+        structlog.get_logger().log(
+            record.levelno,
+            "library",
+            logger=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info or None,
         )
 
 

@@ -39,7 +39,9 @@ class Stopping(errors.SchedulerError):
 
 
 def _resource(kind: str, name: str, text: str) -> Message:
-    return error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name, description=text)
+    return error_details_pb2.ResourceInfo(
+        resource_type=kind, resource_name=_clip(name), description=_clip(text)
+    )
 
 
 def _retry(seconds: float) -> Message:

@@ -1,0 +1,221 @@
+"""Configuration: who wins, what is refused and how it is said."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from uwfq_service.core.commands import ConfigurePool, SetUser
+from uwfq_service.core.policy import POLICIES as KNOWN_POLICIES
+from uwfq_service.server.config import Config, ConfigError, load
+from uwfq_service.server.config_keys import KEYS, POLICIES, POOL_KEYS, SECTIONS, USER_KEYS, Key
+
+
+def problems(*args: object, **kwargs: object) -> list[str]:
+    """What is wrong with a configuration."""
+    with pytest.raises(ConfigError) as caught:
+        load(*args, **kwargs)  # type: ignore[arg-type]
+    return caught.value.problems
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file that sets a bit of everything."""
+    path = tmp_path / "uwfq.toml"
+    path.write_text(
+        """
+        listen = "127.0.0.1:1111"
+        data = "from-file"
+
+        [log]
+        level = "warning"
+
+        [scheduling]
+        lease_seconds = 7
+
+        [limits]
+        max_batch = 50
+
+        [pools.web]
+
+        [pools.batch]
+        policy = "fair"
+        slots = 16
+
+        [pools.batch.users.alice]
+        weight = 2.5
+        max_running_slots = 4
+        """,
+        encoding="utf-8",
+    )
+    return path
+
+
+# -- the table ------------------------------------------------------------------------------------
+
+
+def test_the_table_names_every_setting_and_no_other() -> None:
+    """What a record can hold can be set, and what is documented exists."""
+    held = {
+        f"{section}.{field.name}"
+        for section, record in SECTIONS.items()
+        for field in msgspec.structs.fields(record)
+        if not (isinstance(field.default, msgspec.Struct))
+    }
+    assert {key.name for key in KEYS} == held | {"listen", "data"}
+    assert [key.name for key in POOL_KEYS] == ["policy", "slots", "advisory_task_runtime"]
+    assert {key.name for key in USER_KEYS} == set(SetUser.__struct_fields__) - {"pool", "user"}
+    assert sorted(POLICIES) == sorted(KNOWN_POLICIES)
+
+
+def test_defaults_of_the_table_are_those_that_apply() -> None:
+    """What the help says is what happens, and the defaults pass their own checks."""
+    config = load()
+    for key in KEYS:
+        value: object = config
+        for name in key.name.split("."):
+            value = getattr(value, name)
+        assert value == key.default, key.name
+        assert key.type is str or not key.refuses(value), key.name  # type: ignore[arg-type]
+        assert key.help.endswith("."), key.name
+
+
+def test_variables_and_options_are_named_after_the_key() -> None:
+    """One name, in three spellings."""
+    key = next(key for key in KEYS if key.name == "tls.client_ca")
+    assert (key.env, key.flag) == ("UWFQ_TLS_CLIENT_CA", "--tls-client-ca")
+    assert len({key.env for key in KEYS}) == len(KEYS)
+
+
+# -- who wins -------------------------------------------------------------------------------------
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(file: Path) -> None:
+    """Each source alone decides what the stronger ones leave out."""
+    environ = {"UWFQ_LISTEN": "127.0.0.1:2222", "UWFQ_LOG_LEVEL": "error"}
+    config = load({"log.level": "debug"}, environ=environ, file=file)
+    assert config.log.level == "debug"
+    assert config.listen == "127.0.0.1:2222"
+    assert config.data == "from-file"
+    assert config.scheduling.lease_seconds == 7
+    assert config.scheduling.limits == config.limits
+    assert config.limits.max_batch == 50
+
+
+def test_the_environment_can_name_the_file(file: Path) -> None:
+    """And the command line another one."""
+    assert load(environ={"UWFQ_CONFIG": str(file)}).data == "from-file"
+    assert problems(environ={"UWFQ_CONFIG": str(file)}, file=file.with_name("other"))
+
+
+def test_text_is_read_as_a_number_where_one_is_expected() -> None:
+    """The environment and the command line know nothing else."""
+    config = load({"limits.max_batch": "20"}, environ={"UWFQ_SCHEDULING_RETRY_BACKOFF": "0.25"})
+    assert config.limits.max_batch == 20
+    assert config.scheduling.retry_backoff == 0.25
+
+
+def test_pools_and_their_users_become_commands(file: Path) -> None:
+    """In the order of their names; a pool without settings is a pool."""
+    batch, web = load(file=file).pools
+    assert batch.configure == ConfigurePool(pool="batch", policy="fair", fixed_slots=16)
+    assert batch.users == (SetUser(pool="batch", user="alice", weight=2.5, max_running_slots=4),)
+    assert web.configure == ConfigurePool(pool="web")
+
+
+def test_without_pools_there_is_a_default_one() -> None:
+    """So that a service without any configuration serves."""
+    (pool,) = load().pools
+    assert pool.configure == ConfigurePool(pool="default", policy="uwfq")
+
+
+def test_a_user_whose_name_has_a_dot_goes_into_quotes() -> None:
+    """As in TOML."""
+    (pool,) = load({'pools.default.users."a.b".weight': "3"}).pools
+    assert pool.users == (SetUser(pool="default", user="a.b", weight=3.0),)
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("log.levl", "debug", "log.levl: no such setting (command line); did you mean log.level?"),
+        (
+            "pools.a.polcy",
+            "x",
+            "pools.a.polcy: no such setting (command line); did you mean policy?",
+        ),
+        ("limits.max_batch", "many", "must be a whole number of at least 1, at most 1,000,000"),
+        ("limits.max_batch", 1.5, "must be a whole number"),
+        ("limits.max_batch", True, "must be a whole number"),
+        ("limits.max_batch", 0, "not 0"),
+        ("scheduling.lease_seconds", 0, "must be a number above 0"),
+        ("scheduling.lease_seconds", "nan", "must be a number above 0"),
+        ("scheduling.lease_seconds", "inf", "must be a number above 0"),
+        ("log.format", "xml", "must be one of auto, console, json"),
+        ("pools.a.policy", "lottery", "must be one of"),
+        ("pools.a.users.b.weight", -1, "pools.a.users.b.weight: must be a number"),
+        ("listen", "7170", "listen: must be host:port"),
+        ("listen", "::1:7170", "put the IPv6 address into brackets"),
+        ("listen", "host:99999", "listen: must be host:port"),
+        ("metrics.listen", "unix:/x", "metrics.listen: must be host:port"),
+        ("data", "", "data: must name a directory"),
+        ("data", __file__, "is not a directory"),
+        ("tls.cert", __file__, "tls.key: must be given too"),
+        ("tls.client_ca", __file__, "tls.cert: must be given too"),
+        ("tls.key", "/no/such/file", "tls.key: no such file"),
+        ("log level", "x", "log level: not a key"),
+        ("log", "x", "log: no such setting"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_remedy(key: str, value: object, expected: str) -> None:
+    """Nobody should have to guess which of fifty settings it was."""
+    found = problems({key: value})
+    assert any(expected in problem for problem in found), found
+
+
+def test_all_problems_are_told_at_once(file: Path) -> None:
+    """With the place where each stands."""
+    file.write_text('listen = 5\n[limits]\nmax_batch = "x"', encoding="utf-8")
+    found = problems({"log.level": "loud"}, environ={"UWFQ_LOG_FORMAT": "x"}, file=file)
+    assert len(found) == 4
+    assert any("UWFQ_LOG_FORMAT" in problem for problem in found)
+    assert any(str(file) in problem for problem in found)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Missing, or not TOML."""
+    assert "none.toml" in problems(file=tmp_path / "none.toml")[0]
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[log", encoding="utf-8")
+    assert "cannot be read as TOML" in problems(file=broken)[0]
+
+
+def test_foreign_variables_are_let_be_and_likely_typos_are_warned_of() -> None:
+    """A cluster manager sets UWFQ_SERVICE_HOST by itself; that must not stop the service."""
+    config = load(environ={"UWFQ_SERVICE_HOST": "10.0.0.1", "UWFQ_TARGET": "x", "HOME": "/"})
+    assert config.warnings == ()
+    config = load(environ={"UWFQ_LOG_LEVLE": "debug"})
+    assert config.warnings == ("UWFQ_LOG_LEVLE is not a setting; did you mean UWFQ_LOG_LEVEL?",)
+
+
+def test_a_port_beyond_loopback_without_tls_is_warned_of() -> None:
+    """It is allowed, for a container's port is published by others."""
+    assert "without TLS" in load({"listen": "0.0.0.0:7170"}).warnings[0]
+    for near in ("127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/x"):
+        assert load({"listen": near}).warnings == ()
+
+
+def test_memory_is_no_directory() -> None:
+    """``:memory:`` keeps nothing."""
+    assert load({"data": ":memory:"}).in_memory
+    assert not Config().in_memory
+
+
+def test_a_range_reads_as_people_write_it() -> None:
+    """In messages and in the help."""
+    key = Key("x", "X.", float, 1.0, low=0, high=1e6)
+    assert key.expects == "a number of at least 0, at most 1,000,000"
+    assert Key("x", "X.", float, 1.0, above=0.001).expects == "a number above 0.001"

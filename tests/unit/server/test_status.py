@@ -1,0 +1,100 @@
+"""Refusals as gRPC statuses: every kind of error has a code, a reason and its details."""
+
+import inspect
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2 as details
+
+from tests.integration.serving import unpack
+from uwfq_service.core import errors
+from uwfq_service.server.status import DOMAIN, TABLE, Busy, Stopping, row_for, to_status
+
+Code = grpc.StatusCode
+
+CASES = [
+    (errors.InvalidField("stages[1].after", "names nothing"), Code.INVALID_ARGUMENT),
+    (errors.UnknownJob("j"), Code.NOT_FOUND),
+    (errors.UnknownPool("p"), Code.NOT_FOUND),
+    (errors.JobConflict("job", "j"), Code.ALREADY_EXISTS),
+    (errors.JobNotOpen("j", "closed"), Code.FAILED_PRECONDITION),
+    (errors.NoRanking("p", "fair"), Code.FAILED_PRECONDITION),
+    (errors.BacklogFull("user", "u", 5), Code.RESOURCE_EXHAUSTED),
+    (Busy("calls are waiting", 5), Code.RESOURCE_EXHAUSTED),
+    (Stopping(), Code.UNAVAILABLE),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), CASES, ids=lambda case: type(case).__name__)
+def test_an_error_has_its_code_and_a_stable_reason(
+    error: errors.SchedulerError, code: grpc.StatusCode
+) -> None:
+    """In the status itself, and again as an ErrorInfo for programs."""
+    found, message, status = to_status(error)
+    assert found is code
+    assert (status.code, status.message) == (code.value[0], message)
+    info = unpack(status, details.ErrorInfo)
+    assert info.domain == DOMAIN
+    assert info.reason == info.reason.upper()
+
+
+def test_every_error_of_the_core_has_a_row_of_its_own() -> None:
+    """An error that is added to the core must be thought about here."""
+    known = {
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.SchedulerError)
+    }
+    assert known <= set(TABLE)
+
+
+def test_reasons_are_not_shared() -> None:
+    """A program that reads a reason knows which error it was."""
+    reasons = [row.reason for row in TABLE.values()]
+    assert len(set(reasons)) == len(reasons)
+
+
+def test_an_unknown_kind_takes_after_its_parent() -> None:
+    """Better a general answer than none."""
+
+    class UnknownWorker(errors.NotFound):
+        pass
+
+    assert row_for(UnknownWorker("worker", "w")).code is Code.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "field", "value"),
+    [
+        (CASES[1][0], details.ResourceInfo, "resource_name", "j"),
+        (CASES[3][0], details.ResourceInfo, "resource_type", "job"),
+    ],
+)
+def test_what_was_named_stands_in_the_details(
+    error: errors.SchedulerError, kind: type[Message], field: str, value: str
+) -> None:
+    """So that nobody has to parse the text."""
+    assert getattr(unpack(to_status(error)[2], kind), field) == value
+
+
+def test_a_wrong_field_stands_in_a_bad_request() -> None:
+    """With what is wrong about it."""
+    request = unpack(to_status(CASES[0][0])[2], details.BadRequest)
+    (violation,) = request.field_violations
+    assert (violation.field, violation.description) == ("stages[1].after", "names nothing")
+
+
+@pytest.mark.parametrize("error", [case[0] for case in CASES[-3:]])
+def test_what_passes_by_itself_says_when_to_try_again(error: errors.SchedulerError) -> None:
+    """RetryInfo, and never "at once"."""
+    retry = unpack(to_status(error)[2], details.RetryInfo)
+    assert retry.retry_delay.ToMilliseconds() >= 100
+
+
+def test_a_long_text_is_clipped() -> None:
+    """A status travels in HTTP/2 headers, 8 KiB of which is all that many stacks take."""
+    _, message, status = to_status(errors.JobConflict("job", "x" * 100_000))
+    assert len(message) <= 500
+    assert message.endswith("…")
+    assert status.ByteSize() < 4000
