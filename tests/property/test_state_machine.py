@@ -6,6 +6,8 @@ the same state at every step: any prefix of the journal replays to the state of 
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -281,16 +283,24 @@ class Machine(Teller):
         assert isinstance(reply, NextTaskReply)
         assert reply.ranking is not None
         view = pool_view(self.scheduler, pool)
-        order = [
-            (stage.job, f"s{stage.number}")
+        mine = [
+            stage
             for stage in view.in_order()
             if stage.placed_by and not pool.users[stage.user].paused
-        ]
-        ranked = [(stage.job_id, stage.stage) for stage in reply.ranking.stages]
-        names = {(s.job.job_id, s.name): f"s{s.index}" for s in self.all_stages()}
-        assert [(job, names[job, stage]) for job, stage in ranked] == order[: stages or None]
-        launches = sum(stage.launch_now for stage in reply.ranking.stages)
-        assert launches <= slots
+        ][: stages or None]
+        expected = []
+        free, running = slots, Counter(view.running)
+        for stage in mine:
+            under_cap = view.caps.get(stage.user, slots + running[stage.user]) - running[stage.user]
+            launch = min(len(stage.waiting), min(free, under_cap) // stage.width)
+            free -= launch * stage.width
+            running[stage.user] += launch * stage.width
+            expected.append((stage.job, stage.number, len(stage.waiting), launch))
+        numbers = {(s.job.job_id, s.name): s.index for s in self.all_stages()}
+        assert [
+            (r.job_id, numbers[r.job_id, r.stage], r.waiting_tasks, r.launch_now)
+            for r in reply.ranking.stages
+        ] == expected
 
     @rule(pick=picks, attempt=st.integers(1, 2), running=st.sampled_from([0.0, 2.0]))
     def place(self, pick: int, attempt: int, running: float) -> None:

@@ -241,19 +241,27 @@ class Dispatch:
         """The engine's launchable stages, and what the policy would launch on its free slots."""
         limit = command.max_stages or MAX_RANKED_STAGES
         free = command.free_slots
+        #: Slots that users with a cap may occupy beside those that they do.
+        room: dict[str, int] = {}
         ranked: list[RankedStage] = []
         for stage in pool.policy.ranking():
             if len(ranked) == limit:
                 break
             if stage.job.engine_id != command.worker_id:
                 continue
-            launch = min(stage.waiting, free // stage.slots_per_task)
+            user, slots = stage.job.user, free
+            if user.max_running_slots:
+                room.setdefault(user.name, user.max_running_slots - user.running_slots)
+                slots = min(slots, room[user.name])
+            launch = min(stage.waiting, slots // stage.slots_per_task)
             free -= launch * stage.slots_per_task
+            if user.max_running_slots:
+                room[user.name] -= launch * stage.slots_per_task
             ranked.append(
                 RankedStage(
                     job_id=stage.job.job_id,
                     stage=stage.name,
-                    user=stage.job.user.name,
+                    user=user.name,
                     virtual_deadline=pool.policy.stage_deadline(stage),
                     waiting_tasks=stage.waiting,
                     launch_now=launch,
