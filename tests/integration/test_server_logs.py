@@ -1,0 +1,44 @@
+"""What is logged of calls: nothing by default, one closing line each when asked."""
+
+from structlog.contextvars import merge_contextvars as _merge
+from structlog.testing import capture_logs
+
+from tests.integration.serving import refused, serving
+from uwfq.v1 import scheduler_service_pb2 as rpc
+
+
+async def test_calls_are_not_logged_by_default() -> None:
+    """A line for every request is the cost of a tenth of a request."""
+    async with serving() as service:
+        with capture_logs() as lines:
+            await service.submit()
+            await refused(service.jobs.GetJob(rpc.GetJobRequest(job_id="x")))
+    assert [line for line in lines if line["event"] == "call_done"] == []
+
+
+async def test_at_debug_each_call_ends_with_one_line() -> None:
+    """With the method, the code, who called, and the caller's own id."""
+    async with serving(log__level="debug") as service:
+        with capture_logs(processors=[_merge]) as lines:
+            request = rpc.GetJobRequest(job_id="x")
+            call = service.jobs.GetJob(request, metadata=(("x-request-id", "r-7"),))
+            await refused(call)
+            await service.submit()
+    done = [line for line in lines if line["event"] == "call_done"]
+    assert [(line["method"], line["code"]) for line in done] == [
+        ("GetJob", "NOT_FOUND"),
+        ("SubmitJob", "OK"),
+    ]
+    assert done[0]["request_id"] == "r-7"
+    assert "request_id" not in done[1]
+    assert done[0]["peer"].startswith("ipv4:127.0.0.1")
+    assert done[0]["seconds"] >= 0
+
+
+async def test_events_are_logged_once_they_are_on_disk() -> None:
+    """By their names in the journal."""
+    async with serving(log__level="debug") as service:
+        with capture_logs() as lines:
+            job_id = (await service.submit()).job_id
+    (admitted,) = [line for line in lines if line["event"] == "job_admitted"]
+    assert (admitted["job_id"], admitted["user"]) == (job_id, "ann")
