@@ -14,8 +14,11 @@ from __future__ import annotations
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all commands, specs and replies: immutable, compared by value."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Base of all commands, specs and replies: immutable, compared by value.
+
+    None is ever part of a cycle, so the garbage collector need not look at them.
+    """
 
 
 class TaskList(Record, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from uwfq_service.core.replies import (
 if TYPE_CHECKING:
     from uwfq_service.core.commands import NextTask, RenewLeases
     from uwfq_service.core.decider import Decider
-    from uwfq_service.core.model import Lease, Pool, Worker
+    from uwfq_service.core.model import Lease, Pool, User, Worker
     from uwfq_service.core.reports import Reports
     from uwfq_service.core.stage import Stage
 
@@ -84,10 +84,11 @@ class Dispatch:
     def _greet(self, pool: Pool, command: NextTask, now: Any) -> Worker:
         """The worker that polls, noted with what it announces."""
         worker = pool.workers.get(command.worker_id)
-        if worker is None or (worker.slots, worker.prefetch, worker.engine) != (
-            command.slots,
-            command.prefetch,
-            command.ranking,
+        if (
+            worker is None
+            or worker.slots != command.slots
+            or worker.prefetch != command.prefetch
+            or worker.engine != command.ranking
         ):
             self._decider.emit(
                 ev.WorkerJoined(
@@ -143,12 +144,10 @@ class Dispatch:
         """How many tasks of ``stage`` may be leased together now."""
         job = stage.job
         needs = stage.slots_per_task
-        if job.engine_id:
-            # Its engine places the tasks.
+        if job.engine_id or worker.slots < needs:
+            # Its engine places the tasks; or they would wait here for slots that never come.
             return 0
-        user = job.user
-        if user.max_running_slots:
-            slots = min(slots, user.max_running_slots - user.running_slots)
+        slots = _room(job.user, slots)
         if slots < needs:
             return 0
         if not job.pool.policy.order_survives_launch:
@@ -220,7 +219,10 @@ class Dispatch:
         """
         stage = worker.holds
         assert stage is not None, "called for a held worker"
-        wanted = stage.key in stage.job.user.launchable and worker.slots >= stage.slots_per_task
+        needs = stage.slots_per_task
+        user = stage.job.user
+        # A user at the cap may stay there for long, however many slots run free.
+        wanted = stage.key in user.launchable and needs <= min(worker.slots, _room(user, needs))
         if wanted and not self._fitting_tasks(stage, worker, slots, 1):
             return False
         worker.holds = None
@@ -241,7 +243,7 @@ class Dispatch:
         """The engine's launchable stages, and what the policy would launch on its free slots."""
         limit = command.max_stages or MAX_RANKED_STAGES
         free = command.free_slots
-        #: Slots that users with a cap may occupy beside those that they do.
+        #: Slots that users may still occupy, by their caps.
         room: dict[str, int] = {}
         ranked: list[RankedStage] = []
         for stage in pool.policy.ranking():
@@ -249,14 +251,11 @@ class Dispatch:
                 break
             if stage.job.engine_id != command.worker_id:
                 continue
-            user, slots = stage.job.user, free
-            if user.max_running_slots:
-                room.setdefault(user.name, user.max_running_slots - user.running_slots)
-                slots = min(slots, room[user.name])
-            launch = min(stage.waiting, slots // stage.slots_per_task)
+            user = stage.job.user
+            allowed = room.setdefault(user.name, _room(user, command.free_slots))
+            launch = min(stage.waiting, min(free, allowed) // stage.slots_per_task)
             free -= launch * stage.slots_per_task
-            if user.max_running_slots:
-                room[user.name] -= launch * stage.slots_per_task
+            room[user.name] -= launch * stage.slots_per_task
             ranked.append(
                 RankedStage(
                     job_id=stage.job.job_id,
@@ -305,3 +304,10 @@ class Dispatch:
         if lease is None and job is not None and job.ended:
             return LeaseStatus.REVOKED
         return LeaseStatus.UNKNOWN
+
+
+def _room(user: User, slots: int) -> int:
+    """How many of ``slots`` the user's cap allows to occupy beside those that are."""
+    if not user.max_running_slots:
+        return slots
+    return max(0, min(slots, user.max_running_slots - user.running_slots))

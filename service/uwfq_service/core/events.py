@@ -16,15 +16,13 @@ from __future__ import annotations
 import msgspec
 
 
-class Event(
-    msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=False, omit_defaults=True
-):
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, gc=False):
     """Something that happened at the instant ``at``."""
 
     at: float
 
 
-class AdmittedStage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AdmittedStage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A stage as it was cut."""
 
     stage: str

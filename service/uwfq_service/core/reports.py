@@ -93,11 +93,12 @@ class Reports:
         taken: set[int] = set()
         for result in results:
             lease, status = self._attempt(worker, result.task, result.outcome.runtime, now)
-            if lease is not None and lease.lease_id in taken:
-                lease, status = None, AckStatus.SUPERSEDED
             if lease is not None:
-                taken.add(lease.lease_id)
-                status = self._result(lease, result, batch, now)
+                if lease.lease_id in taken:
+                    status = AckStatus.SUPERSEDED
+                else:
+                    taken.add(lease.lease_id)
+                    status = self._result(lease, result, batch, now)
             acks.append(Ack(lease_id=result.task.lease_id, status=status))
         self._flush(batch, now)
         return tuple(acks)
