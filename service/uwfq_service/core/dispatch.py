@@ -180,7 +180,8 @@ class Dispatch:
         """Leave ``stage`` out for the rest of this poll, and note for how long it has been so."""
         stage.job.offered.remove(stage.index)
         stage.job.pool.policy.withdraw(stage, now)
-        if slots >= stage.slots_per_task or stage.job.engine_id:
+        needs = stage.slots_per_task
+        if slots >= needs or stage.job.engine_id or _room(stage.job.user, needs) < needs:
             # A cap or an engine is in the way, not the size.
             return
         since, _ = self._passed_over.setdefault(stage.key, (now, stage))
@@ -189,7 +190,7 @@ class Dispatch:
         if (
             now - since >= self._settings.hold_after
             and worker.holds is None
-            and worker.slots >= stage.slots_per_task
+            and worker.slots >= needs
             and stage.key not in self._holders
         ):
             worker.holds = stage
