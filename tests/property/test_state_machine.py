@@ -197,7 +197,8 @@ class Machine(Teller):
         expected = view.pick(slots - self.held_slots(worker))
         reply = self.expect(msgspec.structs.replace(poll, max_tasks=1))
         assert isinstance(reply, NextTaskReply)
-        if expected is None:
+        if expected is None or pool.workers[worker].holds is not None:
+            # Nothing fits, or the poll has just had the worker held for what does not fit yet.
             assert not reply.leases
             return
         stage, task = expected
