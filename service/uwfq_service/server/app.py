@@ -31,11 +31,12 @@ from grpc_reflection.v1alpha import reflection
 
 from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.scheduler import Scheduler
-from uwfq_service.server import logs
+from uwfq_service.server import logs, metrics
 from uwfq_service.server.admin_rpc import AdminRpc
 from uwfq_service.server.clock import Clock, SystemClock
 from uwfq_service.server.config import Config, ConfigError
-from uwfq_service.server.engine import Engine, Observer
+from uwfq_service.server.engine import Engine
+from uwfq_service.server.outbox import Observer
 from uwfq_service.server.rpc import Handlers
 from uwfq_service.server.scheduler_rpc import SchedulerRpc
 from uwfq_service.store.journal import Jitter, Journal
@@ -78,6 +79,8 @@ class Server:
         self._end = asyncio.Event()
         self._stopped = False
         self._hanging_up: asyncio.Future[None] | None = None
+        #: Where metrics are served, if they are.
+        self.metrics: metrics.MetricsEndpoint | None = None
         #: What broke the service.
         self.failure: BaseException | None = None
         #: The port that it listens on.
@@ -122,17 +125,24 @@ class Server:
         recovery = self._journal.recover(config.scheduling, self._jitter)
         clock = self._clock or SystemClock(not_before=recovery.instant)
         scheduler = self._scheduler = recovery.scheduler
+        counters = metrics.EventCounters()
+        counting = (counters,) if config.metrics.listen else ()
         self._engine = Engine(
             scheduler,
             self._journal,
             clock,
             max_inbox=config.server.max_inbox,
             max_parked=config.server.max_parked_polls,
-            observers=(_event_log(config, scheduler), *self._observers),
+            observers=(_event_log(config, scheduler), *counting, *self._observers),
             on_fatal=self._fail,
         )
         self._engine.start(scheduler.recover(clock.now()).events)
         await self._apply_pools()
+        if config.metrics.listen:
+            collector = metrics.ServiceCollector(
+                counters, scheduler, self._engine, self._journal, clock
+            )
+            await self._expose(collector)
         await self._listen(clock)
         log.info(
             "serving",
@@ -156,6 +166,16 @@ class Server:
                     await self.engine.call(user)
             except SchedulerError as error:
                 raise ConfigError([f"pools.{name}: {error}"]) from None
+
+    async def _expose(self, collector: metrics.ServiceCollector) -> None:
+        """Let Prometheus scrape."""
+        self.metrics = metrics.MetricsEndpoint.of(metrics.registry(collector))
+        host, _, port = self.config.metrics.listen.rpartition(":")
+        try:
+            await self.metrics.start(host, int(port))
+        except OSError as error:
+            where = self.config.metrics.listen
+            raise ConfigError([f"metrics.listen: cannot listen on {where}: {error}"]) from None
 
     async def _listen(self, clock: Clock) -> None:
         server = self._grpc = grpc.aio.server(options=_channel_options(self.config))
@@ -233,6 +253,8 @@ class Server:
             if self._grpc is not None:
                 await self._grpc.stop(None if self.failure else _FLUSH_SECONDS)
             self._engine.close()
+        if self.metrics is not None:
+            await self.metrics.stop()
         if self._journal is not None:
             # Of a core that broke its own rules no snapshot is taken.
             self._journal.close(None if self.failure else self._scheduler)

@@ -13,6 +13,7 @@ from uwfq_service.core.errors import UnknownJob
 from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten
 from uwfq_service.core.scheduler import Outcome, Scheduler
 from uwfq_service.server.engine import Engine
+from uwfq_service.server.outbox import Observer
 from uwfq_service.server.status import Busy, Stopping
 
 
@@ -74,7 +75,7 @@ class ToyScheduler:
 class World:
     """An engine among fakes."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, observer: Observer | None = None, **limits: int) -> None:
         self.core = ToyScheduler()
         self.journal = ManualJournal()
         self.clock = FakeClock()
@@ -84,7 +85,7 @@ class World:
             cast(Scheduler, self.core),
             self.journal,
             self.clock,
-            observers=[self.told.extend],
+            observers=[observer or self.told.extend],
             on_fatal=self.failures.append,
             **limits,
         )
@@ -228,7 +229,7 @@ async def test_observers_hear_of_events_once_they_are_on_disk(world: World) -> N
     assert world.told == world.journal.events
 
 
-async def test_an_observer_that_fails_does_not_hold_up_replies(world: World) -> None:
+async def test_an_observer_that_fails_does_not_hold_up_replies() -> None:
     """What was decided stands, whatever befalls a log line."""
     problems: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
@@ -236,7 +237,7 @@ async def test_an_observer_that_fails_does_not_hold_up_replies(world: World) -> 
     def broken(_: Sequence[AnyEvent]) -> None:
         raise OSError("nobody reads standard error")
 
-    world.engine._observers = (broken,)
+    world = World(observer=broken)
     future = world.add_task()
     await world.turn()
     world.journal.sync()

@@ -1,0 +1,214 @@
+"""The outbox: replies that wait for the disk, and when the disk is asked.
+
+    hold(events, replies) -> journal.append ... on_durable(n) -> replies up to n leave, in order
+
+Everything that is held comes with the number of the last event that it may rest on.  That goes for
+replies of commands that decided nothing, for refusals and for reads, too: a crash may still undo
+what they rest on.  Observers (logs, metrics, watchers) hear of events when the replies leave.
+
+**When to write.**  One batch is with the journal at a time; while it syncs, the next one gathers.
+A sync costs the CPU of a call, and each wakes the event loop, so callers better share one.  When
+several shared the last write, the next one begins no sooner than a few milliseconds after it,
+unless as many have come again before: then it only waits a moment for one more.  Whoever is alone
+never waits for others.  (With 50 calls in flight some 15 share a sync instead of 3, and a call
+costs a quarter less CPU.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from uwfq_service.core.errors import SchedulerError
+from uwfq_service.core.events import AnyEvent
+from uwfq_service.store.journal import Journal
+
+#: Told of events once they are on disk, in order.
+Observer = Callable[[Sequence[AnyEvent]], None]
+
+#: A reply or a refusal on its way out.
+Decided = tuple[asyncio.Future[Any], Any, SchedulerError | None]
+
+#: When so many replies shared a write, the next one begins no sooner than the pause, seconds, or
+#: once as many have come again, after a last call for more.
+SIBLINGS: Final = 4
+WRITE_PAUSE: Final = 0.005
+LAST_CALL: Final = 0.0005
+
+
+class Batch:
+    """What was decided together: events for the journal, replies that wait for them."""
+
+    __slots__ = ("decided", "events")
+
+    def __init__(self) -> None:
+        self.events: list[AnyEvent] = []
+        self.decided: list[Decided] = []
+
+
+class Outbox:
+    """See the module's picture.  ``broken`` is called at most once, when the journal fails."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        observers: Sequence[Observer],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        self._journal = journal
+        self._observers = tuple(observers)
+        self._loop = asyncio.get_running_loop()
+        self._closed = self._dismissed = False
+        #: (sequence that it needs, replies, events to tell of), in order.
+        self._held: deque[tuple[int, list[Decided], Sequence[AnyEvent]]] = deque()
+        #: Replies that are held.
+        self.load = 0
+        #: Number of the last event that was decided, and of the last that the journal was given.
+        self.sequence = self._appended = journal.durable
+        #: Events that the journal was not given yet; when it may be; the timer for that.
+        self._gathered: list[AnyEvent] = []
+        self._write_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        #: Replies that shared the last write, and that will share the next one.
+        self._shared = self._sharing = 0
+        #: Those who wait for the outbox to be empty, and for anything to happen.
+        self._settlers: list[asyncio.Future[None]] = []
+        self._change_waiters: list[asyncio.Future[None]] = []
+        journal.on_durable = self._on_durable
+        journal.on_failure = broken
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def hold(self, events: Sequence[AnyEvent], decided: list[Decided]) -> None:
+        """Take in what was decided; replies leave when it is on disk, at once if it is."""
+        if events:
+            self.sequence += len(events)
+            self._gathered += events
+            self._sharing += len(decided)
+            self.load += len(decided)
+            self._held.append((self.sequence, decided, events))
+            self._write()
+        elif decided:
+            self.load += len(decided)
+            if self._journal.durable >= self.sequence:
+                self._release(decided, events)
+            else:
+                self._sharing += len(decided)
+                self._held.append((self.sequence, decided, events))
+
+    async def passes(self, value: Any) -> Any:
+        """Return ``value`` when all that was decided so far is on disk."""
+        if self._journal.durable < self.sequence:
+            future = self._loop.create_future()
+            self.hold((), [(future, value, None)])
+            await future
+        return value
+
+    # -- to disk -----------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        """Give the journal what has gathered, now or when it is time."""
+        if self._journal.durable < self._appended:
+            return
+        now = self._loop.time()
+        at = self._write_at if self._shared >= SIBLINGS else now
+        if self._sharing >= self._shared:
+            at = min(at, now + LAST_CALL)
+        if at <= now:
+            self._write_now()
+        elif self._timer is None or at < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(at, self._write_now)
+
+    def _write_now(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._gathered and not self._closed:
+            events, self._gathered = self._gathered, []
+            self._shared, self._sharing = self._sharing, 0
+            self._write_at = self._loop.time() + WRITE_PAUSE
+            self._appended = self._journal.append(events)
+            assert self._appended == self.sequence, "the journal numbers events without gaps"
+
+    # -- out ---------------------------------------------------------------------------------------
+
+    def _on_durable(self, sequence: int) -> None:
+        if self._closed:
+            return
+        held = self._held
+        while held and held[0][0] <= sequence:
+            _, decided, events = held.popleft()
+            self._release(decided, events)
+        if self._gathered:
+            self._write()
+        elif not held:
+            _wake(self._settlers)
+
+    def _release(self, decided: list[Decided], events: Sequence[AnyEvent]) -> None:
+        self.load -= len(decided)
+        for future, reply, refusal in decided:
+            if future.done():
+                continue
+            if refusal is None:
+                future.set_result(reply)
+            else:
+                future.set_exception(refusal)
+        if events:
+            _wake(self._change_waiters)
+            for observer in self._observers:
+                self._tell(observer, events)
+
+    def _tell(self, observer: Observer, events: Sequence[AnyEvent]) -> None:
+        """Whatever befalls a log line, what was decided stands."""
+        try:
+            observer(events)
+        except Exception as error:  # noqa: BLE001 - as above.
+            self._loop.call_exception_handler(
+                {"message": "an observer of events failed", "exception": error}
+            )
+
+    # -- waiting and ending ------------------------------------------------------------------------
+
+    async def changed_since(self, sequence: int) -> bool:
+        """Return True when events after ``sequence`` are on disk, False after ``dismiss``."""
+        while self._journal.durable <= sequence:
+            if self._dismissed:
+                return False
+            waiter = self._loop.create_future()
+            self._change_waiters.append(waiter)
+            await waiter
+        return True
+
+    def dismiss(self) -> None:
+        """Send those away who wait for changes."""
+        self._dismissed = True
+        _wake(self._change_waiters)
+
+    async def empty(self) -> None:
+        """Return when nothing is held, or when nothing will ever leave."""
+        while self._held and not self._closed:
+            waiter = self._loop.create_future()
+            self._settlers.append(waiter)
+            await waiter
+
+    def flush(self) -> None:
+        """Give the journal what has gathered, without waiting for its time."""
+        self._write_now()
+
+    def close(self) -> None:
+        """Let nothing out any more."""
+        self._closed = True
+        _wake(self._settlers)
+        self.dismiss()
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    """Let all go, those who have lost interest aside."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()

@@ -1,0 +1,180 @@
+"""Parked polls: workers that found nothing, and wait on the service for something to run.
+
+They wait per pool in the order of their arrival.  When the pool has something launchable they are
+applied again, one after another, for as long as there is something: so one new task wakes one
+worker, not five hundred.  A launchable task may fit none of the first ones (it needs more slots
+than they have); then the turn goes on to the others, a few in each drain, until all have been tried
+once since the pool changed last.
+
+A ranking poll waits for its pool's order to change instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from uwfq_service.core import commands, replies
+from uwfq_service.core.errors import SchedulerError
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.server.clock import Clock, Timer
+from uwfq_service.server.outbox import Batch
+
+#: Polls that may be tried in vain in one drain, for tasks that fit none of them.
+MISS_LIMIT: Final = 16
+
+
+class Call:
+    """A command and the future of its reply."""
+
+    __slots__ = ("command", "future")
+
+    def __init__(self, command: commands.Command, future: asyncio.Future[Any]) -> None:
+        self.command = command
+        self.future = future
+
+
+class Poll(Call):
+    """A NextTask that may be parked."""
+
+    __slots__ = ("deadline", "first", "known_version", "timer")
+
+    command: commands.NextTask
+
+    def __init__(
+        self, command: commands.NextTask, future: asyncio.Future[Any], known_version: int
+    ) -> None:
+        super().__init__(command, future)
+        self.known_version = known_version
+        #: When to give up, and the call that then does; set when parked.
+        self.deadline = 0.0
+        self.timer: Timer | None = None
+        #: The answer that found nothing; its acknowledgements leave with the last one.
+        self.first: replies.NextTaskReply | None = None
+
+    def satisfied_by(self, reply: replies.NextTaskReply) -> bool:
+        """Whether the reply has something that is not worth waiting longer for."""
+        if reply.ranking is not None:
+            return reply.ranking.version != self.known_version
+        return bool(reply.leases or reply.revoked)
+
+    def answer(self, reply: replies.NextTaskReply) -> replies.NextTaskReply:
+        """The reply, with the acknowledgements of what rode along on the first try."""
+        first = self.first
+        if first is None or not (first.done_acks or first.started_acks):
+            return reply
+        return msgspec.structs.replace(
+            reply, done_acks=first.done_acks, started_acks=first.started_acks
+        )
+
+
+class _Pool:
+    """The parked polls of one pool, oldest first."""
+
+    __slots__ = ("lap", "leases", "rankings")
+
+    def __init__(self) -> None:
+        self.leases: dict[Poll, None] = {}
+        self.rankings: dict[Poll, None] = {}
+        #: Polls still to be tried since the pool changed last; those tried in vain go to the end.
+        self.lap = 0
+
+
+class Parking:
+    """Where polls wait."""
+
+    def __init__(self, scheduler: Scheduler, clock: Clock, give_up: Callable[[Poll], None]) -> None:
+        """``give_up`` is called with a poll whose wait is over; it is not parked any more."""
+        self._scheduler = scheduler
+        self._clock = clock
+        self._give_up = give_up
+        self._pools: dict[str, _Pool] = {}
+        #: How many wait.
+        self.count = 0
+
+    def park(self, poll: Poll, reply: replies.NextTaskReply, now: float) -> None:
+        """Let a poll wait that found nothing; ``reply`` says so."""
+        command = poll.command
+        poll.first = reply
+        poll.deadline = now + command.wait
+        poll.timer = self._clock.call_at(poll.deadline, lambda: self.end(poll))
+        if command.done or command.started:
+            poll.command = msgspec.structs.replace(command, done=(), started=())
+        pool = self._pools.get(command.pool)
+        if pool is None:
+            pool = self._pools[command.pool] = _Pool()
+        (pool.rankings if command.ranking else pool.leases)[poll] = None
+        self.count += 1
+
+    def end(self, poll: Poll) -> None:
+        """Its wait is over."""
+        self._leave(poll)
+        self._give_up(poll)
+
+    def polls(self) -> list[Poll]:
+        """All that wait."""
+        return [poll for pool in self._pools.values() for poll in (*pool.leases, *pool.rankings)]
+
+    def serve(self, batch: Batch, now: float, *, changed: bool) -> bool:
+        """Apply polls again as far as there is something for them; True: there are more to try.
+
+        ``changed``: something happened since the last time, so that all may be tried again.
+        """
+        unfinished = False
+        for name, pool in list(self._pools.items()):
+            if pool.rankings:
+                version = self._scheduler.order_version(name)
+                for poll in [poll for poll in pool.rankings if poll.known_version != version]:
+                    self._retry(poll, batch, now)
+            if changed:
+                pool.lap = len(pool.leases)
+            if pool.lap and self._offer(name, pool, batch, now):
+                unfinished = True
+        return unfinished
+
+    def _offer(self, name: str, pool: _Pool, batch: Batch, now: float) -> bool:
+        """Offer what is launchable to the polls in turn; True: not all have been tried."""
+        misses = 0
+        while pool.lap and pool.leases and self._scheduler.has_launchable(name):
+            if misses == MISS_LIMIT:
+                return True
+            pool.lap -= 1
+            poll = next(iter(pool.leases))
+            if not self._retry(poll, batch, now):
+                misses += 1
+                del pool.leases[poll]
+                pool.leases[poll] = None
+        return False
+
+    def _retry(self, poll: Poll, batch: Batch, now: float) -> bool:
+        """Apply a poll again; False: there is still nothing for it, and it stays."""
+        if poll.future.done():  # Dropped before any lease was granted to it.
+            self._leave(poll)
+            return True
+        command = msgspec.structs.replace(poll.command, wait=max(0.0, poll.deadline - now))
+        try:
+            outcome = self._scheduler.apply(command, now)
+        except SchedulerError as refusal:
+            self._leave(poll)
+            batch.decided.append((poll.future, None, refusal))
+            return True
+        batch.events += outcome.events
+        reply = outcome.reply
+        assert isinstance(reply, replies.NextTaskReply), "a poll is answered as one"
+        if not poll.satisfied_by(reply):
+            return False
+        self._leave(poll)
+        batch.decided.append((poll.future, poll.answer(reply), None))
+        return True
+
+    def _leave(self, poll: Poll) -> None:
+        pool = self._pools[poll.command.pool]
+        del (pool.rankings if poll.command.ranking else pool.leases)[poll]
+        if not pool.leases and not pool.rankings:
+            del self._pools[poll.command.pool]
+        self.count -= 1
+        if poll.timer is not None:
+            poll.timer.cancel()

@@ -1,0 +1,75 @@
+"""The service on its real journal: a restart knows what clients were told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.fakes import FakeClock
+from tests.integration.serving import Service, result
+from uwfq.v1 import admin_service_pb2 as admin
+from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq.v1 import types_pb2 as types
+from uwfq_service.server.app import Server
+from uwfq_service.server.config import load
+from uwfq_service.store.errors import StoreError
+
+
+@asynccontextmanager
+async def durable(data: Path, clock: FakeClock | None = None) -> AsyncIterator[Service]:
+    """A service that keeps its state in ``data``."""
+    config = load({"listen": "127.0.0.1:0", "data": str(data)})
+    clock = clock or FakeClock()
+    async with (
+        Server(config, clock=clock) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        yield Service(server, clock, channel)
+
+
+async def test_a_restart_knows_jobs_leases_users_and_idempotency_keys(tmp_path: Path) -> None:
+    """What was acknowledged before is there after."""
+    clock = FakeClock()
+    async with durable(tmp_path, clock) as service:
+        await service.admin.SetUser(admin.SetUserRequest(user="ann", weight=2))
+        job_id = (await service.submit(tasks=2, request_id="r")).job_id
+        (lease,) = (await service.poll()).leases
+    clock.advance(5)
+    async with durable(tmp_path, clock) as service:
+        again = await service.submit(tasks=2, request_id="r")
+        assert (again.job_id, again.duplicate) == (job_id, True)
+        done = await service.jobs.TaskDone(
+            rpc.TaskDoneRequest(worker_id="w", results=[result(lease)])
+        )
+        assert done.acks[0].status == types.TASK_RESULT_STATUS_ACCEPTED
+        (user,) = (await service.admin.ListUsers(admin.ListUsersRequest())).users
+        assert user.weight == 2
+
+
+async def test_a_restart_with_nothing_new_writes_nothing_but_its_return(tmp_path: Path) -> None:
+    """Pools and users of the configuration are not set again and again."""
+    for expected in (1, 2, 3):
+        async with durable(tmp_path) as service:
+            assert service.server.engine.sequence == expected
+
+
+async def test_two_services_do_not_share_a_directory(tmp_path: Path) -> None:
+    """The second one says who has it, and leaves the first alone."""
+    async with durable(tmp_path) as service:
+        with pytest.raises(StoreError, match="in use"):
+            await Server(load({"listen": "127.0.0.1:0", "data": str(tmp_path)})).start()
+        assert (await service.submit()).job_id
+
+
+async def test_many_callers_at_once_are_all_answered(tmp_path: Path) -> None:
+    """In batches that share a sync; and all of it is there after a restart."""
+    async with durable(tmp_path) as service:
+        jobs = await asyncio.gather(*(service.submit(user=f"u{n % 7}") for n in range(300)))
+        assert len({job.job_id for job in jobs}) == 300
+        assert service.server.journal.stats().commits < 300
+    async with durable(tmp_path) as service:
+        page = await service.jobs.ListJobs(rpc.ListJobsRequest(page_size=1000))
+        assert {job.job_id for job in page.jobs} == {job.job_id for job in jobs}
