@@ -228,7 +228,8 @@ class OrderedSums(Generic[K, V]):
         values: list[Row[V]] = []
         for chunk_keys, chunk_values in chunks:
             keys.append([load_key(key) for key in chunk_keys])
-            values.append(_row(chunk_values))
+            # A copy: the snapshot stays what it was, so that it can be loaded again.
+            values.append(_row(list(chunk_values)))
         if len(keys) == 1:
             loaded._keys, loaded._values = keys[0], values[0]
         elif keys:
