@@ -187,6 +187,23 @@ class Teller(RuleBasedStateMachine):
             attempt=attempt,
         )
 
+    def assert_nothing_is_overdue(self) -> None:
+        """What falls due happened when it did, restarts in between or not."""
+        now = self.now
+        for lease in self.scheduler.state.leases.values():
+            assert lease.expires_at is None or lease.expires_at > now, lease
+            limit = lease.stage.spec.task_timeout
+            if limit is not None and lease.started_at is not None:
+                assert lease.started_at + limit > now, lease
+        for worker in self.scheduler.pools[POOL].workers.values():
+            assert worker.alive_until > now, worker
+        for job in self.scheduler.jobs():
+            # Finished jobs are looked for once a second.
+            assert not job.ended or job.finished_at + HASTY.retention_seconds + 1 > now, job
+            for stage in [] if job.ended else job.stages:
+                waiting = (stage.backing_off or {}).items()
+                assert all(due > now for _, (due, _) in waiting), stage
+
     # Reports.
 
     def report(self, worker: str, *results: cmd.TaskResult, ride: bool = False) -> tuple[Ack, ...]:
