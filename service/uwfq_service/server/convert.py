@@ -66,15 +66,15 @@ def add_stages(request: rpc.AddStagesRequest) -> commands.AddStages:
 
 
 def _stages(stages: Iterable[types.StageSpec]) -> tuple[commands.StageSpec, ...]:
-    return tuple([_stage(stage, f"stages[{index}]") for index, stage in enumerate(stages)])
+    return tuple([_stage(stage, index) for index, stage in enumerate(stages)])
 
 
-def _stage(stage: types.StageSpec, path: str) -> commands.StageSpec:
+def _stage(stage: types.StageSpec, index: int) -> commands.StageSpec:
     has = stage.HasField
     return commands.StageSpec(
         stage=stage.stage,
         after=tuple(stage.after) if stage.after else (),
-        cut=_cut(stage, path),
+        cut=_cut(stage, index),
         declared_work=(
             stage.estimated_work_slot_seconds if has("estimated_work_slot_seconds") else None
         ),
@@ -90,7 +90,7 @@ def _stage(stage: types.StageSpec, path: str) -> commands.StageSpec:
     )
 
 
-def _cut(stage: types.StageSpec, path: str) -> commands.TaskList | commands.InputDescriptor | None:
+def _cut(stage: types.StageSpec, index: int) -> commands.TaskList | commands.InputDescriptor | None:
     which = stage.WhichOneof("cut")
     if which is None:
         return None
@@ -104,7 +104,7 @@ def _cut(stage: types.StageSpec, path: str) -> commands.TaskList | commands.Inpu
     described = stage.input
     return commands.InputDescriptor(
         unit_sizes=tuple(described.unit_sizes),
-        splittable=_splittable(described, f"{path}.input.splittable_units"),
+        splittable=_splittable(described, f"stages[{index}].input.splittable_units"),
         unit_costs=tuple(described.unit_costs),
     )
 
