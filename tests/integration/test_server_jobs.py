@@ -1,6 +1,7 @@
 """Jobs over the wire: submitting, looking, watching, ending."""
 
 import asyncio
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2 as details
@@ -168,6 +169,59 @@ async def test_jobs_are_filtered_by_user_and_state() -> None:
         refusal = await refused(service.jobs.ListJobs(request))
         (violation,) = refusal.detail(details.BadRequest).field_violations
         assert violation.field == "page_token"
+
+
+async def test_a_state_that_does_not_exist_is_refused() -> None:
+    """A number that a newer client may know."""
+    async with serving() as service:
+        for number in (0, 99):
+            request = rpc.ListJobsRequest(states=[types.JobState.ValueType(number)])
+            refusal = await refused(service.jobs.ListJobs(request))
+            (violation,) = refusal.detail(details.BadRequest).field_violations
+            assert violation.field == "states"
+
+
+async def state(watch: Any) -> types.JobState:
+    """The job's state in the next message of a watch."""
+    found: types.JobState = (await watch.read()).job.state
+    return found
+
+
+async def test_a_watcher_is_not_told_of_other_jobs() -> None:
+    """Only a step of its own job is news."""
+    async with serving() as service:
+        job_id = (await service.submit()).job_id
+        watch = service.jobs.WatchJob(rpc.WatchJobRequest(job_id=job_id))
+        assert await state(watch) == types.JOB_STATE_WAITING
+        for _ in range(3):
+            await service.submit(user="bob")
+            service.clock.advance(0.1)
+        await service.jobs.CancelJob(rpc.CancelJobRequest(job_id=job_id))
+        last = asyncio.ensure_future(state(watch))
+        while not last.done():
+            service.clock.advance(0.1)
+            await asyncio.sleep(0.001)
+        assert last.result() == types.JOB_STATE_CANCELLED
+
+
+async def test_watches_are_limited_and_a_closed_one_makes_room() -> None:
+    """Each costs ten looks a second."""
+    async with serving(server__max_watches=1) as service:
+        job_id = (await service.submit()).job_id
+        first = service.jobs.WatchJob(rpc.WatchJobRequest(job_id=job_id))
+        await first.read()
+        second = service.jobs.WatchJob(rpc.WatchJobRequest(job_id=job_id))
+        refusal = await refused(second.read())
+        assert refusal.reason == "BUSY"
+        first.cancel()
+        while True:
+            third = service.jobs.WatchJob(rpc.WatchJobRequest(job_id=job_id))
+            try:
+                await third.read()
+            except grpc.aio.AioRpcError:
+                continue  # The cancellation is still on its way.
+            break
+        third.cancel()
 
 
 async def test_a_watcher_sees_the_job_at_once_its_progress_and_its_end() -> None:

@@ -1,10 +1,13 @@
 """What is logged of calls: nothing by default, one closing line each when asked."""
 
+import grpc
+import pytest
 from structlog.contextvars import merge_contextvars as _merge
 from structlog.testing import capture_logs
 
 from tests.integration.serving import refused, serving
 from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq_service.core import views
 
 
 async def test_calls_are_not_logged_by_default() -> None:
@@ -33,6 +36,33 @@ async def test_at_debug_each_call_ends_with_one_line() -> None:
     assert "request_id" not in done[1]
     assert done[0]["peer"].startswith("ipv4:127.0.0.1")
     assert done[0]["seconds"] >= 0
+
+
+async def test_a_stream_ends_with_a_line_too() -> None:
+    """Whichever form the call has."""
+    async with serving(log__level="debug") as service:
+        with capture_logs(processors=[_merge]) as lines:
+            watch = service.jobs.WatchJob(rpc.WatchJobRequest(job_id="x"))
+            await refused(watch.read())
+    (line,) = [line for line in lines if line["event"] == "call_done"]
+    assert (line["method"], line["code"]) == ("WatchJob", "NOT_FOUND")
+
+
+async def test_a_mistake_of_ours_is_logged_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller hears INTERNAL, the log has the traceback."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(views, "job_status", broken)
+    async with serving() as service:
+        job_id = (await service.submit()).job_id
+        with capture_logs() as lines, pytest.raises(grpc.aio.AioRpcError) as caught:
+            await service.jobs.GetJob(rpc.GetJobRequest(job_id=job_id))
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert "secret" not in (caught.value.details() or "")
+        assert [line["event"] for line in lines] == ["call_failed"]
+        assert (await service.submit()).job_id, "reading wrongly breaks nothing"
 
 
 async def test_events_are_logged_once_they_are_on_disk() -> None:

@@ -240,6 +240,15 @@ _REASON: Final = _numbers(types.SplitReason.items(), "SPLIT_REASON_")
 JOB_STATE: Final = _numbers(types.JobState.items(), "JOB_STATE_")
 
 
+def job_states(numbers: Iterable[int]) -> frozenset[str]:
+    """The core's words for the states of a filter."""
+    words = {number: word for word, number in JOB_STATE.items() if number}
+    try:
+        return frozenset(words[number] for number in numbers)
+    except KeyError as unknown:
+        raise InvalidField("states", f"{unknown} is not the number of a state") from None
+
+
 def submit_job_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.SubmitJobResponse:
     """What was admitted."""
     return rpc.SubmitJobResponse(

@@ -133,7 +133,13 @@ class Engine:
         ``look`` must change nothing and must return values, not live objects.
         """
         self._admit()
-        value: T = await self._outbox.passes(look(self._scheduler, self._clock.now()))
+        try:
+            value = look(self._scheduler, self._clock.now())
+        except SchedulerError:
+            # That something does not exist may rest on its end, and that on the disk.
+            await self._outbox.passes()
+            raise
+        await self._outbox.passes()
         return value
 
     @property

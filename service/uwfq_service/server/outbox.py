@@ -101,13 +101,12 @@ class Outbox:
                 self._sharing += len(decided)
                 self._held.append((self.sequence, decided, events))
 
-    async def passes(self, value: Any) -> Any:
-        """Return ``value`` when all that was decided so far is on disk."""
+    async def passes(self) -> None:
+        """Return when all that was decided so far is on disk."""
         if self._journal.durable < self.sequence:
             future = self._loop.create_future()
-            self.hold((), [(future, value, None)])
+            self.hold((), [(future, None, None)])
             await future
-        return value
 
     # -- to disk -----------------------------------------------------------------------------------
 

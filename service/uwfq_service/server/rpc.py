@@ -6,8 +6,9 @@ the services are put together.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
@@ -29,22 +30,19 @@ REQUEST_ID_HEADER = "x-request-id"
 log = structlog.get_logger(__name__)
 
 
-async def refuse(context: Context, error: SchedulerError) -> NoReturn:
-    """End the call with the error's status and details."""
-    code, message, status = to_status(error)
-    await context.abort(code, message, ((DETAILS_KEY, status.SerializeToString()),))
-    raise AssertionError("abort does not return")
-
-
 #: What a caller hears of our mistakes.
 INTERNAL: Final = (grpc.StatusCode.INTERNAL, "a mistake in the service; its log says more")
 
 
-async def _fail(context: Context, error: Exception) -> NoReturn:
-    """End the call with what is our mistake; the cause stays in the log."""
-    log.error("call_failed", exc_info=error)
-    await context.abort(*INTERNAL)
-    raise AssertionError("abort does not return")
+async def end_with(context: Context, error: Exception) -> NoReturn:
+    """End the call: a refusal with its status and details, a mistake of ours without its cause."""
+    if isinstance(error, SchedulerError):
+        code, message, status = to_status(error)
+        await context.abort(code, message, ((DETAILS_KEY, status.SerializeToString()),))
+    if not isinstance(error, grpc.aio.AbortError):
+        log.error("call_failed", exc_info=error)
+        await context.abort(*INTERNAL)
+    raise error
 
 
 class Handlers:
@@ -76,15 +74,11 @@ class Handlers:
         async def call(message: Request, context: Context) -> Response:
             try:
                 return await handler(message, context)
-            except SchedulerError as error:
-                await refuse(context, error)
-            except grpc.aio.AbortError:
-                raise
             except Exception as error:  # noqa: BLE001 - the caller must not see our tracebacks.
-                await _fail(context, error)
+                await end_with(context, error)
 
         self._methods[method] = grpc.unary_unary_rpc_method_handler(
-            _logged(method, call) if self._log_calls else call,
+            _logged_call(method, call) if self._log_calls else call,
             request_deserializer=request.FromString,
             response_serializer=response.SerializeToString if response else None,
         )
@@ -102,15 +96,11 @@ class Handlers:
             try:
                 async for item in handler(message, context):
                     yield item
-            except SchedulerError as error:
-                await refuse(context, error)
-            except grpc.aio.AbortError:
-                raise
             except Exception as error:  # noqa: BLE001 - as above.
-                await _fail(context, error)
+                await end_with(context, error)
 
         self._methods[method] = grpc.unary_stream_rpc_method_handler(
-            call,
+            _logged_stream(method, call) if self._log_calls else call,
             request_deserializer=request.FromString,
             response_serializer=response.SerializeToString,
         )
@@ -126,36 +116,46 @@ class Handlers:
         async def call(messages: AsyncIterator[Request], context: Context) -> None:
             try:
                 await handler(messages, context)
-            except SchedulerError as error:
-                await refuse(context, error)
-            except grpc.aio.AbortError:
-                raise
             except Exception as error:  # noqa: BLE001 - as above.
-                await _fail(context, error)
+                await end_with(context, error)
 
         self._methods[method] = grpc.stream_stream_rpc_method_handler(
-            call, request_deserializer=request.FromString, response_serializer=None
+            _logged_call(method, call) if self._log_calls else call,
+            request_deserializer=request.FromString,
+            response_serializer=None,
         )
 
 
-def _logged(method: str, call: Unary[Request, Response]) -> Unary[Request, Response]:
-    """The handler with one closing line; only used when that line would be written."""
+@contextlib.contextmanager
+def _closing_line(method: str, context: Context) -> Iterator[None]:
+    """Log how a call ended; only used when that line would be written."""
+    bound = {"method": method, "peer": context.peer()}
+    for name, value in context.invocation_metadata() or ():
+        if name == REQUEST_ID_HEADER:
+            bound["request_id"] = str(value)
+    started = time.perf_counter()
+    with structlog.contextvars.bound_contextvars(**bound):
+        try:
+            yield
+        finally:
+            code = getattr(context.code(), "name", None) or "OK"
+            log.debug("call_done", code=code, seconds=round(time.perf_counter() - started, 6))
 
-    async def logged(message: Request, context: Context) -> Response:
-        bound = {"method": method, "peer": context.peer()}
-        for name, value in context.invocation_metadata() or ():
-            if name == REQUEST_ID_HEADER:
-                bound["request_id"] = str(value)
-        started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(**bound):
-            try:
-                return await call(message, context)
-            finally:
-                code = context.code()
-                log.debug(
-                    "call_done",
-                    code=getattr(code, "name", None) or "OK",
-                    seconds=round(time.perf_counter() - started, 6),
-                )
+
+def _logged_call(
+    method: str, call: Callable[[Any, Context], Awaitable[Response]]
+) -> Callable[[Any, Context], Awaitable[Response]]:
+    async def logged(message: Any, context: Context) -> Response:
+        with _closing_line(method, context):
+            return await call(message, context)
+
+    return logged
+
+
+def _logged_stream(method: str, call: Streaming[Request, Response]) -> Streaming[Request, Response]:
+    async def logged(message: Request, context: Context) -> AsyncIterator[Response]:
+        with _closing_line(method, context):
+            async for item in call(message, context):
+                yield item
 
     return logged

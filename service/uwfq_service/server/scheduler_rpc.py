@@ -21,6 +21,7 @@ from uwfq_service.server.clock import Clock
 from uwfq_service.server.config_keys import Serving
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import Context, Handlers
+from uwfq_service.server.status import Busy
 from uwfq_service.server.wire import LeaseEncoder
 from uwfq_service.server.work_stream import WorkStream
 
@@ -44,6 +45,8 @@ class SchedulerRpc:
         self._clock = clock
         self._serving = serving
         self._leases = LeaseEncoder()
+        #: Streams of WatchJob that are open.
+        self._watches = 0
 
     def register(self, handlers: Handlers) -> None:
         """Add every method of the service."""
@@ -100,7 +103,7 @@ class SchedulerRpc:
 
     async def list_jobs(self, request: rpc.ListJobsRequest, _: Context) -> rpc.ListJobsResponse:
         """Jobs, newest first."""
-        states = frozenset(types.JobState.Name(s)[10:].lower() for s in request.states)
+        states = convert.job_states(request.states)
         pool, user = request.pool, request.user
         query = ("jobs", pool, user, sorted(states))
         after = paging.read_token(request.page_token, query, int)
@@ -129,19 +132,27 @@ class SchedulerRpc:
         self, request: rpc.WatchJobRequest, _: Context
     ) -> AsyncIterator[rpc.WatchJobResponse]:
         """A job's state at once, then its changes until it has ended."""
-        # Held by reference: a job that ends and is forgotten at once still has an end to tell.
-        watched = await self._engine.read(lambda scheduler, _: scheduler.job(request.job_id))
-        last: views.JobStatus | None = None
-        while True:
-            sequence = self._engine.sequence
-            view = await self._engine.read(lambda _, now: views.job_status(watched, now))
-            if view != last:
-                last = view
-                yield rpc.WatchJobResponse(job=convert_views.job(view))
-            if view.finished_at is not None:
-                return
-            await self._pause(WATCH_PAUSE)
-            await self._engine.changed_since(sequence)
+        if self._watches >= self._serving.max_watches:
+            raise Busy("jobs are being watched", self._serving.max_watches)
+        self._watches += 1
+        try:
+            # Held by reference: a job that is forgotten once it has ended still has an end to tell.
+            job = await self._engine.read(lambda scheduler, _: scheduler.job(request.job_id))
+            seen: object = None
+            while True:
+                sequence = self._engine.sequence
+                # Most of what changes in a service is about other jobs.
+                progress = _progress(job)
+                if progress != seen:
+                    seen = progress
+                    view = await self._engine.read(lambda _, now: views.job_status(job, now))
+                    yield rpc.WatchJobResponse(job=convert_views.job(view))
+                    if view.finished_at is not None:
+                        return
+                await self._pause(WATCH_PAUSE)
+                await self._engine.changed_since(sequence)
+        finally:
+            self._watches -= 1
 
     async def _pause(self, seconds: float) -> None:
         awake = asyncio.Event()
@@ -196,6 +207,18 @@ class SchedulerRpc:
             max_poll_seconds=self._serving.max_poll_seconds,
         )
         await stream.run()
+
+
+def _progress(job: Job) -> tuple[object, ...]:
+    """What changes with every step of a job, and only then.  O(stages)."""
+    return (
+        job.state,
+        job.open,
+        job.work,
+        job.measured,
+        job.failed_attempts,
+        [(stage.ready, stage.done, stage.running) for stage in job.stages],
+    )
 
 
 def _within_deadline(wait: float, remaining: float | None) -> float:

@@ -220,6 +220,22 @@ async def test_a_reply_without_events_does_not_overtake_the_disk(world: World) -
     assert await later_read == await seen == world.clock.now()
 
 
+async def test_a_read_that_finds_nothing_waits_for_the_disk_as_well(world: World) -> None:
+    """What is gone may be there again after a crash."""
+
+    def look(_: Scheduler, __: float) -> None:
+        raise UnknownJob("x")
+
+    world.add_task()
+    await world.turn()
+    seen = asyncio.ensure_future(world.engine.read(look))
+    await world.turn()
+    assert not seen.done()
+    world.journal.sync()
+    with pytest.raises(UnknownJob):
+        await seen
+
+
 async def test_observers_hear_of_events_once_they_are_on_disk(world: World) -> None:
     """Logs and metrics never tell of what a crash could undo."""
     world.add_task()
