@@ -181,9 +181,9 @@ async def test_a_state_that_does_not_exist_is_refused() -> None:
             assert violation.field == "states"
 
 
-async def state(watch: Any) -> types.JobState:
+async def state(watch: Any) -> int:
     """The job's state in the next message of a watch."""
-    found: types.JobState = (await watch.read()).job.state
+    found: int = (await watch.read()).job.state
     return found
 
 
