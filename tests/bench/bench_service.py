@@ -37,6 +37,11 @@ from uwfq.v1 import types_pb2 as types
 
 USERS = 100
 SCHEDULER = "/uwfq.v1.SchedulerService/"
+
+#: Pools, and the runtime that their tasks are estimated at, seconds: about what passes between
+#: lease and report there, give or take a factor of two (sigma 0.5, lognormal, per job).
+SUBMITTED, LEASED, CYCLED = served.POOLS
+ESTIMATES = {SUBMITTED: 1.0, LEASED: 1.0, CYCLED: 0.02}
 #: Where each worker of a slice has room for; more than any slice leases.
 WORKER_SLOTS = 1_000_000
 
@@ -51,8 +56,9 @@ class Load:
         self._random = random.Random(1)
         self._jobs = 0
         self._polls = 0
-        self._leased: deque[types.TaskLease] = deque()
-        self._carried: dict[int, list[types.TaskResult]] = {}
+        #: Leases, with the moment at which they came.
+        self._leased: deque[tuple[types.TaskLease, float]] = deque()
+        self._carried: dict[int, tuple[Sequence[types.TaskLease], float]] = {}
         #: What was sent and answered OK, to be compared with what the service counted.
         self.submitted = self.leased = self.done = 0
         # Without serializers, bytes go through; the stubs' types do not know that.
@@ -70,15 +76,17 @@ class Load:
         await self._noop_call(self._noop_request)
         return 1
 
-    async def submit(self, _: int, tasks: int = 1) -> int:
+    async def submit(self, _: int, pool: str = SUBMITTED, tasks: int = 1) -> int:
         """Submit a job."""
         self._jobs += 1
         stage = types.StageSpec(stage="only", tasks=types.TaskList(count=tasks))
+        runtime = ESTIMATES[pool] * self._random.lognormvariate(0, 0.5)
         request = rpc.SubmitJobRequest(
+            pool=pool,
             user=f"user-{self._random.randrange(USERS)}",
             request_id=f"request-{self._jobs}",
             signature="query",
-            estimated_work_slot_seconds=self._random.lognormvariate(0, 1) * tasks,
+            estimated_work_slot_seconds=runtime * tasks,
             stages=[stage],
         )
         await self._submit_call(request.SerializeToString())
@@ -89,12 +97,13 @@ class Load:
         """A poll for a batch that carries the results of the worker's last one."""
         self._polls += 1
         return rpc.NextTaskRequest(
+            pool=CYCLED,
             worker_id=f"worker-{worker}",
             slots=WORKER_SLOTS,
             free_slots=WORKER_SLOTS,
             max_tasks=batch,
             poll_id=self._polls,
-            done=self._carried.pop(worker, ()),
+            done=_results(*self._carried.pop(worker, ((), 0.0))),
         )
 
     def take(self, worker: int, response: rpc.NextTaskResponse) -> int:
@@ -104,26 +113,32 @@ class Load:
         assert all(ack.status == types.TASK_RESULT_STATUS_ACCEPTED for ack in response.done_acks), (
             "a result was not accepted"
         )
-        self._carried[worker] = [_result(lease) for lease in response.leases]
+        self._carried[worker] = (response.leases, time.perf_counter())
         return len(response.leases)
 
     async def next_task(self, worker: int) -> int:
         """Lease one task."""
         request = rpc.NextTaskRequest(
-            worker_id="worker", slots=WORKER_SLOTS, free_slots=WORKER_SLOTS, max_tasks=1
+            pool=LEASED,
+            worker_id="worker",
+            slots=WORKER_SLOTS,
+            free_slots=WORKER_SLOTS,
+            max_tasks=1,
         )
         leases = rpc.NextTaskResponse.FromString(
             await self._next_call(request.SerializeToString())
         ).leases
         self.leased += len(leases)
-        self._leased.extend(leases)
+        now = time.perf_counter()
+        self._leased.extend((lease, now) for lease in leases)
         return len(leases)
 
     async def task_done(self, _: int) -> int:
         """Report one task."""
         if not self._leased:
             return 0
-        request = rpc.TaskDoneRequest(worker_id="worker", results=[_result(self._leased.popleft())])
+        lease, since = self._leased.popleft()
+        request = rpc.TaskDoneRequest(worker_id="worker", results=_results([lease], since))
         await self._done_call(request.SerializeToString())
         self.done += 1
         return 1
@@ -141,8 +156,9 @@ class Load:
 
     async def finish(self) -> None:
         """Report all that is still leased."""
-        for worker, results in self._carried.items():
-            if results:
+        for worker, (leases, since) in self._carried.items():
+            if leases:
+                results = _results(leases, since)
                 request = rpc.TaskDoneRequest(worker_id=f"worker-{worker}", results=results)
                 await self._done_call(request.SerializeToString())
                 self.done += len(results)
@@ -150,12 +166,13 @@ class Load:
             await self.task_done(0)
 
 
-def _result(lease: types.TaskLease) -> types.TaskResult:
-    return types.TaskResult(
-        lease_id=lease.lease_id,
-        attempt=lease.attempt,
-        success=types.TaskSuccess(runtime_seconds=0.001),
-    )
+def _results(leases: Sequence[types.TaskLease], since: float) -> list[types.TaskResult]:
+    """Successes of tasks that ran since they were leased."""
+    success = types.TaskSuccess(runtime_seconds=time.perf_counter() - since)
+    return [
+        types.TaskResult(lease_id=lease.lease_id, attempt=lease.attempt, success=success)
+        for lease in leases
+    ]
 
 
 class Slice:
@@ -266,8 +283,9 @@ async def measure(args: argparse.Namespace, port: int, server_pid: int) -> None:
 
 async def _backlog(load: Load) -> None:
     """Enough waiting tasks for every slice."""
-    for user in range(1000):
-        await load.submit(user, tasks=10_000)
+    for pool in (LEASED, CYCLED):
+        for _ in range(1000):
+            await load.submit(0, pool, tasks=10_000)
 
 
 async def _rounds(

@@ -17,6 +17,7 @@ from uwfq_service.server import app, logs
 from uwfq_service.server.config import load
 from uwfq_service.store.journal import JournalStats
 
+POOLS = ("submitted", "leased", "cycled")
 NOOP = "/uwfq.bench.Bench/Noop"
 COUNTERS = "/uwfq.bench.Bench/Counters"
 
@@ -71,7 +72,7 @@ async def serve(data: str) -> None:
             "data": data,
             "scheduling.lease_seconds": 3600,
             "scheduling.worker_timeout": 3600,
-            "limits.max_payload_bytes": 65536,
+            **{f"pools.{pool}.policy": "uwfq" for pool in POOLS},
         }
     )
     logs.configure("info", "json")
