@@ -18,7 +18,7 @@ from uwfq.v1 import admin_service_pb2, scheduler_service_pb2
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server.admin_rpc import AdminRpc
-from uwfq_service.server.app import Server
+from uwfq_service.server.app import Server, ServiceFailed
 from uwfq_service.server.config import ConfigError, load
 from uwfq_service.server.rpc import Handlers
 from uwfq_service.server.scheduler_rpc import SchedulerRpc
@@ -77,6 +77,18 @@ async def test_a_user_that_the_core_refuses_stops_the_start() -> None:
     config = load({"data": ":memory:", f"pools.default.users.{name}.weight": 2})
     with pytest.raises(ConfigError, match=r"pools\.default: user"):
         await Server(config).start()
+
+
+async def test_a_disk_that_fails_at_the_first_write_ends_the_start() -> None:
+    """Rather than waiting for an answer that never comes."""
+    journal = ManualJournal()
+    server = Server(load({"listen": "127.0.0.1:0", "data": ":memory:"}), journal=journal)
+    starting = asyncio.ensure_future(server.start())
+    await until(lambda: bool(journal.events))
+    journal.fail(OSError("no space left on device"))
+    with pytest.raises(ServiceFailed):
+        await asyncio.wait_for(starting, 5)
+    assert journal.closed_with == [None]
 
 
 async def test_a_service_listens_on_a_unix_socket(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from uwfq_service.core.commands import ConfigurePool, SetUser
 from uwfq_service.core.errors import SchedulerError
+from uwfq_service.core.replies import Done
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import logs, metrics
 from uwfq_service.server.admin_rpc import AdminRpc
@@ -47,6 +49,10 @@ log = structlog.get_logger(__name__)
 
 #: Calls that are answered already get this long to be written out, seconds.
 _FLUSH_SECONDS: Final = 1.0
+
+
+class ServiceFailed(Exception):
+    """The service broke while it started; ``Server.failure`` and the log say why."""
 
 
 class Server:
@@ -110,7 +116,8 @@ class Server:
     async def start(self) -> None:
         """Recover the state, apply the configuration, listen.
 
-        Raises ``ConfigError`` for what only shows now, ``StoreError`` for an unusable journal.
+        Raises ``ConfigError`` for what only shows now, ``StoreError`` for an unusable journal, and
+        ``ServiceFailed`` when the first write fails.
         """
         try:
             await self._start()
@@ -160,12 +167,21 @@ class Server:
         """Bring about the pools and users of the configuration."""
         for pool in self.config.pools:
             name = pool.configure.pool
+            steps: list[ConfigurePool | SetUser] = [pool.configure, *pool.users]
             try:
-                await self.engine.call(pool.configure)
-                for user in pool.users:
-                    await self.engine.call(user)
+                for command in steps:
+                    await self._unless_failed(self.engine.call(command))
             except SchedulerError as error:
                 raise ConfigError([f"pools.{name}: {error}"]) from None
+
+    async def _unless_failed(self, reply: asyncio.Future[Done]) -> None:
+        """Wait for a reply that will never come if the service breaks meanwhile."""
+        failed = asyncio.create_task(self._end.wait())
+        await asyncio.wait((reply, failed), return_when=asyncio.FIRST_COMPLETED)
+        failed.cancel()
+        if self.failure is not None:
+            raise ServiceFailed from self.failure
+        await reply
 
     async def _expose(self, collector: metrics.ServiceCollector) -> None:
         """Let Prometheus scrape."""
@@ -315,9 +331,10 @@ async def _run(config: Config) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, server.request_stop)
     try:
-        await server.start()
-        tune_garbage_collector()
-        await server.wait()
+        with contextlib.suppress(ServiceFailed):
+            await server.start()
+            tune_garbage_collector()
+            await server.wait()
         if server.failure is None:
             log.info("draining")
     finally:
