@@ -54,6 +54,8 @@ class WorkStream:
         self._outbox: deque[bytes] = deque()
         #: Set whenever an answer has been put into the outbox, or the last one is out.
         self._answered = asyncio.Event()
+        #: Set whenever a request is no longer under way.
+        self._room = asyncio.Event()
         self._reading = True
 
     async def run(self) -> None:
@@ -83,7 +85,8 @@ class WorkStream:
         async for request in self._requests:
             self._take(request)
             while len(self._under_way) >= self._max_requests:
-                await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+                self._room.clear()
+                await self._room.wait()
 
     async def _write(self) -> None:
         outbox = self._outbox
@@ -124,6 +127,7 @@ class WorkStream:
 
     def _answer(self, sequence: int, encode: Encode, future: asyncio.Future[Any]) -> None:
         self._under_way.discard(future)
+        self._room.set()
         if future.cancelled():
             return
         error = future.exception()
