@@ -7,11 +7,12 @@ replies of commands that decided nothing, for refusals and for reads, too: a cra
 what they rest on.  Observers (logs, metrics, watchers) hear of events when the replies leave.
 
 **When to write.**  One batch is with the journal at a time; while it syncs, the next one gathers.
-A sync costs the CPU of a call, and each wakes the event loop, so callers better share one.  When
-several shared the last write, the next one begins no sooner than a few milliseconds after it,
-unless as many have come again before and nobody else seems to be on the way.  Whoever is alone
-never waits for others.  (With 50 calls in flight some 10 share a sync instead of 3, and a call
-costs a quarter less CPU.)
+A sync costs the CPU of a call, and each wakes the event loop, so many callers better share one.  A
+*patient* write waits until a few milliseconds after the one before.  That is worth it while callers
+keep coming all through the pause; when the pause ends in silence, all that there are were waiting
+for it, and writing at once serves them sooner.  So patience is tried now and then when several
+share a write, and kept for as long as it pays.  Whoever is alone never waits for others.  (With 50
+calls in flight 10 to 15 share a sync instead of 3, and a call costs a quarter less CPU.)
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ Observer = Callable[[Sequence[AnyEvent]], None]
 #: A reply or a refusal on its way out.
 Decided = tuple[asyncio.Future[Any], Any, SchedulerError | None]
 
-#: When so many replies shared a write, the next one begins no sooner than the pause, seconds, or
-#: when as many have come again and then nobody for a moment.
-SIBLINGS: Final = 4
+#: A patient write begins no sooner after the one before, seconds.
 WRITE_PAUSE: Final = 0.005
-QUIET: Final = 0.001
+#: So many replies make it worth it, if the last of them came less than this before, seconds.
+SIBLINGS: Final = 4
+SILENCE: Final = 0.0015
+#: Patience lasts for so many writes for which it was not; it is tried again after so many.
+PATIENCE: Final = 2
+PROBE_EVERY: Final = 32
 
 
 class Batch:
@@ -73,8 +77,10 @@ class Outbox:
         self._gathered_at = 0.0
         self._write_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        #: Replies that shared the last write, and that will share the next one.
-        self._shared = self._sharing = 0
+        #: Replies that will share the next write.
+        self._sharing = 0
+        #: Writes that will still wait for the pause; writes since the last one that did.
+        self._patience = self._hasty = 0
         #: Those who wait for the outbox to be empty, and for anything to happen.
         self._settlers: list[asyncio.Future[None]] = []
         self._change_waiters: list[asyncio.Future[None]] = []
@@ -111,24 +117,11 @@ class Outbox:
     # -- to disk -----------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """Give the journal what has gathered, now or when it is time."""
+        """Give the journal what has gathered, now or when the pause is over."""
         if self._journal.durable < self._appended or self._timer is not None:
             return
-        now = self._loop.time()
-        if self._shared < SIBLINGS or now >= self._write_at:
-            self._write_now()
-            return
-        at = min(self._write_at, now + QUIET)
-        self._timer = self._loop.call_at(at, self._consider)
-
-    def _consider(self) -> None:
-        """Write if the pause is over, or if as many as last time have come and then nobody more."""
-        self._timer = None
-        now = self._loop.time()
-        quiet_at = self._gathered_at + QUIET
-        if now < self._write_at and (self._sharing < self._shared or now < quiet_at):
-            at = min(self._write_at, max(quiet_at, now + QUIET / 2))
-            self._timer = self._loop.call_at(at, self._consider)
+        if self._patience and self._loop.time() < self._write_at:
+            self._timer = self._loop.call_at(self._write_at, self._write_now)
         else:
             self._write_now()
 
@@ -137,11 +130,25 @@ class Outbox:
             self._timer.cancel()
             self._timer = None
         if self._gathered and not self._closed:
+            now = self._loop.time()
+            self._learn(now)
+            self._write_at = now + WRITE_PAUSE
             events, self._gathered = self._gathered, []
-            self._shared, self._sharing = self._sharing, 0
-            self._write_at = self._loop.time() + WRITE_PAUSE
             self._appended = self._journal.append(events)
             assert self._appended == self.sequence, "the journal numbers events without gaps"
+
+    def _learn(self, now: float) -> None:
+        """See from this write whether the next one should wait for more to share it."""
+        several, self._sharing = self._sharing >= SIBLINGS, 0
+        if self._patience:
+            # With few callers a pause ends in silence: all of them wait for it.
+            still_coming = now - self._gathered_at < SILENCE
+            self._patience = PATIENCE if several and still_coming else self._patience - 1
+            self._hasty = 0
+        else:
+            self._hasty += 1
+            if several and self._hasty >= PROBE_EVERY:
+                self._patience = PATIENCE
 
     # -- out ---------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from uwfq_service.core.errors import UnknownJob
 from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten
 from uwfq_service.core.scheduler import Outcome, Scheduler
 from uwfq_service.server.engine import Engine
-from uwfq_service.server.outbox import Observer
+from uwfq_service.server.outbox import PATIENCE, PROBE_EVERY, Observer
 from uwfq_service.server.status import Busy, Stopping
 
 
@@ -160,38 +160,58 @@ async def test_a_batch_is_applied_while_the_one_before_is_synced(world: World) -
     assert second.done()
 
 
-async def test_many_that_wait_share_a_write(world: World) -> None:
-    """When several shared the last one, the next gathers for a moment; one alone never waits."""
-    for _ in range(10):
+async def crowd(world: World) -> None:
+    """Let several share each write for long enough that it shows."""
+    for _ in range(PROBE_EVERY):
+        for _ in range(10):
+            world.add_task()
+        await world.turn()
+        await world.sync_all()
+    assert set(world.journal.batches) == {10}
+
+
+async def test_when_many_share_their_writes_the_next_one_gathers(world: World) -> None:
+    """A sync costs as much as a call; those who come within the pause share it."""
+    await crowd(world)
+    for _ in range(2):
         world.add_task()
-    await world.turn()
-    world.journal.sync()
-    world.add_task()
-    await world.turn()
-    world.add_task()
-    await world.turn()
-    assert world.journal.batches == [10]
-    await world.appended(2)
-    assert world.journal.batches == [10, 2]
-    world.journal.sync()
-    alone = World()
-    for count in (1, 2):
-        alone.add_task()
-        await alone.turn()
-        assert alone.journal.batches == [1] * count
-        alone.journal.sync()
+        await world.turn()
+    assert len(world.journal.batches) == PROBE_EVERY
+    await world.appended(PROBE_EVERY + 1)
+    assert world.journal.batches[-1] == 2
+
+
+async def test_patience_ends_when_nobody_comes_any_more(world: World) -> None:
+    """A few slow writes, then each begins at once again."""
+    await crowd(world)
+    for count in range(1, PATIENCE + 1):
+        world.add_task()
+        await world.appended(PROBE_EVERY + count)
+        world.journal.sync()
+    for count in range(1, 4):
+        world.add_task()
+        await world.turn()
+        assert len(world.journal.batches) == PROBE_EVERY + PATIENCE + count
+        world.journal.sync()
+
+
+async def test_whoever_is_alone_never_waits_for_others(world: World) -> None:
+    """However often they call."""
+    for count in range(1, 3 * PROBE_EVERY):
+        world.add_task()
+        await world.turn()
+        assert len(world.journal.batches) == count
+        world.journal.sync()
 
 
 async def test_closing_writes_what_was_still_gathering(world: World) -> None:
     """The snapshot that follows must stand at the last event of the journal."""
-    for _ in range(10):
-        world.add_task()
-    await world.turn()
-    world.journal.sync()
+    await crowd(world)
     world.add_task()
     await world.turn()
+    assert len(world.journal.batches) == PROBE_EVERY
     world.engine.close()
-    assert world.journal.batches == [10, 1]
+    assert world.journal.batches[-1] == 1
 
 
 async def test_a_command_that_decides_nothing_stores_nothing(world: World) -> None:
