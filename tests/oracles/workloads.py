@@ -143,13 +143,20 @@ def equal(rng: random.Random, users: list[str], slots: int) -> Iterator[Draft]:
 
 
 def inserted(rng: random.Random, users: list[str], slots: int) -> Iterator[Draft]:
-    """Everybody has a big job, and keeps inserting small ones ahead of it."""
-    for user in users:
-        big = grains(rng.uniform(10, 60))
-        yield user, grains(rng.uniform(0, 4)), big, grains(rng.uniform(0.5, 2))
-        for _ in range(rng.randint(1, 8)):
-            submit = grains(rng.uniform(0, 3 * float(big) / slots))
-            yield user, submit, grains(rng.uniform(0.25, 6)), grains(0.5)
+    """All but the first user have a big job and insert small ones ahead of it, all at once.
+
+    The first user has nothing of the kind, and comes with a small job at those moments.
+    """
+    stranger, *inserters = users
+    big, task = rng.uniform(8, 24), grains(rng.uniform(0.25, 0.75))
+    for user in inserters:
+        yield user, ZERO, grains(big * rng.uniform(0.9, 1.1)), task
+    for _ in range(rng.randint(1, 3)):
+        moment = grains(big * len(inserters) / slots * rng.uniform(0.3, 0.95))
+        for user in rng.sample(inserters, rng.randint(1, len(inserters))):
+            for _ in range(rng.randint(1, 4)):
+                yield user, moment, grains(big * rng.uniform(0.1, 0.6)), task
+        yield stranger, moment, grains(big * rng.uniform(0.05, 0.5)), task
 
 
 FAMILIES: Final[Mapping[str, Callable[[random.Random, list[str], int], Iterator[Draft]]]] = {
@@ -169,7 +176,7 @@ def random_workload(family: str, seed: int, *, stages: int = 1, wide: bool = Fal
     """
     rng = random.Random(f"{family}/{seed}/{stages}/{wide}")
     slots = rng.choice([2, 4, 8] if wide else [1, 2, 4, 8])
-    users = [f"user{number}" for number in range(rng.randint(2, 6))]
+    users = [f"user{number}" for number in range(rng.randint(2, 7))]
     weighted = rng.random() < 0.5
     weights = {user: Fraction(rng.randint(1, 10), 2) if weighted else ONE for user in users}
     drafts = sorted(FAMILIES[family](rng, users, slots), key=lambda draft: draft[1])

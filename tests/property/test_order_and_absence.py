@@ -118,6 +118,18 @@ def test_more_insertions_make_the_papers_chain_later_and_ours_not() -> None:
     assert lags["uwfq", 16] <= 2
 
 
+def test_random_insertions_carry_the_papers_chain_beyond_the_bound() -> None:
+    """On the family on which ours stays far below it, so that the family is no triviality."""
+    worst = 0.0
+    for seed in range(30):
+        workload = random_workload("inserted", seed)
+        run = World(workload, CoreSubject(workload, "uwfq_paper", number=float)).play()
+        fluid = fluid_finishes(workload)
+        bound = 2 * workload.longest_task + workload.largest_job / workload.slots
+        worst = max(worst, *(float((run.finish[name] - fluid[name]) / bound) for name in fluid))
+    assert worst > 1
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_one_active_job_per_user_is_late_by_two_tasks_at_most(seed: int) -> None:
     """Form 2 of the bound: nothing is ever inserted, since users wait for one job to finish."""
