@@ -103,7 +103,7 @@ RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet
 
 lock: ## Resolve the dependencies anew into the two lock files (needs uv)
-	$(RESOLVE) --upgrade --extra demo --group dev --output-file requirements.lock
+	$(RESOLVE) --upgrade --extra demo --extra simulate --group dev --output-file requirements.lock
 	$(RESOLVE) --upgrade --constraint requirements.lock --output-file deploy/requirements.lock
 
 proto-image: $(DEPENDENCIES) ## Record protos/ as released: what later changes must not break
