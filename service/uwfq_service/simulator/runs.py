@@ -21,6 +21,25 @@ class Partitioning(enum.StrEnum):
     RUNTIME = enum.auto()
 
 
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes wrong, by chance; nothing, unless said."""
+
+    #: Part of the attempts that fail, somewhere on their way.
+    task_failures: float = 0.0
+    #: Part of the attempts that take ``straggler_factor`` times as long as they should.
+    stragglers: float = 0.0
+    straggler_factor: float = 4.0
+    #: Mean seconds until a worker is lost with all that it runs, and until it is back; ``None``:
+    #: workers stay.
+    worker_uptime: float | None = None
+    worker_downtime: float = 30.0
+
+    @property
+    def any(self) -> bool:
+        """Whether anything may go wrong."""
+        return bool(self.task_failures or self.stragglers or self.worker_uptime is not None)
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is asked for, beside the workload."""
 
@@ -35,9 +54,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     #: Seconds that every task occupies its slot for beyond its runtime.
     task_overhead: float = 0.0
-    #: Seconds between the end of the stages that a stage waits for and its own start, beside the
-    #: stage's ``delay``.
+    #: Seconds of driver latency before every stage, beside the stage's own ``delay``.
     driver_gap: float = 0.0
+    #: Workers that the slots belong to, as evenly as can be.
+    workers: int = 1
+    faults: Faults = Faults()
 
 
 class Launch(msgspec.Struct, frozen=True, gc=False):
@@ -94,3 +115,5 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[FinishedJob]
     #: In the order of their starts; empty unless they were asked for.
     launches: list[Launch] = []
+    #: (instant, slots from then on), ascending, where workers come and go; else empty.
+    capacity: list[tuple[float, int]] = []

@@ -1,0 +1,120 @@
+"""Workers of the simulated world: whose slots are free, and what runs on which.
+
+Slots are numbered through the pool, so that a chart has one row for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+from uwfq_service.core.commands import NextTask
+from uwfq_service.core.model import Lease
+from uwfq_service.simulator.plays import JobPlay
+
+
+class Attempt:
+    """One attempt at a task, on its slot."""
+
+    __slots__ = ("fails", "lease", "lost", "play", "runtime", "slot", "start", "worker")
+
+    def __init__(
+        self, lease: Lease, play: JobPlay, runtime: float, start: float, *, fails: bool
+    ) -> None:
+        self.lease = lease
+        self.play = play
+        #: Seconds that it runs for, and whether it fails then.
+        self.runtime = runtime
+        self.fails = fails
+        self.start = start
+        #: Whether its worker was lost before.
+        self.lost = False
+        #: The worker and the slot of the pool; ``Workers.start`` says.
+        self.worker = self.slot = -1
+
+
+class Worker:
+    """A process with some of the pool's slots."""
+
+    def __init__(self, index: int, first_slot: int, slots: int) -> None:
+        self.index = index
+        self.name = f"worker-{index}"
+        self.slots = slots
+        self.live = True
+        #: Free slots, a heap; those that it has for good are ``home``.
+        self.home = range(first_slot, first_slot + slots)
+        self.free: list[int] = list(self.home)
+        self.running: set[Attempt] = set()
+        #: How often it has come back.
+        self.returns = 0
+
+
+class Workers:
+    """All workers of the pool."""
+
+    def __init__(self, slots: int, workers: int) -> None:
+        assert 1 <= workers <= slots, "every worker has a slot"
+        share, more = divmod(slots, workers)
+        self.all: list[Worker] = []
+        first = 0
+        for index in range(workers):
+            count = share + (index < more)
+            self.all.append(Worker(index, first, count))
+            first += count
+        #: Free slots of live workers.
+        self.free = slots
+        self._polls: dict[tuple[str, int], NextTask] = {}
+
+    @property
+    def live_slots(self) -> int:
+        """Slots of the workers that are there."""
+        return sum(worker.slots for worker in self.all if worker.live)
+
+    def with_free_slots(self) -> Iterator[Worker]:
+        """Those who would ask for a task, in order."""
+        for worker in self.all:
+            if worker.free and worker.live:
+                yield worker
+
+    def poll(self, worker: Worker, wait: float) -> NextTask:
+        """A poll for as many tasks as the worker has free slots."""
+        key = (worker.name, len(worker.free))
+        poll = self._polls.get(key)
+        if poll is None:
+            poll = self._polls[key] = NextTask(
+                worker_id=worker.name, slots=worker.slots, free_slots=len(worker.free), wait=wait
+            )
+        return poll
+
+    def start(self, worker: Worker, attempt: Attempt) -> None:
+        """Let an attempt occupy the worker's first free slot."""
+        attempt.worker, attempt.slot = worker.index, heappop(worker.free)
+        worker.running.add(attempt)
+        self.free -= 1
+
+    def end(self, attempt: Attempt) -> None:
+        """Give the attempt's slot back."""
+        worker = self.all[attempt.worker]
+        worker.running.remove(attempt)
+        heappush(worker.free, attempt.slot)
+        self.free += 1
+
+    def lose(self, index: int) -> list[Attempt]:
+        """A worker is gone, with what ran on it (returned in the order of the slots)."""
+        worker = self.all[index]
+        lost = sorted(worker.running, key=lambda attempt: attempt.slot)
+        self.free -= len(worker.free)
+        worker.live = False
+        worker.free = []
+        worker.running = set()
+        return lost
+
+    def bring_back(self, index: int) -> Worker:
+        """It is back, empty and under a new name: nobody takes it for the one that was lost."""
+        worker = self.all[index]
+        worker.returns += 1
+        worker.name = f"worker-{index}.{worker.returns}"
+        worker.live = True
+        worker.free = list(worker.home)
+        self.free += worker.slots
+        return worker

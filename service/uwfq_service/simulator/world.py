@@ -1,0 +1,332 @@
+"""The simulated world: an event heap that drives the service's own core through a workload.
+
+Everything that a real cluster would tell the service is told here, and nothing else: jobs arrive,
+workers poll, tasks run for as long as they truly take and are reported.  Time jumps from event to
+event.
+
+At one instant: completions in the order of their starts, then what the core wants to be woken for,
+then stages whose delay is over, then arrivals in the order of the workload, then workers that go,
+come back, or give a sign of life.  After each event the free slots are filled, one task at a time,
+by the policy's order.
+
+A job with a delay before any of its stages is submitted *open*, and a stage is added when it has
+become launchable, as an engine does that reveals its stages one by one.
+
+Same workload, same options, same run: chance comes from the seed alone.
+
+Units: seconds from the start of the workload; work in slot-seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Final
+
+import msgspec
+
+from uwfq_service.core import commands as cmd
+from uwfq_service.core.events import JobEnded
+from uwfq_service.core.model import Lease
+from uwfq_service.core.replies import JobReply, NextTaskReply, Reply
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Limits, Settings
+from uwfq_service.simulator.estimates import Estimates
+from uwfq_service.simulator.faults import Chance
+from uwfq_service.simulator.fluid import fluid_cluster
+from uwfq_service.simulator.plays import JobPlay
+from uwfq_service.simulator.runs import FinishedJob, Launch, Options, Run
+from uwfq_service.simulator.workers import Attempt, Worker, Workers
+from uwfq_service.simulator.workload import MAX_NAME_BYTES, Workload
+
+POOL: Final = "default"
+#: Longer than any workload.
+FOREVER: Final = 1e9
+#: Finished jobs that the core remembers; nobody asks for them here.
+REMEMBERED_JOBS: Final = 100
+#: Seconds of silence after which a worker is given up where workers come and go, and between two of
+#: its signs of life.
+WORKER_TIMEOUT: Final = 10.0
+SIGN_OF_LIFE_EVERY: Final = 3.0
+#: So many that no job ever fails: what is looked for is how late it gets.
+MAX_ATTEMPTS: Final = 100
+#: Jobs between two calls of ``progress``.
+PROGRESS_STEP: Final = 20
+
+#: Told how many jobs of how many have finished.
+Progress = Callable[[int, int], None]
+
+
+class Kind(enum.IntEnum):
+    """What an entry of the heap is; the order at one instant."""
+
+    COMPLETION = 0
+    WAKEUP = 1
+    STAGE = 2
+    ARRIVAL = 3
+    WORKER_LOST = 4
+    WORKER_BACK = 5
+    SIGN_OF_LIFE = 6
+
+
+def simulate(
+    workload: Workload,
+    options: Options,
+    *,
+    keep_launches: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Play ``workload`` under ``options``.
+
+    ``keep_launches`` keeps every attempt for the plots.  Raises ``ValueError`` for estimates that
+    there are not.
+    """
+    return World(workload, options, keep_launches=keep_launches, progress=progress).play()
+
+
+class World:
+    """One run in the making."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        options: Options,
+        *,
+        keep_launches: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.workload = workload
+        self.options = options
+        self.slots = options.slots or workload.slots
+        self._estimates = Estimates(options.estimates, options.seed)
+        self._chance = Chance(options.faults, options.seed)
+        self._workers = Workers(self.slots, options.workers)
+        self._progress = progress
+        self._launches: list[Launch] | None = [] if keep_launches else None
+        self._heap: list[tuple[float, int, int, Any]] = []
+        #: Breaks ties of one kind: attempts and stages count up, jobs have their place.
+        self._serial = 0
+        #: Jobs under way by admission number, and by their position in the workload.
+        self._plays: dict[int, JobPlay] = {}
+        self._finished: dict[int, FinishedJob] = {}
+        #: Jobs that wait for another one's end, by its name.
+        self._followers: dict[str, list[int]] = {}
+        #: (instant, position, work) of every submission, and (instant, slots) of every change.
+        self._submissions: list[tuple[float, int, float]] = []
+        self._capacity: list[tuple[float, int]] = []
+        self._now = 0.0
+        self.scheduler = Scheduler(_settings(options))
+        self._handlers: dict[int, Callable[[Any], None]] = {
+            Kind.COMPLETION: self._complete,
+            Kind.WAKEUP: self._wake,
+            Kind.STAGE: self._reveal,
+            Kind.ARRIVAL: self._arrive,
+            Kind.WORKER_LOST: self._lose_worker,
+            Kind.WORKER_BACK: self._bring_worker_back,
+            Kind.SIGN_OF_LIFE: self._give_sign_of_life,
+        }
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    def play(self) -> Run:
+        """Run to the end of the last job."""
+        self._set_up()
+        heap, handlers, scheduler = self._heap, self._handlers, self.scheduler
+        jobs = len(self.workload.jobs)
+        while len(self._finished) < jobs:
+            due = scheduler.next_wakeup()
+            assert heap or due is not None, "a job is left, and nothing will ever happen"
+            if due is not None and (not heap or (due, Kind.WAKEUP) < heap[0][:2]):
+                self._now = max(self._now, due)
+                self._wake(None)
+            else:
+                self._now, kind, _, item = heappop(heap)
+                handlers[kind](item)
+            if self._workers.free and scheduler.has_launchable(POOL):
+                self._fill()
+        return self._run()
+
+    def _set_up(self) -> None:
+        self._apply(cmd.ConfigurePool(pool=POOL, policy=self.options.policy))
+        for user, weight in self.workload.weights.items():
+            self._apply(cmd.SetUser(pool=POOL, user=user, weight=weight))
+        for worker in self._workers.all:
+            self._poll(worker)
+            self._await_loss(worker.index)
+        for index, job in enumerate(self.workload.jobs):
+            if job.after is None:
+                heappush(self._heap, (job.submit, Kind.ARRIVAL, index, index))
+            else:
+                self._followers.setdefault(job.after, []).append(index)
+        if self._chance.workers_come_and_go:
+            self._give_sign_of_life(None)
+
+    def _apply(self, command: cmd.Command) -> Reply:
+        outcome = self.scheduler.apply(command, self._now)
+        for event in outcome.events:
+            if type(event) is JobEnded:
+                self._job_ended(event)
+        return outcome.reply
+
+    def _at(self, when: float, kind: Kind, item: Any) -> None:
+        self._serial += 1
+        heappush(self._heap, (when, kind, self._serial, item))
+
+    def _wake(self, _: None) -> None:
+        self._apply(cmd.Tick())
+
+    # -- jobs -----------------------------------------------------------------------------------
+
+    def _arrive(self, index: int) -> None:
+        job = self.workload.jobs[index]
+        play = JobPlay(index, job, self._estimates.declare(job), self.options, self.slots)
+        self._submissions.append((self._now, index, play.work))
+        reply = self._apply(play.submission(POOL, self._now))
+        assert isinstance(reply, JobReply), "a submission is answered by its job"
+        play.admitted(reply)
+        self._plays[reply.job.number] = play
+        self._await(play, play.first_stages())
+
+    def _await(self, play: JobPlay, stages: list[int]) -> None:
+        """Reveal stages of an open job when their delay is over; at once if there is none."""
+        for stage in stages:
+            delay = play.delay(stage)
+            if delay:
+                self._at(self._now + delay, Kind.STAGE, (play, stage))
+            else:
+                self._reveal((play, stage))
+
+    def _reveal(self, item: tuple[JobPlay, int]) -> None:
+        play, stage = item
+        reply = self._apply(play.addition(stage))
+        assert isinstance(reply, JobReply), "an addition is answered by its job"
+        play.revealed(stage, reply.stages[0])
+
+    def _job_ended(self, event: JobEnded) -> None:
+        play = self._plays.pop(event.job)
+        assert event.state == "succeeded", f"{play.spec.job}: {event.cause}"
+        self._finished[play.index] = play.finished(self._now)
+        for follower in self._followers.get(play.spec.job, ()):
+            delay = self.workload.jobs[follower].submit
+            heappush(self._heap, (self._now + delay, Kind.ARRIVAL, follower, follower))
+        if self._progress is not None and not len(self._finished) % PROGRESS_STEP:
+            self._progress(len(self._finished), len(self.workload.jobs))
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Let every worker with a free slot ask for tasks."""
+        for worker in self._workers.with_free_slots():
+            while worker.free and self._poll(worker):
+                pass
+
+    def _poll(self, worker: Worker) -> int:
+        """Ask for as many tasks as there are free slots; gives how many there were."""
+        reply = self._apply(self._workers.poll(worker, self._patience))
+        assert isinstance(reply, NextTaskReply), "a poll is answered by leases"
+        for lease in reply.leases:
+            self._start(lease, worker)
+        return len(reply.leases)
+
+    def _start(self, lease: Lease, worker: Worker) -> None:
+        play = self._plays[lease.stage.job.number]
+        runtime, fails = self._chance.attempt(play.runtime(lease, self._now))
+        attempt = Attempt(lease, play, runtime, self._now, fails=fails)
+        self._workers.start(worker, attempt)
+        self._at(self._now + runtime + self.options.task_overhead, Kind.COMPLETION, attempt)
+
+    def _complete(self, attempt: Attempt) -> None:
+        if attempt.lost:
+            return
+        self._workers.end(attempt)
+        self._note(attempt, done=not attempt.fails)
+        lease = attempt.lease
+        outcome: cmd.TaskSuccess | cmd.TaskFailure
+        if attempt.fails:
+            outcome = cmd.TaskFailure(message="bad luck", runtime=attempt.runtime)
+        else:
+            outcome = cmd.TaskSuccess(runtime=attempt.runtime)
+        ref = cmd.TaskRef(lease_id=lease.lease_id, attempt=lease.attempt)
+        result = cmd.TaskResult(task=ref, outcome=outcome)
+        self._apply(cmd.TaskDone(worker_id=lease.worker.name, results=(result,)))
+        if not attempt.fails:
+            self._await(attempt.play, attempt.play.task_done(lease))
+
+    def _note(self, attempt: Attempt, *, done: bool) -> None:
+        if self._launches is not None:
+            play, lease = attempt.play, attempt.lease
+            stage = play.stage_of(lease)
+            self._launches.append(
+                Launch(attempt.start, self._now, attempt.slot, play.index, stage, lease.task, done)
+            )
+
+    # -- workers that come and go ---------------------------------------------------------------
+
+    @property
+    def _patience(self) -> float:
+        """How long a poll says that it waits: workers that never go need no other sign of life."""
+        return 0.0 if self._chance.workers_come_and_go else FOREVER
+
+    def _await_loss(self, index: int) -> None:
+        if (uptime := self._chance.uptime()) is not None:
+            self._at(self._now + uptime, Kind.WORKER_LOST, index)
+
+    def _lose_worker(self, index: int) -> None:
+        """What runs there is lost; the service learns of it by the silence alone."""
+        for attempt in self._workers.lose(index):
+            attempt.lost = True
+            self._note(attempt, done=False)
+        self._capacity.append((self._now, self._workers.live_slots))
+        self._at(self._now + self._chance.downtime(), Kind.WORKER_BACK, index)
+
+    def _bring_worker_back(self, index: int) -> None:
+        worker = self._workers.bring_back(index)
+        self._capacity.append((self._now, self._workers.live_slots))
+        self._poll(worker)
+        self._await_loss(index)
+
+    def _give_sign_of_life(self, _: None) -> None:
+        for worker in self._workers.all:
+            if worker.live:
+                self._apply(cmd.RenewLeases(worker_id=worker.name))
+        self._at(self._now + SIGN_OF_LIFE_EVERY, Kind.SIGN_OF_LIFE, None)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _run(self) -> Run:
+        arrivals = [
+            (at, index, self.workload.jobs[index].user, work)
+            for at, index, work in self._submissions
+        ]
+        finishes = fluid_cluster(
+            arrivals, self.slots, self._capacity, self.workload.weights
+        ).finishes
+        jobs = [
+            msgspec.structs.replace(self._finished[index], fluid_finish=finishes[index])
+            for index in range(len(self.workload.jobs))
+        ]
+        launches = sorted(self._launches or (), key=lambda launch: launch.start)
+        return Run(
+            workload=self.workload.name,
+            options=self.options,
+            slots=self.slots,
+            weights=self.workload.weights,
+            jobs=jobs,
+            launches=launches,
+            capacity=self._capacity,
+        )
+
+
+def _settings(options: Options) -> Settings:
+    """The service's settings, less what only a real clock needs."""
+    stays = options.faults.worker_uptime is None
+    defaults = Settings()
+    return Settings(
+        limits=Limits(max_id_bytes=MAX_NAME_BYTES, max_signature_bytes=4 * MAX_NAME_BYTES),
+        advisory_task_runtime=options.atr,
+        lease_seconds=FOREVER if stays else defaults.lease_seconds,
+        worker_timeout=FOREVER if stays else WORKER_TIMEOUT,
+        max_attempts=MAX_ATTEMPTS,
+        retention_jobs=REMEMBERED_JOBS,
+    )
