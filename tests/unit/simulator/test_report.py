@@ -1,0 +1,255 @@
+"""The report: the JSON that programs read to the letter, and the tables of the terminal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.unit.simulator.synthetic import busy, finished, run_of, the_example
+from uwfq_service.simulator import report
+from uwfq_service.simulator.naming import labels, slug
+from uwfq_service.simulator.runs import Faults, Options, Partitioning, Run
+
+#: As it stands in workload.md, but for ``workload`` and the rounded utilization.
+EXAMPLE = """
+{
+  "workload": "two users, one burst", "policy": "uwfq", "slots": 32, "partitioning": "runtime",
+  "atr": 0.5, "estimates": "exact", "seed": 0,
+  "jobs": [{"job": "alice/etl-1", "user": "alice", "submit": 0.0, "first_start": 0.0,
+            "finish": 0.9375, "work": 5.75, "response": 0.9375, "virtual_deadline": 5.75,
+            "fluid_finish": 0.1796875}],
+  "summary": {
+    "mean_response": 0.9375, "p50": 0.9375, "p95": 0.9375, "p99": 0.9375, "max": 0.9375,
+    "worst10": 0.9375, "band_0_80": 0.9375, "band_80_95": 0.9375, "band_95_100": 0.9375,
+    "makespan": 0.9375, "utilization": 0.19, "jain_user_slowdown": 1.0,
+    "max_lag_over_fluid": 0.7578125
+  },
+  "users": [{"user": "alice", "jobs": 1, "mean_response": 0.9375, "mean_slowdown": 1.0,
+             "service": 5.75}]
+}
+"""
+
+
+def keys_in_order(value: Any) -> Any:
+    """The keys of objects, all the way down; values are of no interest."""
+    if isinstance(value, dict):
+        return [(key, keys_in_order(inner)) for key, inner in value.items()]
+    if isinstance(value, list):
+        return [keys_in_order(inner) for inner in value]
+    return None
+
+
+def shown(runs: list[Run], baselines: list[Run] | None = None, width: int = 100) -> str:
+    """What a terminal of this width shows."""
+    console = Console(width=width, highlight=False, color_system=None)
+    with console.capture() as captured:
+        for part in report.tables(runs, baselines or []):
+            console.print(part)
+    return captured.get()
+
+
+# ------------------------------------------------------------------------- JSON
+
+
+def test_the_example_of_the_format_comes_out_to_the_letter() -> None:
+    """Keys, their order, and all values."""
+    found = json.loads(report.encode(report.document([the_example()])))
+    expected = json.loads(EXAMPLE)
+    assert keys_in_order(found) == [keys_in_order(expected)]
+    found[0]["summary"]["utilization"] = round(found[0]["summary"]["utilization"], 2)
+    assert found == [expected]
+
+
+def test_a_baseline_is_added_at_the_end() -> None:
+    """Five keys, and nothing else of the report changes."""
+    runs = [busy("uwfq"), busy("fifo")]
+    plain = report.document(runs)
+    compared = report.document(runs, [busy("fifo")])
+    assert [list(run)[-1] for run in compared] == ["baseline", "baseline"]
+    assert list(compared[0]["baseline"]) == ["policy", "violations", "slacks", "dvr", "dsr"]
+    assert compared[1]["baseline"] == {
+        "policy": "fifo",
+        "violations": 0,
+        "slacks": 0,
+        "dvr": 0,
+        "dsr": 0,
+    }
+    for run in compared:
+        del run["baseline"]
+    assert compared == plain
+
+
+def test_a_baseline_is_that_of_the_runs_workload() -> None:
+    """Runs of a workload without one have no such key."""
+    runs = [busy(workload="one"), busy(workload="two", seed=1)]
+    found = report.document(runs, [busy("fifo", workload="two", seed=1)])
+    assert ["baseline" in run for run in found] == [False, True]
+
+
+def test_what_is_absent_is_null() -> None:
+    """Policies without virtual deadlines have none."""
+    assert '"virtual_deadline":null' in report.encode(report.document([busy("fifo")])).decode()
+
+
+def test_jobs_and_users_stand_one_a_line() -> None:
+    """So that reports can be compared line by line."""
+    text = report.encode(report.document([busy(jobs=5), busy("fifo", jobs=5)])).decode()
+    assert len(json.loads(text)) == 2
+    assert sum(line.startswith('      {"job":') for line in text.splitlines()) == 10
+
+
+def test_names_survive_whatever_they_are() -> None:
+    """Quotes, line breaks and other alphabets."""
+    name = 'Zoë "$x_1$"\n☃'
+    found = json.loads(report.encode(report.document([run_of([finished(user=name)])])))
+    assert found[0]["users"][0]["user"] == name
+
+
+def test_writing_a_report_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    """A temporary name is used and gone; an older report is replaced."""
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    report.write_json(path, report.document([the_example()]))
+    assert list(tmp_path.iterdir()) == [path]
+    assert json.loads(path.read_text())[0]["policy"] == "uwfq"
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full: what was there stays, and nothing half-written is left."""
+    path = tmp_path / "report.json"
+    path.write_text("old")
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        report.write_json(path, report.document([the_example()]))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_goes_through_a_link_and_into_a_device(tmp_path: Path) -> None:
+    """Neither is replaced by a file."""
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    report.write_json(link, [])
+    assert link.is_symlink()
+    assert json.loads(target.read_text()) == []
+    report.write_json(Path("/dev/null"), [])
+    assert Path("/dev/null").is_char_device()
+
+
+# ----------------------------------------------------------------------- tables
+
+
+def test_the_terminal_shows_the_policies_side_by_side() -> None:
+    """A row per policy with the figures of the JSON, and the bands by true size."""
+    lines = shown([busy("uwfq"), busy("fifo")]).splitlines()
+    responses = lines.index("Response time, seconds")
+    assert lines[responses + 1].split()[:5] == ["policy", "mean", "p50", "p95", "p99"]
+    summary = report.document([busy("uwfq")])[0]["summary"]
+    assert lines[responses + 2].split()[:2] == ["uwfq", f"{summary['mean_response']:.2f}"]
+    assert lines[responses + 3].startswith("fifo ")
+    assert any("size 95-100 %" in line for line in lines)
+
+
+def test_tables_fit_a_terminal_of_80_columns() -> None:
+    """With six policies, and without a figure cut short."""
+    policies = ("uwfq", "uwfq_paper", "cfq", "ujf", "fair", "fifo")
+    text = shown([busy(policy) for policy in policies], [busy("ujf")], width=80)
+    assert "…" not in text
+
+
+def test_the_best_figure_is_marked_unless_all_are_alike() -> None:
+    """By style, so that a program that reads the table is not disturbed."""
+    console = Console(width=100, highlight=False, force_terminal=True, color_system="standard")
+    fast = run_of([finished(finish=1.0)], policy="uwfq")
+    slow = run_of([finished(finish=2.0)], policy="fifo")
+    with console.capture() as captured:
+        for part in report.tables([fast, slow]):
+            console.print(part)
+    row = next(line for line in captured.get().splitlines() if line.startswith("uwfq"))
+    assert row.count("\x1b[1;32m") == 6, "six statistics of one response, all better"
+    with console.capture() as captured:
+        for part in report.tables([fast, run_of([finished(finish=1.0)], policy="fifo")]):
+            console.print(part)
+    assert "\x1b[1;32m" not in captured.get()
+
+
+def test_many_users_are_folded() -> None:
+    """The ten rows are the nine with the most work, and one for all others, who add up."""
+    users = [f"user_{index}" for index in range(30)]
+    run = busy(users=users, jobs=200)
+    lines = shown([run]).splitlines()
+    start = lines.index("Mean response by user, seconds") + 2
+    rows = [line.rsplit(maxsplit=3) for line in lines[start : start + 10]]
+    assert rows[-1][0].endswith("others")
+    assert sum(int(jobs) for _, jobs, _, _ in rows) == 200
+    total = sum(float(work.replace(",", "")) for _, _, work, _ in rows)
+    assert total == pytest.approx(sum(job.work for job in run.jobs))
+
+
+def test_a_user_may_be_called_like_a_colour() -> None:
+    """Names are text, not markup."""
+    assert "[red]" in shown([run_of([finished(user="[red]")])])
+
+
+def test_a_workload_is_introduced_by_what_all_its_runs_share() -> None:
+    """What they differ in stands in their names."""
+    whole = busy(options=Options(policy="uwfq", seed=3))
+    cut = busy(options=Options(policy="uwfq", partitioning=Partitioning.RUNTIME, seed=3))
+    text = shown([whole, cut])
+    assert "40 jobs of 3 users, 266.00 slot-seconds, 8 slots, exact estimates, seed 3" in text
+    assert "uwfq-P" in text
+
+
+def test_faults_are_told() -> None:
+    """A run in which things went wrong must not be taken for a quiet one."""
+    faults = Faults(task_failures=0.05, stragglers=0.01, worker_uptime=600.0)
+    text = shown([busy(options=Options(workers=4, faults=faults))], width=200)
+    assert "4 workers, 0.05 of the attempts fail, 0.01 take 4 times as long" in text
+    assert "workers stay 600 s, are away 30 s" in text
+
+
+# ------------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([Options(policy="uwfq"), Options(policy="ujf")], ["uwfq", "ujf"]),
+        (
+            [Options(), Options(partitioning=Partitioning.RUNTIME)],
+            ["uwfq", "uwfq-P"],
+        ),
+        ([Options(partitioning=Partitioning.RUNTIME)], ["uwfq"]),
+        ([Options(atr=0.25), Options(atr=0.5)], ["uwfq 0.25 s", "uwfq 0.5 s"]),
+        (
+            [Options(estimates="exact"), Options(policy="ujf", estimates="noisy:0.5")],
+            ["uwfq exact", "ujf noisy:0.5"],
+        ),
+        ([Options(seed=1), Options(seed=2)], ["uwfq seed 1", "uwfq seed 2"]),
+        ([Options(), Options(driver_gap=1.0)], ["uwfq", "uwfq #2"]),
+    ],
+)
+def test_runs_are_named_after_what_they_differ_in(
+    options: list[Options], expected: list[str]
+) -> None:
+    """And no two have the same name."""
+    assert labels([run_of([finished()], options=each) for each in options]) == expected
+
+
+def test_a_slug_is_a_plain_file_name() -> None:
+    """Whatever the workload is called; dots and slashes lead nowhere."""
+    assert slug("two users, one burst") == "two-users-one-burst"
+    assert slug("../../etc/passwd") == "etc-passwd"
+    assert slug("☃") == "unnamed"
+    assert slug("uwfq_paper 0.5 s #2") == "uwfq_paper-0-5-s-2"
