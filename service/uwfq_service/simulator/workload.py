@@ -26,7 +26,10 @@ MIN_WEIGHT: Final = 0.001
 MAX_WEIGHT: Final = 1_000_000.0
 #: Seconds, or slot-seconds.
 MAX_AMOUNT: Final = 1e12
-MAX_NAME_BYTES: Final = 256
+#: Of users, jobs and stages: what the service takes as an id.
+MAX_NAME_BYTES: Final = 128
+#: Of signatures, and of the workload itself.
+MAX_TEXT_BYTES: Final = 256
 
 
 class WorkloadError(ValueError):
@@ -138,11 +141,13 @@ def load(path: Path) -> Workload:
 def parse(document: bytes | str, *, source: str = "") -> Workload:
     """Read a workload from JSON; ``source`` is named in a refusal (``WorkloadError``)."""
     try:
-        workload = msgspec.json.decode(document, type=Workload)
+        try:
+            workload = msgspec.json.decode(document, type=Workload)
+        except msgspec.ValidationError as error:
+            # A later version has keys that we do not know; that it is later says more.
+            _check_version(_version_in(document))
+            raise WorkloadError(*_place_and_message(error)) from None
         check(workload)
-    except msgspec.ValidationError as error:
-        place, message = _place_and_message(error)
-        raise WorkloadError(place, message, source) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WorkloadError("", f"is not JSON ({error})", source) from None
     except WorkloadError as error:
@@ -156,10 +161,10 @@ def dump(workload: Workload) -> bytes:
         field: msgspec.json.encode(getattr(workload, field))
         for field in ("version", "name", "slots")
     }
-    lines = [b'  "%s": %s' % (key.encode(), value) for key, value in parts.items()]
-    for key, items in (("users", workload.users), ("jobs", workload.jobs)):
+    for field, items in (("users", workload.users), ("jobs", workload.jobs)):
         rows = b",\n".join(b"    " + msgspec.json.encode(item) for item in items)
-        lines.append(b'  "%s": [\n%s\n  ]' % (key.encode(), rows) if items else b'  "users": []')
+        parts[field] = b"[\n%s\n  ]" % rows if items else b"[]"
+    lines = [b'  "%s": %s' % (field.encode(), value) for field, value in parts.items()]
     return b"{\n" + b",\n".join(lines) + b"\n}\n"
 
 
@@ -168,9 +173,8 @@ def dump(workload: Workload) -> bytes:
 
 def check(workload: Workload) -> None:
     """Refuse what is well-formed and still no workload; raises ``WorkloadError``."""
-    if workload.version != VERSION:
-        raise WorkloadError("version", f"is {workload.version}; this program reads {VERSION}")
-    _name("name", workload.name)
+    _check_version(workload.version)
+    _name("name", workload.name, MAX_TEXT_BYTES)
     if not 1 <= workload.slots <= MAX_SLOTS:
         raise WorkloadError("slots", f"is {workload.slots}; it must be 1 to {MAX_SLOTS}")
     for index, user in enumerate(workload.users):
@@ -189,14 +193,22 @@ def check(workload: Workload) -> None:
     _check_sequences(workload.jobs)
 
 
+def _check_version(version: int | None) -> None:
+    if version not in {None, VERSION}:
+        raise WorkloadError("version", f"is {version}; this program reads version {VERSION}")
+
+
 def _check_job(place: str, job: JobSpec) -> None:
     _name(f"{place}.job", job.job)
     _name(f"{place}.user", job.user)
     _amount(f"{place}.submit", job.submit)
-    if job.estimate is not None and not 0 < job.estimate <= MAX_AMOUNT:
-        raise WorkloadError(f"{place}.estimate", f"is {job.estimate:g}; it must be more than 0")
+    _short(f"{place}.signature", job.signature, MAX_TEXT_BYTES)
+    if job.estimate is not None:
+        _positive(f"{place}.estimate", job.estimate)
     if job.input_bytes is not None and not 0 <= job.input_bytes < 1 << 63:
-        raise WorkloadError(f"{place}.input_bytes", f"is {job.input_bytes}; it must be 0 or more")
+        raise WorkloadError(
+            f"{place}.input_bytes", f"is {job.input_bytes}; it must be 0 or more, below 2^63"
+        )
     if not job.stages:
         raise WorkloadError(f"{place}.stages", "must not be empty")
     for index, stage in enumerate(job.stages):
@@ -222,13 +234,17 @@ def _check_stage(place: str, stage: StageSpec) -> None:
     _amount(f"{place}.delay", stage.delay)
     if (stage.tasks is None) == (stage.work is None):
         raise WorkloadError(place, "give either tasks or work")
-    if stage.work is not None and not 0 < stage.work <= MAX_AMOUNT:
-        raise WorkloadError(f"{place}.work", f"is {stage.work:g}; it must be more than 0")
+    if stage.work is not None:
+        _positive(f"{place}.work", stage.work)
     if stage.tasks is not None:
         if not stage.tasks:
             raise WorkloadError(f"{place}.tasks", "must not be empty")
         for index, task in enumerate(stage.tasks):
             _amount(f"{place}.tasks[{index}]", task)
+        if stage.total_work > MAX_AMOUNT:
+            raise WorkloadError(
+                f"{place}.tasks", f"sum to {stage.total_work:g}; at most {MAX_AMOUNT:g} is allowed"
+            )
 
 
 def _check_sequences(jobs: Sequence[JobSpec]) -> None:
@@ -245,8 +261,8 @@ def _check_sequences(jobs: Sequence[JobSpec]) -> None:
         )
 
 
-def _in_a_cycle(waits: Mapping[int, tuple[int, ...]]) -> int | None:
-    """The first that waits for itself, directly or through others; ``None``: there is none."""
+def _in_a_cycle(waits: Mapping[int, Sequence[int]]) -> int | None:
+    """The first of a circle of those that wait for each other; ``None``: there is no circle."""
     left = {index: set(before) for index, before in waits.items()}
     waiting_for: dict[int, list[int]] = {}
     for index, before in left.items():
@@ -260,19 +276,36 @@ def _in_a_cycle(waits: Mapping[int, tuple[int, ...]]) -> int | None:
             left[index].discard(done)
             if not left[index]:
                 free.append(index)
-    return min(left, default=None)
+    if not left:
+        return None
+    # Some of what is left merely waits for a circle; going back far enough leads into one.
+    path: dict[int, None] = {}
+    at = min(left)
+    while at not in path:
+        path[at] = None
+        at = min(left[at])
+    return min(list(path)[list(path).index(at) :])
 
 
-def _name(place: str, value: str) -> None:
+def _name(place: str, value: str, max_bytes: int = MAX_NAME_BYTES) -> None:
     if not value:
         raise WorkloadError(place, "must not be empty")
-    if len(value.encode()) > MAX_NAME_BYTES:
-        raise WorkloadError(place, f"is longer than {MAX_NAME_BYTES} bytes")
+    _short(place, value, max_bytes)
+
+
+def _short(place: str, value: str, max_bytes: int) -> None:
+    if len(value.encode()) > max_bytes:
+        raise WorkloadError(place, f"is longer than {max_bytes} bytes")
 
 
 def _amount(place: str, value: float) -> None:
     if not 0 <= value <= MAX_AMOUNT:
-        raise WorkloadError(place, f"is {value:g}; it must be 0 or more")
+        raise WorkloadError(place, f"is {value:g}; it must be 0 to {MAX_AMOUNT:g}")
+
+
+def _positive(place: str, value: float) -> None:
+    if not 0 < value <= MAX_AMOUNT:
+        raise WorkloadError(place, f"is {value:g}; it must be more than 0, at most {MAX_AMOUNT:g}")
 
 
 def _unique(place: str, key: str, names: Sequence[str]) -> None:
@@ -283,12 +316,28 @@ def _unique(place: str, key: str, names: Sequence[str]) -> None:
         seen.add(name)
 
 
+def _version_in(document: bytes | str) -> int | None:
+    """The version of a document that may be anything; ``None``: it says none that we can read."""
+    try:
+        return msgspec.json.decode(document, type=_AnyVersion).version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class _AnyVersion(msgspec.Struct):
+    """What documents of all versions have in common."""
+
+    version: int | None = None
+
+
 def _place_and_message(error: msgspec.ValidationError) -> tuple[str, str]:
     """Of ``what - at `$.jobs[3].stages[0]` ``, as msgspec has it: the place, and what."""
-    what, _, where = str(error).partition(" - at ")
-    place = where.strip("`").removeprefix("$").removeprefix(".")
+    what, place = str(error), ""
+    # The last one, for a key that nobody knows may contain anything, this included.
+    if located := re.fullmatch(r"(.*) - at `\$\.?([^`]*)`", what, re.DOTALL):
+        what, place = located.groups()
     for pattern, message in _ABOUT_A_KEY.items():
-        if key := re.fullmatch(pattern, what):
+        if key := re.fullmatch(pattern, what, re.DOTALL):
             return f"{place}.{key[1]}".removeprefix("."), message
     return place, what[:1].lower() + what[1:]
 
