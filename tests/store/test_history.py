@@ -30,11 +30,13 @@ async def fill(directory: Path, first: int, count: int) -> None:
     watched.journal.close()
 
 
-def test_history_tells_who_submitted_what_and_when_it_ran() -> None:
+def test_history_tells_who_submitted_what_and_when_it_ran_and_on_how_many_slots() -> None:
     """Renewals, wake-ups and the like are of no use afterwards."""
     assert {KINDS[kind] for kind in HISTORY_KINDS} == {
         events.PoolConfigured,
         events.UserSet,
+        events.WorkerJoined,
+        events.WorkerLost,
         events.JobAdmitted,
         events.StagesAdded,
         events.TasksLeased,

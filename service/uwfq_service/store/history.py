@@ -1,9 +1,9 @@
 """History: events that the scheduler no longer needs and that reports still want.
 
-When a snapshot covers an event, the event leaves ``events``.  Kinds that tell who submitted what
-and when it ran move to ``history``, where they stay for a configured time and number; the rest is
-deleted.  ``read_history`` yields what was kept and then what is still in the journal, as one
-sequence.  ``uwfq simulate --from-journal`` replays it under other policies.
+When a snapshot covers an event, the event leaves ``events``.  Kinds that tell who submitted what,
+when it ran and on how many slots move to ``history``, where they stay for a configured time and
+number; the rest is deleted.  ``read_history`` yields what was kept and then what is still in the
+journal, as one sequence.  ``uwfq simulate --from-journal`` replays it under other policies.
 
 The oldest events go first, whatever they belong to.  So the first jobs in the history may lack
 their beginning; a reader skips events of jobs and leases that it has not seen begin.
@@ -26,6 +26,9 @@ HISTORY_KINDS: Final = tuple(
     for event_type in (
         events.PoolConfigured,
         events.UserSet,
+        # How many slots there were.  A history may be older than the habit of keeping these two.
+        events.WorkerJoined,
+        events.WorkerLost,
         events.JobAdmitted,
         events.StagesAdded,
         events.TasksLeased,
