@@ -1,0 +1,206 @@
+"""A service's own record as a workload: what its users really submitted, and what it really took.
+
+The journal of a live service tells of every job when it was submitted, how its stages depended on
+each other, and how long each of its tasks ran.  That is a workload.  Reading goes on beside the
+service that writes it, and changes nothing there.
+
+What becomes of what:
+
+* A job that **succeeded** is taken as it was.
+* One that **failed or was cancelled** is taken with the tasks that it had finished: the pool has
+  spent that time on it.  Without any it is left out, and counted.
+* One that has **not ended** is left out, and counted: nobody knows its size yet.
+* One that began before the history does is left out, and counted.
+* Attempts that led to nothing (failed, expired, superseded) are no part of a job's true work.
+* A task that occupies **several slots** becomes as many tasks of one slot each: the work stays, the
+  wish to run at once is lost.
+* A stage that was **added later** to an open job has a *delay*, from the end of the stages that it
+  waits for (or the submission, if there are none) to its addition: the time that its driver needed.
+  If it names no stage and all earlier ones were done by then, its driver had waited for them
+  without saying so.  Stages that were known in time have no delay.
+* Whether a user waited for one job's result before submitting the next cannot be told: every
+  submission has an instant of its own.
+* Weights are those that hold now.  A pool that is not of a fixed size has as many slots as it had
+  for most of the time (the median, while there were any).
+
+Units: seconds from the first submission; work in slot-seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from uwfq_service.core.estimation import Source
+from uwfq_service.simulator.importers.recorder import RecordedJob, RecordedStage, Recorder
+from uwfq_service.simulator.workload import (
+    MAX_TEXT_BYTES,
+    VERSION,
+    JobSpec,
+    StageSpec,
+    UserSpec,
+    Workload,
+    WorkloadError,
+    check,
+)
+from uwfq_service.store import StoreError, read_history
+from uwfq_service.store.pools import PoolRecord, read_pools
+
+#: Told how many events have been read so far.
+Progress = Callable[[int], None]
+
+#: Events between two calls of ``progress``.
+_PROGRESS_STEP: Final = 10_000
+#: Digits that a clock of microseconds is good for.
+_DIGITS: Final = 6
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload out of a journal, and what of the journal is not in it."""
+
+    workload: Workload
+    #: Jobs of the pool that have not ended.
+    unfinished: int = 0
+    #: Jobs of the pool that ended without having finished a task.
+    without_work: int = 0
+    #: Jobs, of any pool, that had begun before the history does.
+    cut_off: int = 0
+
+    @property
+    def left_out(self) -> str:
+        """What is missing, as part of a sentence; empty: nothing."""
+        counted = (
+            (self.unfinished, "not finished"),
+            (self.without_work, "without any finished task"),
+            (self.cut_off, "older than the history"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in counted if count)
+
+
+def read_journal(
+    data_dir: Path, *, pool: str = "default", progress: Progress | None = None
+) -> Workload:
+    """What users submitted to ``pool`` of the service whose data directory this is.
+
+    Safe beside the running service.  Raises ``WorkloadError``, with the remedy, for a directory
+    that is none, that is too new or damaged, for an unknown pool, and for one without a finished
+    job.
+    """
+    return read_recording(data_dir, pool=pool, progress=progress).workload
+
+
+def read_recording(
+    data_dir: Path, *, pool: str = "default", progress: Progress | None = None
+) -> Recording:
+    """As ``read_journal``, with a count of what was left out."""
+    try:
+        pools = read_pools(data_dir)
+        if pool not in pools:
+            raise _unknown(pool, sorted(pools), data_dir)
+        recorder = Recorder(pool)
+        for number, event in enumerate(read_history(data_dir), start=1):
+            recorder.note(event)
+            if progress is not None and not number % _PROGRESS_STEP:
+                progress(number)
+    except StoreError as error:
+        raise WorkloadError("", str(error)) from error
+    except OSError as error:
+        raise WorkloadError("", f"cannot be read ({error.strerror})", str(data_dir)) from error
+    return _recording(recorder, pools[pool], f"{data_dir.resolve().name}/{pool}", data_dir)
+
+
+def _unknown(pool: str, known: Sequence[str], data_dir: Path) -> WorkloadError:
+    have = f"it has {', '.join(known)}" if known else "it has none: no service has run there yet"
+    return WorkloadError("", f"there is no pool {pool!r}; {have}", str(data_dir))
+
+
+def _recording(recorder: Recorder, pool: PoolRecord, name: str, data_dir: Path) -> Recording:
+    jobs = [job for job in recorder.ended if job.has_work]
+    if not jobs:
+        raise WorkloadError(
+            "",
+            f"pool {recorder.pool!r} has no finished work yet ({len(recorder.unfinished)} jobs "
+            "under way); let the service finish some first",
+            str(data_dir),
+        )
+    # They ended in another order than that of their submission.
+    jobs.sort(key=lambda job: job.admitted.job)
+    users = dict.fromkeys(job.admitted.user for job in jobs)
+    workload = Workload(
+        version=VERSION,
+        name=name.encode()[:MAX_TEXT_BYTES].decode(errors="ignore"),
+        slots=pool.fixed_slots or recorder.usual_slots(pool.workers),
+        users=tuple(UserSpec(user=user, weight=pool.weights.get(user, 1.0)) for user in users),
+        jobs=_jobs(jobs),
+    )
+    try:
+        check(workload)
+    except WorkloadError as error:
+        raise WorkloadError(error.place, error.message, str(data_dir)) from error
+    return Recording(
+        workload=workload,
+        unfinished=len(recorder.unfinished),
+        without_work=len(recorder.ended) - len(jobs),
+        cut_off=recorder.cut_off,
+    )
+
+
+def _jobs(recorded: Sequence[RecordedJob]) -> tuple[JobSpec, ...]:
+    begin = recorded[0].admitted.at
+    names: set[str] = set()
+    jobs = []
+    for job in recorded:
+        admitted = job.admitted
+        # A service forgets old jobs, and then takes their ids again.
+        name = (
+            admitted.job_id if admitted.job_id not in names else f"{admitted.job_id}#{admitted.job}"
+        )
+        names.add(name)
+        jobs.append(
+            JobSpec(
+                job=name,
+                user=admitted.user,
+                submit=round(admitted.at - begin, _DIGITS),
+                signature=admitted.signature,
+                input_bytes=_input_bytes(job),
+                estimate=_declared(job),
+                stages=tuple(_stages(job.stages)),
+            )
+        )
+    return tuple(jobs)
+
+
+def _stages(recorded: Sequence[RecordedStage]) -> Iterator[StageSpec]:
+    """The stages with a finished task: what waits for a stage without any was never launched."""
+    for stage in recorded:
+        if runtimes := stage.finished:
+            waited_for = (recorded[index] for index in stage.after)
+            yield StageSpec(
+                stage=stage.spec.stage,
+                tasks=tuple(
+                    runtime for runtime in runtimes for _ in range(stage.spec.slots_per_task)
+                ),
+                after=tuple(before.spec.stage for before in waited_for if before.finished),
+                delay=round(stage.delay, _DIGITS),
+            )
+
+
+def _input_bytes(job: RecordedJob) -> int | None:
+    """What the job says that it reads, else what its stages say."""
+    if job.admitted.input_bytes is not None:
+        return job.admitted.input_bytes
+    told = [bytes_ for stage in job.stages if (bytes_ := stage.spec.input_bytes) is not None]
+    return sum(told) if told else None
+
+
+def _declared(job: RecordedJob) -> float | None:
+    """What its submitter declared for all of it; ``None``: nothing, or for a part only."""
+    admitted = job.admitted
+    if admitted.declared_work is not None:
+        return admitted.declared_work
+    if admitted.open or any(stage.source != Source.DECLARED for stage in admitted.stages):
+        return None
+    return sum(stage.work for stage in admitted.stages) or None
