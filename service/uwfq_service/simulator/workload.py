@@ -332,18 +332,20 @@ class _AnyVersion(msgspec.Struct):
 
 def _place_and_message(error: msgspec.ValidationError) -> tuple[str, str]:
     """Of ``what - at `$.jobs[3].stages[0]` ``, as msgspec has it: the place, and what."""
-    what, place = str(error), ""
-    # The last one, for a key that nobody knows may contain anything, this included.
-    if located := re.fullmatch(r"(.*) - at `\$\.?([^`]*)`", what, re.DOTALL):
-        what, place = located.groups()
+    text = str(error)
     for pattern, message in _ABOUT_A_KEY.items():
-        if key := re.fullmatch(pattern, what, re.DOTALL):
-            return f"{place}.{key[1]}".removeprefix("."), message
-    return place, what[:1].lower() + what[1:]
+        # As short as possible, for a key that nobody knows may contain anything.
+        if found := re.fullmatch(f"{pattern} `(.*?)`{_PLACE}", text, re.DOTALL):
+            return f"{found[2] or ''}.{found[1]}".removeprefix("."), message
+    found = re.fullmatch(f"(.*?){_PLACE}", text, re.DOTALL)
+    assert found, "any text is one without a place"
+    return found[2] or "", found[1][:1].lower() + found[1][1:]
 
 
-#: What msgspec says of a key that is not in the place that it names, and what we say.
+#: How msgspec says where, unless it is the whole document.
+_PLACE: Final = r"(?: - at `\$\.?([^`]*)`)?"
+#: What it says of a key that is not in the place that it names, and what we say.
 _ABOUT_A_KEY: Final = {
-    r"Object contains unknown field `(.*)`": "is no key of a workload file",
-    r"Object missing required field `(.*)`": "is missing",
+    "Object contains unknown field": "is no key of a workload file",
+    "Object missing required field": "is missing",
 }
