@@ -16,8 +16,10 @@ import pytest
 from tests.shared_workloads import shared_workload
 from uwfq_service.core.estimation import Estimator, Source
 from uwfq_service.simulator.outline import outline
+from uwfq_service.simulator.runs import Options
 from uwfq_service.simulator.scenarios import SCENARIOS, UnknownScenario, about, scenario
 from uwfq_service.simulator.workload import JobSpec, Workload, check, dump, load, parse
+from uwfq_service.simulator.world import simulate
 
 SEEDS = (0, 1, 2, 17)
 
@@ -165,6 +167,37 @@ def test_long_queries_follow_each_other(seed: int) -> None:
             assert [job.after for job in jobs] == [None, *(job.job for job in jobs[:-1])]
         else:
             assert all(job.after is None for job in jobs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "seeds", "policies"),
+    [
+        ("infrequent-users", range(1), ("ujf", "uwfq")),
+        # Its dozen short jobs come at random: what they meet is clear from a few seeds only.
+        ("mixed-sizes", range(5), ("fair", "ujf", "cfq", "uwfq")),
+    ],
+)
+def test_a_micro_scenario_leads_to_the_same_findings(
+    name: str, seeds: range, policies: tuple[str, ...]
+) -> None:
+    """Simulated, both kinds of users wait about as long as they do with the recorded workload."""
+    recorded = load(shared_workload(f"{name}.json"))
+    drawn = [scenario(name, seed) for seed in seeds]
+    for policy in policies:
+        found = zip(*(mean_responses(workload, policy) for workload in drawn), strict=True)
+        known = mean_responses(recorded, policy)
+        assert [statistics.mean(kind) for kind in found] == pytest.approx(known, rel=0.35), policy
+
+
+def mean_responses(workload: Workload, policy: str) -> list[float]:
+    """Seconds: of the first two users, and of the other two, who are of another kind."""
+    run = simulate(workload, Options(policy=policy, estimates="declared"))
+    first = {user.user for user in workload.users[:2]}
+    return [
+        statistics.mean(job.response for job in run.jobs if (job.user in first) is is_first)
+        for is_first in (True, False)
+    ]
 
 
 # ------------------------------------------------------------------ the extremes
