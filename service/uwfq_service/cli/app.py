@@ -29,6 +29,9 @@ _COMMANDS: Final = {
     "user": "users",
     "pools": "users",
     "health": "health",
+    "replay": "replay",
+    "simulate": "simulate",
+    "workload": "workload",
 }
 
 
