@@ -36,6 +36,11 @@ def labels(runs: Sequence[Run]) -> list[str]:
     return _distinct([" ".join(part) for part in parts])
 
 
+def slugs(texts: Sequence[str]) -> list[str]:
+    """The texts as parts of file names, no two of them the same."""
+    return [slug(name) for name in _distinct([slug(text) for text in texts])]
+
+
 def slug(text: str) -> str:
     """The text as part of a file name: lower case letters, digits, ``_`` and single dashes."""
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80] or "unnamed"

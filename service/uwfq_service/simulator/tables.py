@@ -65,7 +65,7 @@ def conditions(runs: Sequence[Run]) -> str:
     jobs = runs[0].jobs
     work = math.fsum(job.work for job in jobs)
     users = len({job.user for job in jobs})
-    size = f"{_counted(len(jobs), 'job')} of {_counted(users, 'user')}, {_amounts([work])(work)}"
+    size = f"{_counted(len(jobs), 'job')} of {_counted(users, 'user')}, {amounts([work])(work)}"
     per_run = [_options(run) for run in runs]
     shared = [part for part in per_run[0] if all(part in parts for parts in per_run)]
     return ", ".join([f"{size} slot-seconds", *shared])
@@ -140,10 +140,10 @@ def _cluster(names: Sequence[str], summaries: Sequence[metrics.Summary]) -> Tabl
         "Cluster and fairness",
         names,
         [
-            ("makespan, s", spans, "low", _amounts(spans)),
+            ("makespan, s", spans, "low", amounts(spans)),
             ("utilization", [each.utilization for each in summaries], "high", "{:.1%}".format),
             ("Jain", [each.jain_user_slowdown for each in summaries], "high", "{:.3f}".format),
-            ("max lag, s", lags, "low", _amounts(lags)),
+            ("max lag, s", lags, "low", amounts(lags)),
         ],
         note=(
             "Jain: index over the users' mean slowdown, 1 is even. "
@@ -184,7 +184,7 @@ def _users(names: Sequence[str], runs: Sequence[Run], most: int) -> list[Table]:
     per_run = [_folded(metrics.users(run), most) for run in runs]
     responses = [[user.mean_response for user in row] for row in zip(*per_run, strict=True)]
     slowdowns = [[user.mean_slowdown for user in row] for row in zip(*per_run, strict=True)]
-    work = _amounts([user.service for user in per_run[0]])
+    work = amounts([user.service for user in per_run[0]])
 
     def table(title: str, figures: Sequence[Sequence[float]], show: _Show, note: str) -> Table:
         rows = [
@@ -196,7 +196,7 @@ def _users(names: Sequence[str], runs: Sequence[Run], most: int) -> list[Table]:
 
     note = "Slowdown: response over the response of the job alone on the idle pool."
     return [
-        table("Mean response by user, seconds", responses, _amounts(*responses), ""),
+        table("Mean response by user, seconds", responses, amounts(*responses), ""),
         table("Mean slowdown by user", slowdowns, "{:,.2f}".format, note),
     ]
 
@@ -228,11 +228,11 @@ def _cells(values: Sequence[float], show: _Show, better: _Better = "low") -> lis
 def _of_seconds(
     title: str, names: Sequence[str], columns: Sequence[tuple[str, Sequence[float]]], note: str = ""
 ) -> Table:
-    show = _amounts(*(values for _, values in columns))
+    show = amounts(*(values for _, values in columns))
     return _by_run(title, names, [(head, values, "low", show) for head, values in columns], note)
 
 
-def _amounts(*columns: Sequence[float]) -> _Show:
+def amounts(*columns: Sequence[float]) -> Callable[[float], str]:
     """How amounts that stand together are written: alike, the largest with four digits or more."""
     largest = max(abs(value) for values in columns for value in values)
     digits = sum(largest < limit for limit in (0.1, 1, 10, 1_000)) + 1

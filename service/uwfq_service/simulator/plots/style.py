@@ -1,0 +1,222 @@
+"""What all pictures have in common: colours, names, axes.
+
+A user has one colour in all pictures of a workload.  The colours are Paul Tol's *muted* scheme,
+which people with any kind of colour blindness can tell apart; policies have those of Okabe and Ito.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from uwfq_service.simulator import metrics
+from uwfq_service.simulator.runs import Partitioning, Run
+
+INK: Final = "#222222"
+FAINT: Final = "#6b6b6b"
+OTHERS: Final = "#c4c4c4"
+#: Users with a colour of their own; with more than that, the last stands for all others.
+MOST_USERS: Final = 10
+_USER_COLOURS: Final = (
+    "#cc6677",
+    "#332288",
+    "#ddcc77",
+    "#117733",
+    "#88ccee",
+    "#882255",
+    "#44aa99",
+    "#999933",
+    "#aa4499",
+    "#444444",
+)
+_POLICY_COLOURS: Final = {
+    "uwfq": "#0072b2",
+    "uwfq_paper": "#56b4e9",
+    "ujf": "#d55e00",
+    "fair": "#e69f00",
+    "cfq": "#009e73",
+    "fifo": "#555555",
+}
+_OTHER_POLICY: Final = "#cc79a7"
+_LONGEST_NAME: Final = 24
+
+_STYLE: Final[Mapping[Any, Any]] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "figure.constrained_layout.use": True,
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    # The same picture has the same bytes, today and tomorrow.
+    "svg.hashsalt": "uwfq",
+    # Text stays text: it can be searched and read out.
+    "svg.fonttype": "none",
+    "text.color": INK,
+    # A user may be called "$x_1$".
+    "text.parse_math": False,
+    "xtick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.color": FAINT,
+    "ytick.labelcolor": INK,
+}
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Draw in our style, whatever the user's own configuration of matplotlib says."""
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        # A name in an alphabet that the font lacks: in an SVG file the reader's fonts have it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """The file of a picture: ``svg`` or ``png``."""
+    buffer = io.BytesIO()
+    undated = {"Date": None} if kind == "svg" else {}
+    figure.savefig(buffer, format=kind, dpi=144, metadata=undated)
+    return buffer.getvalue()
+
+
+# ------------------------------------------------------------------------- users
+
+
+class Group(NamedTuple):
+    """A user, or the many who share a colour."""
+
+    name: str
+    colour: str
+    users: frozenset[str]
+
+
+def groups_of(runs: Sequence[Run]) -> list[Group]:
+    """The users of a workload as they are drawn; those with the most work have their own colour."""
+    work = {user.user: user.service for user in metrics.users(runs[0])}
+    users = list(work)
+    named = users
+    if len(users) > MOST_USERS:
+        largest = sorted(users, key=lambda user: -work[user])[: MOST_USERS - 1]
+        # In the order of the workload, whose author may have had a reason for it.
+        named = [user for user in users if user in largest]
+    groups = [
+        Group(shown(user), colour, frozenset({user}))
+        for user, colour in zip(named, _USER_COLOURS, strict=False)
+    ]
+    if others := frozenset(users) - frozenset(named):
+        groups.append(Group(f"{len(others)} others", OTHERS, others))
+    return groups
+
+
+def shown(name: str) -> str:
+    """A name as it can be drawn: not too long, and without what XML has no place for."""
+    plain = "".join(char if char.isprintable() else "?" for char in name)
+    return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 1] + "…"
+
+
+def user_legend(figure: Figure, groups: Sequence[Group], more: Sequence[Any] = ()) -> None:
+    """Say which colour is whose, beside the picture; ``more`` are further handles with labels."""
+    patches: list[Any] = [Patch(color=group.colour, label=group.name) for group in groups]
+    figure.legend(handles=[*patches, *more], loc="outside right upper", handlelength=1.2)
+
+
+def policy_colour(run: Run) -> str:
+    """The colour of a policy, wherever it is drawn."""
+    return _POLICY_COLOURS.get(run.options.policy, _OTHER_POLICY)
+
+
+def policy_line(run: Run, rank: int) -> str:
+    """The line of a run that is the ``rank``-th, from 0, with its policy."""
+    if rank:
+        return (":", "-.")[rank % 2]
+    return "--" if run.options.partitioning is Partitioning.RUNTIME else "-"
+
+
+# -------------------------------------------------------------------------- axes
+
+
+class Unit(NamedTuple):
+    """A unit of time for an axis."""
+
+    name: str
+    seconds: float
+
+
+def time_unit(span: float) -> Unit:
+    """The unit in which a time of this length is told."""
+    for name, seconds, upto in (("seconds", 1, 10_000), ("hours", 3600, 100 * 3600)):
+        if span <= upto:
+            return Unit(name, seconds)
+    return Unit("days", 86400)
+
+
+def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A picture of ``count`` panels, ``height`` inches each, on the same scales."""
+    columns = count if count <= 3 else 2 if count == 4 else 3
+    rows = -(-count // columns)
+    figure = Figure(figsize=(9.5, height * rows + 0.5))
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    flat = [axes[index // columns][index % columns] for index in range(rows * columns)]
+    for unused in flat[count:]:
+        unused.set_axis_off()
+    for used in flat[:count]:
+        plain_numbers(used.xaxis)
+        plain_numbers(used.yaxis)
+    return figure, flat[:count]
+
+
+def plain_numbers(axis: Axis, *, percent: bool = False) -> None:
+    """Label ticks with whole decimal numbers, not with powers."""
+    mark = " %" if percent else ""
+
+    def text(value: float, _: int | None) -> str:
+        return f"{value:,.10g}{mark}".replace("-", "−")
+
+    axis.set_major_formatter(FuncFormatter(text))
+
+
+def logarithmic(axes: Axes, values: Sequence[float], *, most_ticks: int) -> None:
+    """Make the x axis logarithmic, with ticks that are read as numbers."""
+    axes.set_xscale("log")
+    decades = math.log10(max(values) / min(values))
+    subs = (1.0, 2.0, 5.0) if 3 * decades < most_ticks else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=most_ticks))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    plain_numbers(axes.xaxis)
+
+
+def wide(values: Sequence[float]) -> bool:
+    """Whether values are so different that only a logarithmic axis shows them all."""
+    return min(values) > 0 and max(values) / min(values) > 30
+
+
+def whole_ticks(axis: Axis) -> None:
+    """Ticks at whole numbers only."""
+    axis.set_major_locator(MaxNLocator(integer=True))
+    plain_numbers(axis)
