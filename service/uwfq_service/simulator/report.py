@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from uwfq_service.simulator import files, metrics
+from uwfq_service.simulator.answers import answer
 from uwfq_service.simulator.naming import by_workload
 from uwfq_service.simulator.runs import FinishedJob, Run
 from uwfq_service.simulator.tables import Table, comparison, conditions
@@ -107,6 +108,7 @@ def tables(runs: Sequence[Run], baselines: Sequence[Run] = ()) -> list[Renderabl
         parts.append(Text(workload, style="bold underline"))
         parts.append(Text(conditions(group), style="dim"))
         baseline = baseline_of(group[0], baselines)
+        parts += ["", *(Text(sentence) for sentence in answer(group, baseline))]
         for table in comparison(group, baseline, users=_USERS_ON_A_TERMINAL):
             parts += ["", Text(table.title, style="bold"), _rendered(table)]
             if table.note:
