@@ -25,7 +25,7 @@ _TAKING: Final = ("are done {}x sooner", "take {}x as long", "take about as long
 def answer(runs: Sequence[Run], baseline: Run | None = None) -> list[str]:
     """Sentences about the runs of one workload, the most important one first.
 
-    ``baseline`` is preferred as the reference if it is one of the runs, by its options.
+    ``baseline`` is the reference if there is one, whether or not it is among the runs.
     """
     names = dict(zip(map(id, runs), labels(runs), strict=True))
     subject = _subject(runs)
@@ -33,7 +33,7 @@ def answer(runs: Sequence[Run], baseline: Run | None = None) -> list[str]:
     reference = _reference(runs, subject, baseline)
     if reference is None:
         return [_alone(subject, name)]
-    other = names[id(reference)]
+    other = names.get(id(reference), reference.options.policy)
     sentences = [
         _means(subject, name, reference, other),
         _sizes(subject, reference),
@@ -62,15 +62,14 @@ def _subject(runs: Sequence[Run]) -> Run:
 
 
 def _reference(runs: Sequence[Run], subject: Run, baseline: Run | None) -> Run | None:
-    others = [run for run in runs if run is not subject]
-    if baseline is not None and (same := [r for r in others if r.options == baseline.options]):
-        return same[0]
+    if baseline is not None and baseline.options != subject.options:
+        return next((run for run in runs if run.options == baseline.options), baseline)
 
     def rank(run: Run) -> int:
         known = run.options.policy in _REFERENCES
         return _REFERENCES.index(run.options.policy) if known else len(_REFERENCES)
 
-    return min(others, key=rank, default=None)
+    return min((run for run in runs if run is not subject), key=rank, default=None)
 
 
 def _alone(run: Run, name: str) -> str:

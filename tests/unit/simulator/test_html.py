@@ -166,12 +166,14 @@ def test_one_run_is_described_by_itself() -> None:
 
 
 def test_the_reference_is_the_fairest_that_people_know() -> None:
-    """The baseline if it is among the runs, else ujf, else fair, else fifo."""
+    """The baseline if there is one, else ujf, else fair, else fifo."""
     runs = {policy: busy(policy) for policy in ("fifo", "fair", "ujf", "uwfq")}
     everything = list(runs.values())
     assert "under ujf:" in answer(everything)[0]
     assert "under fair:" in answer([runs["fifo"], runs["fair"], runs["uwfq"]])[0]
-    assert "under fifo:" in answer(everything, baseline=runs["fifo"])[0]
+    assert "under fifo:" in answer(everything, baseline=busy("fifo"))[0]
+    assert "under fifo:" in answer([runs["uwfq"]], baseline=busy("fifo"))[0]
+    assert "on average" in answer([runs["fifo"]], baseline=busy("fifo"))[0]
 
 
 def test_without_ours_the_fastest_is_told_about() -> None:

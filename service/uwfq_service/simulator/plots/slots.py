@@ -19,7 +19,7 @@ _INVISIBLE: Final = 1 / 4_000
 #: Bars up to which jobs are kept apart; beyond, neighbours of one user become one.
 _KEPT_APART: Final = 20_000
 #: Bars up to which an SVG file has them as shapes; beyond, as an image.
-_AS_SHAPES: Final = 4_000
+_AS_SHAPES: Final = 3_000
 #: Bars up to which the border between two of them can be seen.
 _BORDERED: Final = 1_500
 _WASTED: Final = "#000000"
