@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,7 +21,12 @@ from typing import Final
 from uwfq_client import Client, Job, Pool, UwfqError
 from uwfq_service.demo import query, timeline
 from uwfq_service.demo.display import Display, UserView
-from uwfq_service.demo.processes import ChildFailed, Children, children
+from uwfq_service.demo.processes import (
+    ChildFailed,
+    Children,
+    children,
+    directory_for_a_socket,
+)
 from uwfq_service.demo.results import JobOutcome, Phase, PhaseOutcome
 from uwfq_service.demo.sizing import Scale
 from uwfq_service.demo.timeline import Spent
@@ -54,7 +58,7 @@ async def run_phase(
 ) -> PhaseOutcome:
     """Run all jobs under one phase's policy and cut."""
     with (
-        tempfile.TemporaryDirectory(prefix="uwfq-demo-", dir=_directory()) as name,
+        tempfile.TemporaryDirectory(prefix="uwfq-demo-", dir=directory_for_a_socket()) as name,
         children(Path(name)) as processes,
     ):
         directory = Path(name)
@@ -92,12 +96,6 @@ def _collect(
         task_overhead=pool.task_overhead_seconds,
         work=sum(run.ended - run.begun for run in runs if run.job in windows),
     )
-
-
-def _directory() -> str:
-    """Where temporary files go; the path of a socket may have 107 bytes at most."""
-    usual = tempfile.gettempdir()
-    return usual if len(os.fsencode(usual)) < 70 else "/tmp"  # noqa: S108 - a name that is new
 
 
 def _outcome(answered: _Answered, spent: Spent, results: Path) -> JobOutcome:

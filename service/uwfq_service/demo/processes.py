@@ -14,8 +14,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,17 @@ class Children:
         self._logs = logs
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
-    def start(self, name: str, module: str, arguments: Sequence[str]) -> None:
-        """Run ``python -m module arguments``; what it prints goes to ``<logs>/<name>.log``."""
+    def start(
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run ``python -m module arguments``; what it prints goes to ``<logs>/<name>.log``.
+
+        ``env`` is its environment; ``None``: ours.
+        """
         parent = str(os.getpid())
         command = [sys.executable, "-m", __name__, parent, module, *arguments]
         with (self._logs / f"{name}.log").open("ab") as log:
@@ -47,6 +57,7 @@ class Children:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=env,
             )
         self._running.append((name, process))
 
@@ -73,6 +84,12 @@ class Children:
                     process.kill()
                     process.wait()
         self._running.clear()
+
+
+def directory_for_a_socket() -> str:
+    """Where temporary files go, unless that is too long for the path of a socket (107 bytes)."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) < 70 else "/tmp"  # noqa: S108 - a name that is new
 
 
 @contextlib.contextmanager
