@@ -16,10 +16,9 @@ import math
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from uwfq_service.core.commands import InputDescriptor, TaskList
-from uwfq_service.core.stage import Stage
 from uwfq_service.simulator.runs import Partitioning
 from uwfq_service.simulator.workload import StageSpec
 
@@ -27,8 +26,21 @@ from uwfq_service.simulator.workload import StageSpec
 RULER: Final = 1 << 40
 
 Cut = TaskList | InputDescriptor | None
+
+
+class CutStage(Protocol):
+    """A stage as it was cut: the core's own, or what a live service said of it."""
+
+    @property
+    def task_count(self) -> int:
+        """How many tasks it has."""
+
+    def task_range(self, task: int) -> tuple[int, int, int, int] | None:
+        """Where a task's input begins and ends: unit, offset, unit, offset."""
+
+
 #: Gives the true runtimes of the tasks that a stage was cut into.
-Runtimes = Callable[[Stage], Sequence[float]]
+Runtimes = Callable[[CutStage], Sequence[float]]
 
 
 class StageCut:
@@ -107,7 +119,7 @@ class _Ruler:
         self._begins = list(accumulate(tasks, initial=0.0))
         self._total = math.fsum(tasks)
 
-    def parts(self, stage: Stage) -> Sequence[float]:
+    def parts(self, stage: CutStage) -> Sequence[float]:
         """The true runtimes of the tasks that ``stage`` was cut into."""
         marks = []
         for task in range(stage.task_count):
