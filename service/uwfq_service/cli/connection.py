@@ -86,8 +86,7 @@ class Connection:
 
 def connected(command: Command) -> Command:
     """Give a command ``connection: Connection`` and the options that make it up."""
-
-    @click.option(
+    target = click.option(
         "--target",
         default=DEFAULT_TARGET,
         envvar="UWFQ_TARGET",
@@ -95,6 +94,24 @@ def connected(command: Command) -> Command:
         show_envvar=True,
         help="Where the service listens: host:port or unix:/path.",
     )
+    return target(_with_connection(command))
+
+
+def connected_if_asked(command: Command) -> Command:
+    """As ``connected``, for a command that does more than look at a service.
+
+    Without ``--target`` its ``connection`` is ``None``: what the environment says is meant for
+    commands that are harmless.
+    """
+    target = click.option(
+        "--target",
+        help="Where the service listens: host:port or unix:/path.  [default: one of our own, "
+        "which is started for the purpose]",
+    )
+    return target(_with_connection(command))
+
+
+def _with_connection(command: Command) -> Command:
     @click.option("--tls", is_flag=True, help="Encrypt, and trust the CAs that this system trusts.")
     @click.option(
         "--ca", envvar="UWFQ_CA_FILE", metavar="FILE", help="Encrypt, and trust this CA (PEM)."
@@ -118,7 +135,7 @@ def connected(command: Command) -> Command:
     @functools.wraps(command)
     def wrapper(
         *arguments: Any,
-        target: str,
+        target: str | None,
         tls: bool,
         ca: str | None,
         certificate: str | None,
@@ -126,6 +143,8 @@ def connected(command: Command) -> Command:
         timeout: float,
         **options: Any,
     ) -> Any:
+        if target is None:
+            return command(*arguments, connection=None, **options)
         connection = Connection(
             target=target, tls=tls, ca=ca, certificate=certificate, key=key, timeout=timeout
         )

@@ -1,0 +1,382 @@
+"""``replay``: drives a live service with a workload file, and reports as the simulator does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from uwfq_service.cli.connection import Connection, connected_if_asked
+from uwfq_service.cli.errors import REFUSED, Failure, explained
+from uwfq_service.cli.output import seconds, table, terminal
+from uwfq_service.cli.ranges import POSITIVE
+from uwfq_service.server.config_keys import POLICIES
+
+if TYPE_CHECKING:
+    from uwfq_client import Client, Tls
+    from uwfq_service.simulator.replay import Handler, PrivateService, Replay
+    from uwfq_service.simulator.runs import Options, Run
+    from uwfq_service.simulator.workload import Workload
+
+#: Told how many jobs of how many have finished.
+Progress = Callable[[int, int], None]
+
+#: How long a worker keeps a result back for the next poll to take along, seconds: hardly, for at
+#: speed 10 a user would wait ten times as long.
+_REPORT_DELAY: Final = 0.001
+#: How long a poll waits, seconds: so much longer the service counts a worker that has left.
+_POLL_SECONDS: Final = 2.0
+
+
+@click.command(short_help="Drive a live service with a workload file.")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--speed",
+    metavar="X",
+    type=POSITIVE,
+    default=1.0,
+    show_default=True,
+    help="How many times faster than real time passes.",
+)
+@click.option("--pool", metavar="NAME", help="With --target: the pool.  [default: default]")
+@click.option(
+    "--policy",
+    type=click.Choice(POLICIES),
+    help="What orders the pool; with --target: what must.  [default: uwfq, or what does]",
+)
+@click.option(
+    "--slots",
+    metavar="N",
+    type=click.IntRange(1, 1_000_000),
+    help="Slots of the pool.  [default: as FILE says]",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    show_default=True,
+    help="Workers that share the slots; all in this process, where tasks sleep.",
+)
+@click.option(
+    "--partitioning",
+    type=click.Choice(["none", "runtime"]),
+    default="none",
+    show_default=True,
+    help="Who cuts stages: FILE, or the service near the advisory task runtime.",
+)
+@click.option(
+    "--atr",
+    metavar="X",
+    type=POSITIVE,
+    default=0.75,
+    show_default=True,
+    help="Advisory task runtime, seconds of the workload.",
+)
+@click.option(
+    "--estimates",
+    default="exact",
+    show_default=True,
+    help="What submitters declare: exact, declared, learned, none, noisy:SIGMA, scaled:FACTOR.",
+)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of noisy estimates.",
+)
+@click.option("--compare", is_flag=True, help="Simulate it, too, and show both side by side.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE.json",
+    type=click.Path(path_type=Path),
+    help="Write what was measured to a file, in the format of the simulator.",
+)
+@connected_if_asked
+def replay(
+    connection: Connection | None,
+    file: Path,
+    speed: float,
+    pool: str | None,
+    policy: str | None,
+    slots: int | None,
+    workers: int,
+    partitioning: str,
+    atr: float,
+    estimates: str,
+    seed: int,
+    compare: bool,
+    output: Path | None,
+) -> None:
+    """Drive a live service with the workload in FILE: real submissions, tasks that only sleep.
+
+    \b
+      uwfq replay workload.json --speed 10 --compare
+      uwfq replay workload.json --target 127.0.0.1:7170 --pool test -o measured.json
+
+    Without --target a service of our own is started, and ends with the command. With it, the pool
+    must be idle and without workers; users get the weights of FILE for as long as it takes. All
+    times that are shown and written are those of the workload.
+    """  # noqa: D301 - click wants the backspace itself
+    from uwfq_service.simulator.runs import Options, Partitioning
+
+    workload = _load(file)
+    _check_slots(workload, slots, workers)
+    _check_output(output)
+    if connection is None and pool is not None:
+        raise Failure("--pool: goes with --target only; our own service has one pool", REFUSED)
+    options = Options(
+        policy=policy or "",
+        partitioning=Partitioning(partitioning),
+        atr=atr,
+        estimates=_checked_estimates(estimates, seed),
+        slots=slots,
+        seed=seed,
+        workers=workers,
+    )
+    # What the client has to say while a service goes down is not for the one who replays.
+    logging.getLogger("uwfq_client").addHandler(logging.NullHandler())
+    with _terminable():
+        measured, overhead = _replayed(connection, pool or "default", workload, options, speed)
+    _report(workload, measured, overhead, speed, compare=compare, output=output)
+
+
+# ------------------------------------------------------------------- what is asked
+
+
+def _load(file: Path) -> Workload:
+    from uwfq_service.simulator.workload import WorkloadError, load
+
+    try:
+        return load(file)
+    except WorkloadError as error:
+        raise Failure(str(error), REFUSED) from error
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}", REFUSED) from error
+
+
+def _check_slots(workload: Workload, slots: int | None, workers: int) -> None:
+    if workers > (count := slots or workload.slots):
+        raise Failure(f"--workers {workers}: there are only {count} slots to share", REFUSED)
+
+
+def _check_output(output: Path | None) -> None:
+    """Refuse now what could not be written after a long run."""
+    if output is None:
+        return
+    if output.is_dir():
+        raise Failure(f"--output {output}: is a directory; name a file", REFUSED)
+    directory = output.resolve().parent
+    if not directory.is_dir() or not os.access(directory, os.W_OK):
+        raise Failure(f"--output {output}: cannot write in {directory}", REFUSED)
+
+
+def _checked_estimates(estimates: str, seed: int) -> str:
+    from uwfq_service.simulator.estimates import Estimates
+
+    try:
+        Estimates(estimates, seed)
+    except ValueError as error:
+        raise Failure(f"--estimates {error}", REFUSED) from error
+    return estimates
+
+
+# ----------------------------------------------------------------------- the drive
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM is treated like Ctrl-C: what was begun is put away."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _replayed(
+    connection: Connection | None, pool: str, workload: Workload, options: Options, speed: float
+) -> tuple[Run, float]:
+    """The measured run, and the overhead of a task in seconds of the workload."""
+    from uwfq_client import UwfqError
+    from uwfq_service.demo.processes import ChildFailed
+    from uwfq_service.simulator.replay import ReplayFailed, ReplayRefused, private_service
+
+    try:
+        if connection is not None:
+            drive = _Drive(connection, None, pool, workload, options, speed)
+            return drive.run()
+        with private_service(options.policy or "uwfq", speed) as private:
+            here = Connection(
+                target=private.target, tls=False, ca=None, certificate=None, key=None, timeout=10.0
+            )
+            drive = _Drive(here, private, pool, workload, options, speed)
+            try:
+                return drive.run()
+            except UwfqError:
+                private.check_twice()
+                raise
+    except ReplayRefused as error:
+        raise Failure(str(error), REFUSED) from error
+    except (ReplayFailed, ChildFailed) as error:
+        raise Failure(str(error)) from error
+    except UwfqError as error:
+        line, code = explained(error, connection.target if connection else "the private service")
+        raise Failure(line or str(error), code) from error
+
+
+class _Drive:
+    """One replay, from the first call to the last."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        private: PrivateService | None,
+        pool: str,
+        workload: Workload,
+        options: Options,
+        speed: float,
+    ) -> None:
+        self._connection = connection
+        self._tls: Tls | bool = connection.credentials()
+        self._private = private
+        self._pool = pool
+        self._workload = workload
+        self._options = options
+        self._speed = speed
+        self._replay: Replay | None = None
+
+    def run(self) -> tuple[Run, float]:
+        """See ``_replayed``."""
+        try:
+            with _progress_bar() as progress:
+                return asyncio.run(self._go(progress))
+        except KeyboardInterrupt:
+            click.echo(f"\ninterrupted; {self._aftermath()}", err=True)
+            raise
+
+    def _aftermath(self) -> str:
+        cancelled, left = (
+            (self._replay.cancelled, self._replay.left_open) if self._replay else (0, 0)
+        )
+        line = f"{cancelled} open jobs have been cancelled"
+        return line + (f", {left} could not be" if left else "")
+
+    async def _go(self, progress: Progress) -> tuple[Run, float]:
+        from uwfq_client import Client, RetryPolicy, Worker
+        from uwfq_service.simulator.replay import Replay
+
+        target = self._connection.target
+
+        def make_worker(slots: int, handlers: Mapping[str, Handler]) -> Worker:
+            return Worker(
+                target,
+                pool=self._pool,
+                slots=slots,
+                handlers=handlers,
+                poll_seconds=_POLL_SECONDS,
+                report_delay_seconds=_REPORT_DELAY,
+                tls=self._tls,
+            )
+
+        async with Client(
+            target,
+            pool=self._pool,
+            tls=self._tls,
+            timeout=self._connection.timeout,
+            retry=RetryPolicy(max_attempts=4),
+        ) as client:
+            await self._check_policy(client)
+            self._replay = Replay(
+                client,
+                self._workload,
+                self._options,
+                make_worker,
+                speed=self._speed,
+                check=self._private.check if self._private else lambda: None,
+                progress=progress,
+            )
+            run = await self._replay.run()
+        return run, self._replay.task_overhead
+
+    async def _check_policy(self, client: Client) -> None:
+        """Our own service has the policy that was asked for; another one must have it."""
+        if self._private is not None:
+            await self._private.until_serving(client)
+            return
+        pool = await client.get_pool()
+        if self._options.policy not in {"", pool.policy}:
+            raise Failure(
+                f"--policy {self._options.policy}: pool {pool.pool!r} has {pool.policy}, which "
+                "only its service can change; leave the option out, or leave out --target",
+                REFUSED,
+            )
+
+
+@contextlib.contextmanager
+def _progress_bar() -> Iterator[Progress]:
+    """Show how many jobs have finished, if somebody watches."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = terminal(stderr=True)
+    with Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
+        bar = bars.add_task("jobs finished", total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+
+# ---------------------------------------------------------------------- the report
+
+
+def _report(
+    workload: Workload,
+    measured: Run,
+    overhead: float,
+    speed: float,
+    *,
+    compare: bool,
+    output: Path | None,
+) -> None:
+    from uwfq_service.simulator.report import document, tables, write_json
+
+    if output is not None:
+        try:
+            write_json(output, document([measured]))
+        except OSError as error:
+            raise Failure(f"--output {output}: {error.strerror}") from error
+    console = terminal()
+    if compare:
+        import msgspec
+
+        from uwfq_service.simulator.replay.comparison import COLUMNS, side_by_side
+        from uwfq_service.simulator.world import simulate
+
+        simulated = simulate(workload, measured.options)
+        with_overhead = msgspec.structs.replace(measured.options, task_overhead=overhead)
+        rows = side_by_side(simulated, simulate(workload, with_overhead), measured)
+        console.print(table(COLUMNS, rows))
+    else:
+        for part in tables([measured]):
+            console.print(part)
+    console.print(
+        f"\na task took {seconds(overhead / speed)} beyond its runtime, "
+        f"{seconds(overhead)} in the time of the workload"
+    )
