@@ -65,12 +65,13 @@ class OrderedSums(Generic[K, V]):
     absent key raises ``KeyError``, except where a method takes any key.
     """
 
-    __slots__ = ("_index", "_keys", "_total", "_values")
+    __slots__ = ("_index", "_total", "front_keys", "front_values")
 
     def __init__(self) -> None:
-        #: The only chunk; empty while there is an index.
-        self._keys: list[K] = []
-        self._values: Row[V] = []
+        #: The first chunk, and the only one while there is no index.  Others may look at its front,
+        #: which is asked for so often that a call would tell.
+        self.front_keys: list[K] = []
+        self.front_values: Row[V] = []
         #: Sum of the only chunk; ``None``: stale.
         self._total: V | None = None
         #: Exists while one chunk is not enough.
@@ -83,58 +84,66 @@ class OrderedSums(Generic[K, V]):
         if self._index is not None:
             self._index.add(key, value)
             return
-        keys = self._keys
+        keys = self.front_keys
         self._total = None
         if not keys:
             keys.append(key)
-            self._values = _row([value])
+            self.front_values = _row([value])
             return
         at = bisect_left(keys, key)
         assert at == len(keys) or keys[at] != key, "a key may be inside only once"
         keys.insert(at, key)
-        self._values.insert(at, value)
+        self.front_values.insert(at, value)
         if len(keys) > SPLIT_ABOVE:
-            self._index = _Index([keys], [self._values])
+            self._index = _Index([keys], [self.front_values])
             self._index.split(0)
-            self._keys, self._values = [], []
 
     def remove(self, key: K) -> V:
         """Take ``key`` out; gives the value that it had."""
         if self._index is not None:
             value = self._index.remove(key)
-            self._leave_index()
+            self._front_changed()
             return value
-        at = _position(self._keys, key)
-        del self._keys[at]
+        at = _position(self.front_keys, key)
+        del self.front_keys[at]
         self._total = None
-        return self._values.pop(at)
+        return self.front_values.pop(at)
 
     def pop_first(self) -> tuple[K, V]:
         """Take the smallest key out; ``IndexError`` if there is none."""
         if self._index is not None:
             item = self._index.pop_first()
-            self._leave_index()
+            self._front_changed()
             return item
         self._total = None
-        return self._keys.pop(0), self._values.pop(0)
+        return self.front_keys.pop(0), self.front_values.pop(0)
 
     def set_value(self, key: K, value: V) -> None:
         """Give ``key`` another value; its place stays."""
         if self._index is not None:
             self._index.set_value(key, value)
             return
-        self._values[_position(self._keys, key)] = value
+        self.front_values[_position(self.front_keys, key)] = value
         self._total = None
+
+    def set_first(self, value: V) -> None:
+        """Give the smallest key another value, O(1); ``IndexError`` if there is none."""
+        self.front_values[0] = value
+        if self._index is not None:
+            self._index.changed(0)
+        else:
+            self._total = None
 
     def clear(self) -> None:
         """Take everything out."""
         self.__init__()  # type: ignore[misc]
 
-    def _leave_index(self) -> None:
-        """Go back to two plain lists when only one chunk is left."""
+    def _front_changed(self) -> None:
+        """Follow the index to its first chunk, and do without it when no other is left."""
         index = self._index
-        if index is not None and len(index.keys) == 1:
-            self._keys, self._values = index.keys[0], index.values[0]
+        assert index is not None, "called after a change of the index"
+        self.front_keys, self.front_values = index.keys[0], index.values[0]
+        if len(index.keys) == 1:
             self._total = None
             self._index = None
 
@@ -147,50 +156,42 @@ class OrderedSums(Generic[K, V]):
             return self._index.total()
         total = self._total
         if total is None:
-            total = self._total = _sum(self._values)
+            total = self._total = _sum(self.front_values)
         return total
 
     def prefix_sum(self, key: K) -> V:
         """Sum of the values of all keys up to and including ``key``, which may be any key."""
         if self._index is not None:
             return self._index.prefix_sum(key)
-        return _sum(self._values[: bisect_right(self._keys, key)])
+        return _sum(self.front_values[: bisect_right(self.front_keys, key)])
 
     def value(self, key: K) -> V:
         """The value of ``key``."""
         if self._index is not None:
             chunk, at = self._index.find(key)
             return self._index.values[chunk][at]
-        return self._values[_position(self._keys, key)]
+        return self.front_values[_position(self.front_keys, key)]
 
     def first(self) -> tuple[K, V]:
         """The smallest key and its value, O(1); ``IndexError`` if there is none."""
-        if self._index is not None:
-            return self._index.keys[0][0], self._index.values[0][0]
-        return self._keys[0], self._values[0]
-
-    def peek(self) -> tuple[K, V] | None:
-        """As ``first``, but ``None`` if there is none."""
-        if self._index is not None:
-            return self._index.keys[0][0], self._index.values[0][0]
-        return (self._keys[0], self._values[0]) if self._keys else None
+        return self.front_keys[0], self.front_values[0]
 
     def next_after(self, key: K) -> tuple[K, V] | None:
         """The item behind ``key``, which may be any key; ``None`` at the end."""
         if self._index is not None:
             return self._index.next_after(key)
-        at = bisect_right(self._keys, key)
-        return (self._keys[at], self._values[at]) if at < len(self._keys) else None
+        at = bisect_right(self.front_keys, key)
+        return (self.front_keys[at], self.front_values[at]) if at < len(self.front_keys) else None
 
     def __len__(self) -> int:
         """Number of items; O(1) in one chunk, else O(number of chunks)."""
         if self._index is not None:
             return sum(map(len, self._index.keys))
-        return len(self._keys)
+        return len(self.front_keys)
 
     def __bool__(self) -> bool:
         """Whether there is any item; O(1)."""
-        return self._index is not None or bool(self._keys)
+        return bool(self.front_keys)
 
     def __contains__(self, key: K) -> bool:
         try:
@@ -203,7 +204,7 @@ class OrderedSums(Generic[K, V]):
         """All items in order; the sequence must not change meanwhile."""
         if self._index is not None:
             return zip(chain(*self._index.keys), chain(*self._index.values), strict=True)
-        return zip(self._keys, self._values, strict=True)
+        return zip(self.front_keys, self.front_values, strict=True)
 
     # ------------------------------------------------------------------ keep
 
@@ -212,7 +213,7 @@ class OrderedSums(Generic[K, V]):
         if self._index is not None:
             chunks = zip(self._index.keys, self._index.values, strict=True)
         else:
-            chunks = zip([self._keys], [self._values], strict=True)
+            chunks = zip([self.front_keys], [self.front_values], strict=True)
         return [(list(map(dump_key, keys)), list(values)) for keys, values in chunks if keys]
 
     @classmethod
@@ -230,23 +231,25 @@ class OrderedSums(Generic[K, V]):
             keys.append([load_key(key) for key in chunk_keys])
             # A copy: the snapshot stays what it was, so that it can be loaded again.
             values.append(_row(list(chunk_values)))
-        if len(keys) == 1:
-            loaded._keys, loaded._values = keys[0], values[0]
-        elif keys:
+        if keys:
+            loaded.front_keys, loaded.front_values = keys[0], values[0]
+        if len(keys) > 1:
             loaded._index = _Index(keys, values)
         return loaded
 
     def _check(self) -> None:
         """Assert that the parts agree; O(n).  For tests."""
         if self._index is not None:
-            assert not self._keys, "one chunk and an index exclude each other"
-            assert not self._values, "one chunk and an index exclude each other"
+            assert self.front_keys is self._index.keys[0], "the first chunk is at hand"
+            assert self.front_values is self._index.values[0], "the first chunk is at hand"
             self._index.check()
             return
-        assert len(self._keys) == len(self._values), "each key has a value"
-        assert len(self._keys) <= SPLIT_ABOVE, "a chunk is cut when it is too long"
-        assert all(a < b for a, b in pairwise(self._keys)), "sorted"
-        assert self._total is None or self._total == sum(self._values), "a sum that is kept is true"
+        assert len(self.front_keys) == len(self.front_values), "each key has a value"
+        assert len(self.front_keys) <= SPLIT_ABOVE, "a chunk is cut when it is too long"
+        assert all(a < b for a, b in pairwise(self.front_keys)), "sorted"
+        assert self._total is None or self._total == sum(self.front_values), (
+            "a sum that is kept is true"
+        )
 
 
 class _Index(Generic[K, V]):
@@ -318,6 +321,10 @@ class _Index(Generic[K, V]):
     def set_value(self, key: K, value: V) -> None:
         chunk, at = self.find(key)
         self.values[chunk][at] = value
+        self.changed(chunk)
+
+    def changed(self, chunk: int) -> None:
+        """A value of ``chunk`` is another one."""
         self.stale.add(chunk)
         self.whole = None
 
