@@ -21,6 +21,10 @@ from uwfq_service.core.timers import TimerKind
 if TYPE_CHECKING:
     from uwfq_service.core.state import State
 
+#: Looking up a member of an enum costs as much as two calls under Python 3.11.
+_LEASES: Final = TimerKind.LEASES
+_OVERRUN: Final = TimerKind.OVERRUN
+_RUNNING: Final = JobState.RUNNING
 #: The measured overhead per task follows its median in steps of this part of itself ...
 OVERHEAD_STEP: Final = 0.05
 #: ... and of at least this, seconds.
@@ -48,8 +52,7 @@ class Attempts:
         job.pool.policy.advance(event.at)
         lease_id = event.lease_id
         for task in event.tasks:
-            place = stage.next_place()
-            stage.claim(place)
+            place = stage.claim_next()
             attempt = 1 if stage.attempts is None else stage.attempts.get(task, 0) + 1
             self._add_lease(
                 Lease(
@@ -73,7 +76,7 @@ class Attempts:
             same = worker.last_poll_id == event.poll_id
             worker.last_poll_leases = worker.last_poll_leases + ids if same else ids
             worker.last_poll_id = event.poll_id
-        self._state.timers.set(event.expires_at, TimerKind.LEASES, (event.lease_id, count))
+        self._state.timers.set(event.expires_at, _LEASES, (event.lease_id, count))
         self.watch_overrun(job)
         running_changed(stage, count, self._state.at)
         waiting_changed(stage, -count, self._state.at)
@@ -151,7 +154,7 @@ class Attempts:
             self._state.timers.set(at + stage.spec.task_timeout, TimerKind.LIMIT, lease)
         if job.started_at is None:
             job.started_at = at
-            step(job, JobState.RUNNING)
+            step(job, _RUNNING)
 
     def watch_overrun(self, job: Job, not_before: Any = 0) -> None:
         """Set a timer for the instant at which what runs will have overtaken the charge."""
@@ -159,10 +162,12 @@ class Attempts:
             return
         limit = job.work * (1 + self._state.settings.correction_threshold)
         after = (limit - job.measured + job.started_sum) / job.started_slots
-        at = max(job.submitted_at + after, not_before)
+        at = job.submitted_at + after
+        if at < not_before:
+            at = not_before
         if job.overrun_timer is None or at < job.overrun_timer:
             job.overrun_timer = at
-            self._state.timers.set(at, TimerKind.OVERRUN, job)
+            self._state.timers.set(at, _OVERRUN, job)
 
     def leases_renewed(self, event: ev.LeasesRenewed) -> None:
         """Leases hold longer."""
@@ -379,11 +384,15 @@ class Attempts:
             return
         pool = lease.worker.pool
         overhead = self._state.at - lease.granted_at - runtime
-        step = max(pool.overhead * OVERHEAD_STEP, OVERHEAD_MIN_STEP)
-        if overhead > pool.overhead:
-            pool.overhead = min(overhead, pool.overhead + step)
+        known = pool.overhead
+        step = known * OVERHEAD_STEP
+        if step < OVERHEAD_MIN_STEP:
+            step = OVERHEAD_MIN_STEP
+        if overhead > known:
+            most = known + step
+            pool.overhead = most if most < overhead else overhead
         else:
-            pool.overhead = max(overhead, pool.overhead - step, self._state.number(0))
+            pool.overhead = max(overhead, known - step, self._state.number(0))
 
     # -- from a snapshot ------------------------------------------------------------------------
 

@@ -17,13 +17,12 @@ class Decider:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self._evolve = state.evolve
         self._events: list[ev.AnyEvent] = []
 
     def emit(self, event: ev.AnyEvent) -> None:
         """Let ``event`` happen."""
         self._events.append(event)
-        self._evolve(event)
+        self.state.evolve(event)
 
     def take_events(self) -> list[ev.AnyEvent]:
         """What has happened since the last call."""
@@ -55,7 +54,9 @@ class Decider:
         """A sign of life: the worker is there for ``wait`` seconds and may be silent after that."""
         settings = self.state.settings
         silence = settings.engine_timeout if worker.engine else settings.worker_timeout
-        worker.alive_until = max(worker.alive_until, now + wait + silence)
+        alive_until = now + wait + silence
+        if alive_until > worker.alive_until:
+            worker.alive_until = alive_until
 
     def touch_engine(self, pool: Pool, engine_id: str, now: Any) -> None:
         """An engine that submits is alive, and its silence counts from here on."""

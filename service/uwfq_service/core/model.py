@@ -157,7 +157,10 @@ class Job(msgspec.Struct, eq=False):
 
     def running_work(self, now: Any) -> Any:
         """Work of the running attempts so far, slot-seconds."""
-        return max(0, (now - self.submitted_at) * self.started_slots - self.started_sum)
+        if not self.started_slots:
+            return 0
+        work = (now - self.submitted_at) * self.started_slots - self.started_sum
+        return work if work > 0 else 0
 
     def stage_named(self, name: str) -> Stage | None:
         """The stage of that name.  O(1)."""
@@ -265,6 +268,9 @@ class Pool(msgspec.Struct, eq=False):
 
 def insert_index(indices: list[int], index: int) -> None:
     """Put ``index`` into an ascending list once."""
+    if not indices:
+        indices.append(index)
+        return
     at = bisect_left(indices, index)
     if at == len(indices) or indices[at] != index:
         indices.insert(at, index)
