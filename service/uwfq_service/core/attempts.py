@@ -41,6 +41,7 @@ class Attempts:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._zero = state.number(0)
 
     # -- leases ---------------------------------------------------------------------------------
 
@@ -201,16 +202,18 @@ class Attempts:
 
     def tasks_finished(self, event: ev.TasksFinished) -> None:
         """Attempts have succeeded."""
+        leases = self._state.leases
         stage = None
         ended = 0
         for lease_id, runtime in zip(event.leases, event.runtimes, strict=True):
-            lease = self._state.leases[lease_id]
+            lease = leases[lease_id]
             if lease.stage is not stage:
                 if stage is not None:
                     self._stage_progressed(stage, ended)
                 stage, ended = lease.stage, 0
                 stage.job.pool.policy.advance(event.at)
-            self._measure_overhead(lease, runtime)
+            if lease.started_at == lease.granted_at:
+                self._measure_overhead(lease, runtime)
             self._remove_lease(lease, runtime)
             ended += 1
             stage.done += 1
@@ -298,9 +301,7 @@ class Attempts:
 
     def _ran(self, lease: Lease) -> Any:
         """Seconds that an attempt has run."""
-        return (
-            self._state.number(0) if lease.started_at is None else self._state.at - lease.started_at
-        )
+        return self._zero if lease.started_at is None else self._state.at - lease.started_at
 
     def _remove_lease(self, lease: Lease, runtime: Any) -> None:
         """The attempt is over; its job pays for ``runtime`` seconds of its slots."""
@@ -308,23 +309,26 @@ class Attempts:
         job = stage.job
         user = job.user
         slots = lease.slots
-        del self._state.leases[lease.lease_id]
-        del worker.leases[lease.lease_id]
+        lease_id, started_at = lease.lease_id, lease.started_at
+        del self._state.leases[lease_id]
+        del worker.leases[lease_id]
         worker.leased_slots -= slots
-        if lease.started_at is None:
+        if started_at is None:
             worker.queued.remove(lease)
         else:
             worker.started_slots -= slots
-            job.started_slots -= slots
-            job.started_sum -= slots * (lease.started_at - job.submitted_at)
-            job.estimated_started -= lease.estimate
-            user.started_slots -= slots
-            user.started_sum -= slots * (lease.started_at - user.pool.epoch)
             # Exact zeros keep rounding from piling up over a long life.
-            if not job.started_slots:
-                job.started_sum = job.estimated_started = self._state.number(0)
-            if not user.started_slots:
-                user.started_sum = self._state.number(0)
+            job.started_slots -= slots
+            if job.started_slots:
+                job.started_sum -= slots * (started_at - job.submitted_at)
+                job.estimated_started -= lease.estimate
+            else:
+                job.started_sum = job.estimated_started = self._zero
+            user.started_slots -= slots
+            if user.started_slots:
+                user.started_sum -= slots * (started_at - user.pool.epoch)
+            else:
+                user.started_sum = self._zero
         if stage.placed is not None and stage.live is not None:
             stage.placed.pop((lease.task, lease.attempt), None)
             stage.live[lease.task] -= 1
@@ -380,8 +384,6 @@ class Attempts:
 
     def _measure_overhead(self, lease: Lease, runtime: Any) -> None:
         """Follow the median of (grant to report) - runtime over tasks that started when granted."""
-        if lease.started_at != lease.granted_at:
-            return
         pool = lease.worker.pool
         overhead = self._state.at - lease.granted_at - runtime
         known = pool.overhead
@@ -392,7 +394,7 @@ class Attempts:
             most = known + step
             pool.overhead = most if most < overhead else overhead
         else:
-            pool.overhead = max(overhead, known - step, self._state.number(0))
+            pool.overhead = max(overhead, known - step, self._zero)
 
     # -- from a snapshot ------------------------------------------------------------------------
 

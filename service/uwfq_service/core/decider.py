@@ -17,12 +17,13 @@ class Decider:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self._evolve = state.evolve
         self._events: list[ev.AnyEvent] = []
 
     def emit(self, event: ev.AnyEvent) -> None:
         """Let ``event`` happen."""
         self._events.append(event)
-        self.state.evolve(event)
+        self._evolve(event)
 
     def take_events(self) -> list[ev.AnyEvent]:
         """What has happened since the last call."""

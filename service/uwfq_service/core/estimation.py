@@ -283,7 +283,9 @@ class Estimator:
 
 def _within_range(work: float) -> float:
     """``work``, or the nearest that an estimate may be; the least for what is not a number."""
-    return min(max(MIN_WORK, work), MAX_WORK)
+    if work > MIN_WORK:
+        return work if work < MAX_WORK else MAX_WORK
+    return MIN_WORK
 
 
 def _ln_bytes(input_bytes: int | None) -> float:

@@ -22,7 +22,7 @@ from uwfq_service.core.replies import Ack, AckStatus, Reply, TaskDoneReply
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from uwfq_service.core.commands import TaskDone, TaskRef, TaskResult, TaskStart
+    from uwfq_service.core.commands import TaskDone, TaskRef, TaskResult, TaskStart, TaskSuccess
     from uwfq_service.core.decider import Decider
     from uwfq_service.core.model import Job, Lease, Worker
     from uwfq_service.core.stage import Stage
@@ -37,37 +37,41 @@ CLOCK_TOLERANCE: Final = 1e-6
 class _Batch:
     """Successes of one report that have not been emitted yet, as columns."""
 
-    __slots__ = ("input_bytes", "jobs", "leases", "rows", "runtimes", "told")
+    __slots__ = ("jobs", "leases", "outcomes", "runtimes", "told")
 
     def __init__(self) -> None:
         self.leases: list[int] = []
         self.runtimes: list[Any] = []
-        self.input_bytes: list[int] = []
-        self.rows: list[int] = []
+        self.outcomes: list[TaskSuccess] = []
         #: Whether any bytes or rows were reported.
         self.told = False
         self.jobs: dict[int, Job] = {}
 
-    def add(self, lease: Lease, runtime: Any, result: TaskResult) -> None:
-        outcome = result.outcome
-        assert not isinstance(outcome, TaskFailure), "only successes are batched"
+    def add(self, lease: Lease, runtime: Any, outcome: TaskSuccess) -> None:
         self.leases.append(lease.lease_id)
         self.runtimes.append(runtime)
-        input_bytes, rows = outcome.input_bytes, outcome.rows
-        self.input_bytes.append(-1 if input_bytes is None else input_bytes)
-        self.rows.append(-1 if rows is None else rows)
-        self.told = self.told or input_bytes is not None or rows is not None
+        self.outcomes.append(outcome)
+        if outcome.input_bytes is not None or outcome.rows is not None:
+            self.told = True
         job = lease.stage.job
         self.jobs[job.number] = job
 
     def event(self, now: Any) -> ev.TasksFinished:
+        leases, runtimes = tuple(self.leases), tuple(self.runtimes)
+        if not self.told:
+            return ev.TasksFinished(at=now, leases=leases, runtimes=runtimes)
         return ev.TasksFinished(
             at=now,
-            leases=tuple(self.leases),
-            runtimes=tuple(self.runtimes),
-            input_bytes=tuple(self.input_bytes) if self.told else (),
-            rows=tuple(self.rows) if self.told else (),
+            leases=leases,
+            runtimes=runtimes,
+            input_bytes=tuple([_reported(outcome.input_bytes) for outcome in self.outcomes]),
+            rows=tuple([_reported(outcome.rows) for outcome in self.outcomes]),
         )
+
+
+def _reported(value: int | None) -> int:
+    """A measure as the journal keeps it."""
+    return -1 if value is None else value
 
 
 class Reports:
@@ -118,7 +122,7 @@ class Reports:
             self._flush(batch, now)
             self._failure(lease, runtime, result.outcome, now)
         else:
-            batch.add(lease, runtime, result)
+            batch.add(lease, runtime, result.outcome)
             if won is not None:
                 # A rival attempt's result may stand in the same report.
                 self._flush(batch, now)

@@ -181,11 +181,11 @@ _CALLER: Final = Reason.CALLER
 def as_the_caller_cut(cut: TaskList, work: float, advisory_task_runtime: float) -> Split:
     """The tasks as they are, with the caller's work per task, or ``work`` spread by size."""
     task_work = b""
-    if any(cut.task_work):
+    if cut.task_work and any(cut.task_work):
         work = math.fsum(cut.task_work)
         if not _all_equal(cut.task_work):
             task_work = _pack(array("d", cut.task_work))
-    elif any(cut.task_bytes):
+    elif cut.task_bytes and any(cut.task_bytes):
         task_work = _spread(work, cut.task_bytes)
     return Split(
         task_count=cut.count,
