@@ -119,11 +119,12 @@ class UserClock:
         #: V at which the first e of the chain was what is stored.
         self._chain_at = zero
         #: Jobs in the virtual system by (F, number); the values are their weights.
-        self.present: OrderedSums[Any, Any] = OrderedSums()
+        packed = type(zero) is float
+        self.present: OrderedSums[Any, Any] = OrderedSums(packed=packed)
         #: Their sum, in millionths: exact, so it need not be added up anew.
         self._present_weight = 0
         #: Jobs with e > 0 in the same order; the values are e.
-        self.chain: OrderedSums[Any, Any] = OrderedSums()
+        self.chain: OrderedSums[Any, Any] = OrderedSums(packed=packed)
         #: Stands in the chain, ahead of every job, while the user owes for work that was done.
         self.debt = JobClock(DEBT_NUMBER, WEIGHT_SCALE)
         self.debt.key = (-inf, DEBT_NUMBER, self.debt)
@@ -457,9 +458,10 @@ class UserClock:
         clock.fluid_charged = charged
         jobs = {**jobs, DEBT_NUMBER: clock.debt}
         clock._at, clock._chain_at, clock.debt_end = at, chain_at, debt_end
-        clock.present = OrderedSums.load(present, lambda key: jobs[key[1]].key)
+        packed = type(value) is float
+        clock.present = OrderedSums.load(present, lambda key: jobs[key[1]].key, packed=packed)
         clock._present_weight = clock.present.total
-        clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].key)
+        clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].key, packed=packed)
         clock.debt.chained = clock.debt.key in clock.chain
         return clock
 
