@@ -94,8 +94,10 @@ class OrderedSums(Generic[K, V]):
             return
         keys, ranks = self.front_keys, self._ranks
         self._total = None
-        at = _place(ranks, keys, key)
-        assert at == len(keys) or ranks[at] != key[0] or keys[at] != key, "inside only once"
+        at = bisect_left(ranks, key[0])
+        if at < len(keys) and ranks[at] == key[0]:
+            at = _place(ranks, keys, key)
+            assert at == len(keys) or keys[at] != key, "a key may be inside only once"
         ranks.insert(at, key[0])
         keys.insert(at, key)
         if len(keys) == 1:
@@ -322,7 +324,7 @@ class _Index(Generic[K, V]):
             keys = self.keys[chunk]
             ranks = self.ranks[chunk]
             at = _place(ranks, keys, key)
-            assert ranks[at] != key[0] or keys[at] != key, "inside only once"
+            assert ranks[at] != key[0] or keys[at] != key, "a key may be inside only once"
         keys.insert(at, key)
         self.ranks[chunk].insert(at, key[0])
         self.values[chunk].insert(at, value)
@@ -502,15 +504,18 @@ def _place(ranks: Row[Any], keys: list[K], key: K) -> int:
 
 def _place_behind(ranks: Row[Any], keys: list[K], key: K) -> int:
     """Where what follows ``key`` is."""
-    at = _place(ranks, keys, key)
-    if at < len(keys) and (keys[at] is key or (ranks[at] == key[0] and keys[at] == key)):
-        at += 1
-    return at
+    at = bisect_left(ranks, key[0])
+    if at < len(keys) and keys[at] is key:
+        return at + 1
+    return bisect_right(keys, key, at, bisect_right(ranks, key[0], at))
 
 
 def _position(ranks: Row[Any], keys: list[K], key: K) -> int:
     """Where ``key`` is; ``KeyError`` if it is not."""
+    at = bisect_left(ranks, key[0])
+    if at < len(keys) and keys[at] is key:
+        return at
     at = _place(ranks, keys, key)
-    if at == len(keys) or (keys[at] is not key and keys[at] != key):
+    if at == len(keys) or keys[at] != key:
         raise KeyError(key)
     return at
