@@ -176,7 +176,10 @@ class Dispatch:
         )
         if self._passed_over:
             self._passed_over.pop(stage.key, None)
-        return [self._state.leases[lease_id] for lease_id in range(first, first + count)]
+        leases = self._state.leases
+        if count == 1:
+            return [leases[first]]
+        return [leases[lease_id] for lease_id in range(first, first + count)]
 
     # -- tasks that do not fit ------------------------------------------------------------------
 

@@ -156,7 +156,8 @@ class Job(msgspec.Struct, eq=False):
     @property
     def estimated_total(self) -> Any:
         """Estimated work of all revealed stages, slot-seconds.  O(stages)."""
-        return sum(stage.work for stage in self.stages)
+        stages = self.stages
+        return stages[0].work if len(stages) == 1 else sum(stage.work for stage in stages)
 
     def running_work(self, now: Any) -> Any:
         """Work of the running attempts so far, slot-seconds."""

@@ -355,9 +355,14 @@ class Reports:
         ratio: Any = 1
         if job.estimated_done > 0:
             ratio = (job.measured - job.wasted) / job.estimated_done
-        waiting = max(total - job.estimated_done - job.estimated_started, 0)
-        running = max(job.running_work(now), job.estimated_started * ratio)
-        return max(job.measured + running + waiting * ratio, job.floor_work)
+        waiting = total - job.estimated_done - job.estimated_started
+        if waiting < 0:
+            waiting = 0
+        running = job.running_work(now)
+        if running < job.estimated_started * ratio:
+            running = job.estimated_started * ratio
+        work = job.measured + running + waiting * ratio
+        return job.floor_work if job.floor_work > work else work
 
     def end_job(self, job: Job, state: JobState, cause: str, now: Any) -> None:
         """The job is over; its account is settled at the measured work."""

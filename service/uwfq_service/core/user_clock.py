@@ -195,8 +195,10 @@ class UserClock:
                 return
             present.pop_first()
             self._present_weight -= job.weight
-            self._value = max(self._value, reached)
-            self._at = max(self._at, at)
+            if reached > self._value:
+                self._value = reached
+            if at > self._at:
+                self._at = at
             self._departed(job)
 
     def arrive(self, job: JobClock, work: Number, v: Number) -> None:
@@ -232,7 +234,9 @@ class UserClock:
             self._chain_add(job, work, v)
             self.fluid_charged += change
         elif change < 0 and self.chain:
-            taken = min(-change, self.chain.total)
+            taken = -change
+            if taken > self.chain.total:
+                taken = self.chain.total
             owed = self.debt.chained
             paid_off = self._refund_server(job, taken)
             self._settle(paid_off)
@@ -314,7 +318,9 @@ class UserClock:
             return
         self._anchor_chain(v)
         left = self.chain.value(job.key)
-        owed = min(used - (charged - left), left)
+        owed = used - (charged - left)
+        if owed > left:
+            owed = left
         if owed <= 0:
             return
         if owed < left:

@@ -82,7 +82,9 @@ class UserQueue:
         best = None
         if fixed:
             deadline, number, job = fixed[0]
-            best = (max(deadline, clock.debt_end), number, job)
+            if deadline < clock.debt_end:
+                deadline = clock.debt_end
+            best = (deadline, number, job)
         if unserved:
             job = unserved[0][2]
             candidate = (clock.deadline(job), job.number, job)
