@@ -39,10 +39,11 @@ class AgainstAList(RuleBasedStateMachine):
     """Whatever is done to the structure, a sorted list of items says the same of it."""
 
     number: Callable[[int], Any] = Fraction
+    packed = False
 
     @initialize()
     def start(self) -> None:
-        self.sums: OrderedSums[Key, Any] = OrderedSums()
+        self.sums: OrderedSums[Key, Any] = OrderedSums(packed=self.packed)
         self.items: list[tuple[Key, Any]] = []
         self.seq = 0
 
@@ -118,7 +119,7 @@ class AgainstAList(RuleBasedStateMachine):
         """A copy made from a dump agrees bit for bit, and is what we go on with."""
         jobs = {key[1]: key for key, _ in self.items}
         dumped = self.sums.dump(lambda key: key[1])
-        copy: OrderedSums[Key, Any] = OrderedSums.load(dumped, jobs.__getitem__)
+        copy: OrderedSums[Key, Any] = OrderedSums.load(dumped, jobs.__getitem__, packed=self.packed)
         assert copy.total == self.sums.total
         assert [copy.prefix_sum(k) for k, _ in copy] == [self.sums.prefix_sum(k) for k, _ in copy]
         self.sums = copy
@@ -143,9 +144,10 @@ class AgainstAList(RuleBasedStateMachine):
 
 
 class AgainstAListInFloats(AgainstAList):
-    """The same in floats: within rounding."""
+    """The same in floats: within rounding, and with the ranks of the keys packed."""
 
     number = float
+    packed = True
 
     def compare(self, got: Any, expected: Any) -> None:
         assert got == pytest.approx(expected, rel=1e-12)

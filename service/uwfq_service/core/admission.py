@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 #: Least work that a stage is charged for: a deadline needs some.
 MIN_WORK: Final = 1e-9
 
+#: Looking up a member of an enum costs as much as two calls under Python 3.11.
+_DECLARED: Final = Source.DECLARED
+
 _encoder = msgspec.msgpack.Encoder(enc_hook=str, order="deterministic")
 
 
@@ -70,7 +73,7 @@ class Admission:
         self,
         settings: Settings,
         estimator: Estimator,
-        overhead: float,
+        overhead: Any,
         number: Callable[[Any], Any],
         *,
         user: str,
@@ -81,7 +84,7 @@ class Admission:
     ) -> None:
         self._settings = settings
         self._estimator = estimator
-        self._overhead = float(overhead)
+        self._overhead = overhead
         self._number = number
         self._user = user
         self._signature = signature
@@ -100,10 +103,14 @@ class Admission:
     ) -> tuple[AdmittedStage, ...]:
         """Cut ``specs``; ``alone``: they are the whole of a closed job of one stage."""
         afters = resolve_dependencies(specs, known)
-        sizes = [self._stage_bytes(spec, alone=alone) for spec in specs]
-        estimates = [
-            self._estimate(spec, size, alone) for spec, size in zip(specs, sizes, strict=True)
-        ]
+        sizes = []
+        estimates = []
+        for spec in specs:
+            size = stage_bytes(spec.cut)
+            if size is None and alone:
+                size = self._input_bytes
+            sizes.append(size)
+            estimates.append(self._estimate(spec, size, alone))
         if declared_work is not None:
             estimates = self._share(declared_work, estimates)
         return tuple(map(self._admit, specs, afters, estimates, sizes))
@@ -112,16 +119,12 @@ class Admission:
         self, spec: StageSpec, input_bytes: int | None, alone: bool
     ) -> tuple[Any, Source]:
         if isinstance(spec.cut, TaskList) and spec.cut.task_work:
-            return self._number(sum(spec.cut.task_work)), Source.DECLARED
+            return self._number(sum(spec.cut.task_work)), _DECLARED
         if spec.declared_work is not None:
-            return self._number(spec.declared_work), Source.DECLARED
+            return self._number(spec.declared_work), _DECLARED
         signature = self._signature if alone else stage_signature(self._signature, spec.stage)
         prediction = self._estimator.predict(signature, self._user, input_bytes)
         return self._number(prediction.work), prediction.source
-
-    def _stage_bytes(self, spec: StageSpec, *, alone: bool) -> int | None:
-        read = stage_bytes(spec)
-        return self._input_bytes if read is None and alone else read
 
     def _share(
         self, declared_work: Any, estimates: list[tuple[Any, Source]]
@@ -131,14 +134,14 @@ class Admission:
         If the others declare all of it already the prediction stands: with next to nothing as their
         estimate, what these stages measure would be extrapolated to the stars.
         """
-        declared = sum(work for work, source in estimates if source is Source.DECLARED)
-        predicted = sum(work for work, source in estimates if source is not Source.DECLARED)
+        declared = sum(work for work, source in estimates if source is _DECLARED)
+        predicted = sum(work for work, source in estimates if source is not _DECLARED)
         left = self._number(declared_work) - declared
         if not predicted or left <= 0:
             return estimates
         scale = left / predicted
         return [
-            (work, source) if source is Source.DECLARED else (work * scale, Source.DECLARED)
+            (work, source) if source is _DECLARED else (work * scale, _DECLARED)
             for work, source in estimates
         ]
 
@@ -151,26 +154,9 @@ class Admission:
     ) -> AdmittedStage:
         settings = self._settings
         work, source = estimate
-        work = max(work, self._number(MIN_WORK))
-        max_tasks = min(
-            settings.max_split_tasks,
-            settings.limits.max_tasks_per_stage,
-            spec.max_tasks or settings.max_split_tasks,
-        )
-        split = splitting.split(
-            spec.cut,
-            work=work,
-            slots_per_task=spec.slots_per_task,
-            advisory_task_runtime=(
-                spec.advisory_task_runtime
-                or self._advisory_task_runtime
-                or settings.advisory_task_runtime
-            ),
-            task_overhead=self._overhead,
-            overhead_budget=settings.overhead_budget,
-            min_tasks=spec.min_tasks,
-            max_tasks=max_tasks,
-        )
+        if work < MIN_WORK:
+            work = self._number(MIN_WORK)
+        split = self._split(spec, work)
         return AdmittedStage(
             stage=spec.stage,
             after=after,
@@ -189,9 +175,33 @@ class Admission:
             fingerprint=fingerprint(spec) if self._open else b"",
         )
 
+    def _split(self, spec: StageSpec, work: Any) -> splitting.Split:
+        settings = self._settings
+        advisory_task_runtime = (
+            spec.advisory_task_runtime
+            or self._advisory_task_runtime
+            or settings.advisory_task_runtime
+        )
+        if isinstance(spec.cut, TaskList):
+            return splitting.as_the_caller_cut(spec.cut, work, advisory_task_runtime)
+        return splitting.split(
+            spec.cut,
+            work=work,
+            slots_per_task=spec.slots_per_task,
+            advisory_task_runtime=advisory_task_runtime,
+            task_overhead=float(self._overhead),
+            overhead_budget=settings.overhead_budget,
+            min_tasks=spec.min_tasks,
+            max_tasks=min(
+                settings.max_split_tasks,
+                settings.limits.max_tasks_per_stage,
+                spec.max_tasks or settings.max_split_tasks,
+            ),
+        )
+
     def job_work(self, command: SubmitJob, stages: Sequence[AdmittedStage]) -> Any:
         """L of a job at its submission."""
-        revealed = sum(stage.work for stage in stages)
+        revealed = stages[0].work if len(stages) == 1 else sum(stage.work for stage in stages)
         if command.declared_work is not None:
             return max(self._number(command.declared_work), revealed)
         if command.open:
@@ -202,13 +212,11 @@ class Admission:
         return revealed
 
 
-def stage_bytes(spec: StageSpec) -> int | None:
-    """Bytes that a stage reads, if it says so."""
-    if isinstance(spec.cut, InputDescriptor):
-        return sum(spec.cut.unit_sizes)
-    if isinstance(spec.cut, TaskList) and spec.cut.task_bytes:
-        return sum(spec.cut.task_bytes)
-    return None
+def stage_bytes(cut: TaskList | InputDescriptor | None) -> int | None:
+    """Bytes that a stage reads, if its cut says so."""
+    if isinstance(cut, TaskList):
+        return sum(cut.task_bytes) if cut.task_bytes else None
+    return None if cut is None else sum(cut.unit_sizes)
 
 
 def resolve_dependencies(
@@ -218,7 +226,10 @@ def resolve_dependencies(
 
     Raises ``InvalidField`` for an unknown name and for a cycle.
     """
-    if not any(spec.after for spec in specs):
+    for spec in specs:
+        if spec.after:
+            break
+    else:
         return [()] * len(specs)
     index = dict(known)
     for offset, spec in enumerate(specs):

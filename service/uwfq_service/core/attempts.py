@@ -21,6 +21,10 @@ from uwfq_service.core.timers import TimerKind
 if TYPE_CHECKING:
     from uwfq_service.core.state import State
 
+#: Looking up a member of an enum costs as much as two calls under Python 3.11.
+_LEASES: Final = TimerKind.LEASES
+_OVERRUN: Final = TimerKind.OVERRUN
+_RUNNING: Final = JobState.RUNNING
 #: The measured overhead per task follows its median in steps of this part of itself ...
 OVERHEAD_STEP: Final = 0.05
 #: ... and of at least this, seconds.
@@ -37,6 +41,7 @@ class Attempts:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._zero = state.number(0)
 
     # -- leases ---------------------------------------------------------------------------------
 
@@ -48,8 +53,7 @@ class Attempts:
         job.pool.policy.advance(event.at)
         lease_id = event.lease_id
         for task in event.tasks:
-            place = stage.next_place()
-            stage.claim(place)
+            place = stage.claim_next()
             attempt = 1 if stage.attempts is None else stage.attempts.get(task, 0) + 1
             self._add_lease(
                 Lease(
@@ -73,7 +77,7 @@ class Attempts:
             same = worker.last_poll_id == event.poll_id
             worker.last_poll_leases = worker.last_poll_leases + ids if same else ids
             worker.last_poll_id = event.poll_id
-        self._state.timers.set(event.expires_at, TimerKind.LEASES, (event.lease_id, count))
+        self._state.timers.set(event.expires_at, _LEASES, (event.lease_id, count))
         self.watch_overrun(job)
         running_changed(stage, count, self._state.at)
         waiting_changed(stage, -count, self._state.at)
@@ -151,7 +155,7 @@ class Attempts:
             self._state.timers.set(at + stage.spec.task_timeout, TimerKind.LIMIT, lease)
         if job.started_at is None:
             job.started_at = at
-            step(job, JobState.RUNNING)
+            step(job, _RUNNING)
 
     def watch_overrun(self, job: Job, not_before: Any = 0) -> None:
         """Set a timer for the instant at which what runs will have overtaken the charge."""
@@ -159,10 +163,12 @@ class Attempts:
             return
         limit = job.work * (1 + self._state.settings.correction_threshold)
         after = (limit - job.measured + job.started_sum) / job.started_slots
-        at = max(job.submitted_at + after, not_before)
+        at = job.submitted_at + after
+        if at < not_before:
+            at = not_before
         if job.overrun_timer is None or at < job.overrun_timer:
             job.overrun_timer = at
-            self._state.timers.set(at, TimerKind.OVERRUN, job)
+            self._state.timers.set(at, _OVERRUN, job)
 
     def leases_renewed(self, event: ev.LeasesRenewed) -> None:
         """Leases hold longer."""
@@ -196,16 +202,18 @@ class Attempts:
 
     def tasks_finished(self, event: ev.TasksFinished) -> None:
         """Attempts have succeeded."""
+        leases = self._state.leases
         stage = None
         ended = 0
         for lease_id, runtime in zip(event.leases, event.runtimes, strict=True):
-            lease = self._state.leases[lease_id]
+            lease = leases[lease_id]
             if lease.stage is not stage:
                 if stage is not None:
                     self._stage_progressed(stage, ended)
                 stage, ended = lease.stage, 0
                 stage.job.pool.policy.advance(event.at)
-            self._measure_overhead(lease, runtime)
+            if lease.started_at == lease.granted_at:
+                self._measure_overhead(lease, runtime)
             self._remove_lease(lease, runtime)
             ended += 1
             stage.done += 1
@@ -293,9 +301,7 @@ class Attempts:
 
     def _ran(self, lease: Lease) -> Any:
         """Seconds that an attempt has run."""
-        return (
-            self._state.number(0) if lease.started_at is None else self._state.at - lease.started_at
-        )
+        return self._zero if lease.started_at is None else self._state.at - lease.started_at
 
     def _remove_lease(self, lease: Lease, runtime: Any) -> None:
         """The attempt is over; its job pays for ``runtime`` seconds of its slots."""
@@ -303,23 +309,26 @@ class Attempts:
         job = stage.job
         user = job.user
         slots = lease.slots
-        del self._state.leases[lease.lease_id]
-        del worker.leases[lease.lease_id]
+        lease_id, started_at = lease.lease_id, lease.started_at
+        del self._state.leases[lease_id]
+        del worker.leases[lease_id]
         worker.leased_slots -= slots
-        if lease.started_at is None:
+        if started_at is None:
             worker.queued.remove(lease)
         else:
             worker.started_slots -= slots
-            job.started_slots -= slots
-            job.started_sum -= slots * (lease.started_at - job.submitted_at)
-            job.estimated_started -= lease.estimate
-            user.started_slots -= slots
-            user.started_sum -= slots * (lease.started_at - user.pool.epoch)
             # Exact zeros keep rounding from piling up over a long life.
-            if not job.started_slots:
-                job.started_sum = job.estimated_started = self._state.number(0)
-            if not user.started_slots:
-                user.started_sum = self._state.number(0)
+            job.started_slots -= slots
+            if job.started_slots:
+                job.started_sum -= slots * (started_at - job.submitted_at)
+                job.estimated_started -= lease.estimate
+            else:
+                job.started_sum = job.estimated_started = self._zero
+            user.started_slots -= slots
+            if user.started_slots:
+                user.started_sum -= slots * (started_at - user.pool.epoch)
+            else:
+                user.started_sum = self._zero
         if stage.placed is not None and stage.live is not None:
             stage.placed.pop((lease.task, lease.attempt), None)
             stage.live[lease.task] -= 1
@@ -375,15 +384,17 @@ class Attempts:
 
     def _measure_overhead(self, lease: Lease, runtime: Any) -> None:
         """Follow the median of (grant to report) - runtime over tasks that started when granted."""
-        if lease.started_at != lease.granted_at:
-            return
         pool = lease.worker.pool
         overhead = self._state.at - lease.granted_at - runtime
-        step = max(pool.overhead * OVERHEAD_STEP, OVERHEAD_MIN_STEP)
-        if overhead > pool.overhead:
-            pool.overhead = min(overhead, pool.overhead + step)
+        known = pool.overhead
+        step = known * OVERHEAD_STEP
+        if step < OVERHEAD_MIN_STEP:
+            step = OVERHEAD_MIN_STEP
+        if overhead > known:
+            most = known + step
+            pool.overhead = most if most < overhead else overhead
         else:
-            pool.overhead = max(overhead, pool.overhead - step, self._state.number(0))
+            pool.overhead = max(overhead, known - step, self._zero)
 
     # -- from a snapshot ------------------------------------------------------------------------
 

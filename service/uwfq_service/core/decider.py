@@ -55,7 +55,9 @@ class Decider:
         """A sign of life: the worker is there for ``wait`` seconds and may be silent after that."""
         settings = self.state.settings
         silence = settings.engine_timeout if worker.engine else settings.worker_timeout
-        worker.alive_until = max(worker.alive_until, now + wait + silence)
+        alive_until = now + wait + silence
+        if alive_until > worker.alive_until:
+            worker.alive_until = alive_until
 
     def touch_engine(self, pool: Pool, engine_id: str, now: Any) -> None:
         """An engine that submits is alive, and its silence counts from here on."""

@@ -59,7 +59,6 @@ class Dispatch:
         pool = self._decider.pool(command.pool)
         if command.ranking and not pool.policy.has_deadlines:
             raise NoRanking(pool.name, pool.policy.name)
-        self._decider.check_worker_room(pool, command.worker_id)
         worker = self._greet(pool, command, now)
         name = command.worker_id
         started = self._reports.starts(name, command.started, now) if command.started else ()
@@ -72,7 +71,9 @@ class Dispatch:
             leases = [lease for lease in live if lease is not None and lease.worker is worker]
         else:
             leases = self._grant(pool, worker, command, now)
-        revoked, worker.revoked = tuple(worker.revoked), []
+        revoked: tuple[int, ...] = ()
+        if worker.revoked:
+            revoked, worker.revoked = tuple(worker.revoked), []
         return NextTaskReply(
             leases=tuple(leases),
             expires_in=tuple([lease.expires_at - now for lease in leases]),
@@ -82,8 +83,10 @@ class Dispatch:
         )
 
     def _greet(self, pool: Pool, command: NextTask, now: Any) -> Worker:
-        """The worker that polls, noted with what it announces."""
+        """The worker that polls, noted with what it announces; refuses one worker too many."""
         worker = pool.workers.get(command.worker_id)
+        if worker is None:
+            self._decider.check_worker_room(pool, command.worker_id)
         if (
             worker is None
             or worker.slots != command.slots
@@ -109,10 +112,10 @@ class Dispatch:
     def _grant(self, pool: Pool, worker: Worker, command: NextTask, now: Any) -> list[Lease]:
         """Lease the most urgent tasks that fit."""
         pool.policy.advance(now)
-        slots = min(
-            worker.slots + worker.prefetch - worker.leased_slots,
-            command.free_slots + command.prefetch,
-        )
+        slots = worker.slots + worker.prefetch - worker.leased_slots
+        asked = command.free_slots + command.prefetch
+        if slots > asked:
+            slots = asked
         tasks = self._settings.limits.max_batch
         if command.max_tasks is not None:
             tasks = min(tasks, command.max_tasks)
@@ -134,7 +137,7 @@ class Dispatch:
                     # From now on what runs free is kept.
                     break
                 continue
-            leases.extend(self._lease(stage, worker, count, command.poll_id, now))
+            leases += self._lease(stage, worker, count, command.poll_id, now)
             slots -= count * stage.slots_per_task
         for stage in passed:
             self._take_back(stage)
@@ -147,10 +150,11 @@ class Dispatch:
         if job.engine_id or worker.slots < needs:
             # Its engine places the tasks; or they would wait here for slots that never come.
             return 0
-        slots = _room(job.user, slots)
+        if job.user.max_running_slots:
+            slots = _room(job.user, slots)
         if slots < needs:
             return 0
-        if not job.pool.policy.order_survives_launch:
+        if slots == needs or not job.pool.policy.order_survives_launch:
             return 1
         return min(slots // needs, tasks, stage.waiting)
 
@@ -172,7 +176,10 @@ class Dispatch:
         )
         if self._passed_over:
             self._passed_over.pop(stage.key, None)
-        return [self._state.leases[lease_id] for lease_id in range(first, first + count)]
+        leases = self._state.leases
+        if count == 1:
+            return [leases[first]]
+        return [leases[lease_id] for lease_id in range(first, first + count)]
 
     # -- tasks that do not fit ------------------------------------------------------------------
 

@@ -125,15 +125,16 @@ class _Card:
 
     def note(self, size: float, work: float) -> None:
         """Add a note."""
+        works = self.works
         self.sizes.append(size)
-        self.works.append(work)
-        count = len(self.works)
-        if count == KEPT + BLOCK:
-            del self.sizes[:BLOCK]
-            del self.works[:BLOCK]
-            self._smallest = None
+        works.append(work)
+        count = len(works)
         if count <= BLOCK or not count % BLOCK:
             self._exponent = None
+            if count == KEPT + BLOCK:
+                del self.sizes[:BLOCK]
+                del works[:BLOCK]
+                self._smallest = None
         if self._smallest is not None and 0 <= size < self._smallest:
             self._smallest = size
         self._level = self._unsized = None
@@ -230,11 +231,19 @@ class Estimator:
             self._ratios.append(work / _within_range(predicted))
         size, ln_work = _ln_bytes(input_bytes), math.log(work)
         # The most general last, so that it is forgotten last.
+        subjects: tuple[tuple[str, str], ...] = (("", user), ("", ""))
         if signature:
-            self._card((signature, user)).note(size, ln_work)
-            self._card((signature, "")).note(size, ln_work)
-        self._card(("", user)).note(size, ln_work)
-        self._card(("", "")).note(size, ln_work)
+            subjects = ((signature, user), (signature, ""), *subjects)
+        cards = self._cards
+        for subject in subjects:
+            card = cards.get(subject)
+            if card is None:
+                if len(cards) == self._capacity:
+                    cards.popitem(last=False)
+                card = cards[subject] = _Card()
+            else:
+                cards.move_to_end(subject)
+            card.note(size, ln_work)
 
     @property
     def error(self) -> Error:
@@ -268,24 +277,15 @@ class Estimator:
         loaded._ratios.extend(image["ratios"])
         return loaded
 
-    def _card(self, key: tuple[str, str]) -> _Card:
-        """The card of ``key``, now the most recently noted; another may have to go for it."""
-        card = self._cards.get(key)
-        if card is None:
-            if len(self._cards) == self._capacity:
-                self._cards.popitem(last=False)
-            card = self._cards[key] = _Card()
-        else:
-            self._cards.move_to_end(key)
-        return card
-
 
 # ---------------------------------------------------------------------- arithmetic
 
 
 def _within_range(work: float) -> float:
     """``work``, or the nearest that an estimate may be; the least for what is not a number."""
-    return min(max(MIN_WORK, work), MAX_WORK)
+    if work > MIN_WORK:
+        return work if work < MAX_WORK else MAX_WORK
+    return MIN_WORK
 
 
 def _ln_bytes(input_bytes: int | None) -> float:

@@ -30,8 +30,10 @@ def make_ready(stage: Stage, at: Any) -> None:
 
 def waiting_changed(stage: Stage, change: int, at: Any) -> None:
     """``change`` more tasks of a ready stage wait than before (fewer, if negative)."""
-    count_waiting(stage, change)
-    user = stage.job.user
+    job = stage.job
+    user = job.user
+    user.launchable_tasks += change
+    job.pool.launchable_tasks += change
     launchable = stage.key in user.launchable
     if stage.waiting:
         if not launchable:
@@ -42,12 +44,6 @@ def waiting_changed(stage: Stage, change: int, at: Any) -> None:
         del user.launchable[stage.key]
         if not user.paused:
             withdraw(stage, at)
-
-
-def count_waiting(stage: Stage, change: int) -> None:
-    """``change`` more tasks could be launched."""
-    stage.job.user.launchable_tasks += change
-    stage.job.pool.launchable_tasks += change
 
 
 def offer(stage: Stage, at: Any) -> None:
@@ -86,10 +82,11 @@ def running_changed(stage: Stage, tasks: int, at: Any) -> None:
     """``tasks`` more attempts of ``stage`` are leased than before (fewer, if negative)."""
     slots = tasks * stage.slots_per_task
     user = stage.job.user
+    pool = user.pool
     stage.running += tasks
     stage.running_slots += slots
     user.running_slots += slots
-    user.pool.running_slots += slots
-    user.pool.policy.running_changed(stage, slots)
+    pool.running_slots += slots
+    pool.policy.running_changed(stage, slots)
     if user.max_running_slots:
         check_cap(user, at)

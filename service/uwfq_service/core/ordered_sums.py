@@ -16,6 +16,9 @@ Most users have a handful of jobs: up to ``SPLIT_ABOVE`` items live in one chunk
 and the index over chunks does not exist.  Floats lie side by side in arrays: as objects of a list
 they would be scattered over the memory, and adding up a chunk would wait for it a hundred times.
 
+For the same reason a chunk keeps the *ranks* of its keys, their first items, in a row of their own:
+a search looks at ranks, and at keys only where ranks are equal.
+
 Units: those of the values (work in slot-seconds, in the scheduler).
 
 Source: the lists of lists of ``sortedcontainers`` (Grant Jenks), which has no sums.
@@ -61,16 +64,22 @@ class OrderedSums(Generic[K, V]):
     of each key is unique, the parts behind it are never compared and may be anything (the job
     itself, say).  Values are >= 0, all floats or all fractions; the sum of nothing is 0.
 
+    ``packed``: the first item of every key is a float.
+
     Costs O(log n) plus C-speed work on one chunk, per call, unless a method says otherwise.  An
     absent key raises ``KeyError``, except where a method takes any key.
     """
 
-    __slots__ = ("_index", "_keys", "_total", "_values")
+    __slots__ = ("_index", "_packed", "_ranks", "_total", "front_keys", "front_values")
 
-    def __init__(self) -> None:
-        #: The only chunk; empty while there is an index.
-        self._keys: list[K] = []
-        self._values: Row[V] = []
+    def __init__(self, *, packed: bool = False) -> None:
+        self._packed = packed
+        #: The first chunk, and the only one while there is no index.  Others may look at its front,
+        #: which is asked for so often that a call would tell.
+        self.front_keys: list[K] = []
+        self.front_values: Row[V] = []
+        #: The first item of each key of the first chunk.
+        self._ranks: Row[Any] = _ranks((), packed)
         #: Sum of the only chunk; ``None``: stale.
         self._total: V | None = None
         #: Exists while one chunk is not enough.
@@ -83,58 +92,72 @@ class OrderedSums(Generic[K, V]):
         if self._index is not None:
             self._index.add(key, value)
             return
-        keys = self._keys
+        keys, ranks = self.front_keys, self._ranks
         self._total = None
-        if not keys:
-            keys.append(key)
-            self._values = _row([value])
-            return
-        at = bisect_left(keys, key)
-        assert at == len(keys) or keys[at] != key, "a key may be inside only once"
+        at = bisect_left(ranks, key[0])
+        if at < len(keys) and ranks[at] == key[0]:
+            at = _place(ranks, keys, key)
+            assert at == len(keys) or keys[at] != key, "a key may be inside only once"
+        ranks.insert(at, key[0])
         keys.insert(at, key)
-        self._values.insert(at, value)
+        if len(keys) == 1:
+            self.front_values = _row([value])
+            return
+        self.front_values.insert(at, value)
         if len(keys) > SPLIT_ABOVE:
-            self._index = _Index([keys], [self._values])
+            self._index = _Index([keys], [self.front_values], [ranks], packed=self._packed)
             self._index.split(0)
-            self._keys, self._values = [], []
 
     def remove(self, key: K) -> V:
         """Take ``key`` out; gives the value that it had."""
         if self._index is not None:
             value = self._index.remove(key)
-            self._leave_index()
+            self._front_changed()
             return value
-        at = _position(self._keys, key)
-        del self._keys[at]
+        at = _position(self._ranks, self.front_keys, key)
+        del self.front_keys[at]
+        del self._ranks[at]
         self._total = None
-        return self._values.pop(at)
+        return self.front_values.pop(at)
 
     def pop_first(self) -> tuple[K, V]:
         """Take the smallest key out; ``IndexError`` if there is none."""
         if self._index is not None:
             item = self._index.pop_first()
-            self._leave_index()
+            self._front_changed()
             return item
         self._total = None
-        return self._keys.pop(0), self._values.pop(0)
+        item = self.front_keys.pop(0), self.front_values.pop(0)
+        del self._ranks[0]
+        return item
 
     def set_value(self, key: K, value: V) -> None:
         """Give ``key`` another value; its place stays."""
         if self._index is not None:
             self._index.set_value(key, value)
             return
-        self._values[_position(self._keys, key)] = value
+        self.front_values[_position(self._ranks, self.front_keys, key)] = value
         self._total = None
+
+    def set_first(self, value: V) -> None:
+        """Give the smallest key another value, O(1); ``IndexError`` if there is none."""
+        self.front_values[0] = value
+        if self._index is not None:
+            self._index.changed(0)
+        else:
+            self._total = None
 
     def clear(self) -> None:
         """Take everything out."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(packed=self._packed)  # type: ignore[misc]
 
-    def _leave_index(self) -> None:
-        """Go back to two plain lists when only one chunk is left."""
+    def _front_changed(self) -> None:
+        """Follow the index to its first chunk, and do without it when no other is left."""
         index = self._index
-        if index is not None and len(index.keys) == 1:
-            self._keys, self._values = index.keys[0], index.values[0]
+        assert index is not None, "called after a change of the index"
+        self.front_keys, self.front_values = index.keys[0], index.values[0]
+        self._ranks = index.ranks[0]
+        if len(index.keys) == 1:
             self._total = None
             self._index = None
 
@@ -147,50 +170,42 @@ class OrderedSums(Generic[K, V]):
             return self._index.total()
         total = self._total
         if total is None:
-            total = self._total = _sum(self._values)
+            total = self._total = _sum(self.front_values)
         return total
 
     def prefix_sum(self, key: K) -> V:
         """Sum of the values of all keys up to and including ``key``, which may be any key."""
         if self._index is not None:
             return self._index.prefix_sum(key)
-        return _sum(self._values[: bisect_right(self._keys, key)])
+        return _sum(self.front_values[: _place_behind(self._ranks, self.front_keys, key)])
 
     def value(self, key: K) -> V:
         """The value of ``key``."""
         if self._index is not None:
             chunk, at = self._index.find(key)
             return self._index.values[chunk][at]
-        return self._values[_position(self._keys, key)]
+        return self.front_values[_position(self._ranks, self.front_keys, key)]
 
     def first(self) -> tuple[K, V]:
         """The smallest key and its value, O(1); ``IndexError`` if there is none."""
-        if self._index is not None:
-            return self._index.keys[0][0], self._index.values[0][0]
-        return self._keys[0], self._values[0]
-
-    def peek(self) -> tuple[K, V] | None:
-        """As ``first``, but ``None`` if there is none."""
-        if self._index is not None:
-            return self._index.keys[0][0], self._index.values[0][0]
-        return (self._keys[0], self._values[0]) if self._keys else None
+        return self.front_keys[0], self.front_values[0]
 
     def next_after(self, key: K) -> tuple[K, V] | None:
         """The item behind ``key``, which may be any key; ``None`` at the end."""
         if self._index is not None:
             return self._index.next_after(key)
-        at = bisect_right(self._keys, key)
-        return (self._keys[at], self._values[at]) if at < len(self._keys) else None
+        at = _place_behind(self._ranks, self.front_keys, key)
+        return (self.front_keys[at], self.front_values[at]) if at < len(self.front_keys) else None
 
     def __len__(self) -> int:
         """Number of items; O(1) in one chunk, else O(number of chunks)."""
         if self._index is not None:
             return sum(map(len, self._index.keys))
-        return len(self._keys)
+        return len(self.front_keys)
 
     def __bool__(self) -> bool:
         """Whether there is any item; O(1)."""
-        return self._index is not None or bool(self._keys)
+        return bool(self.front_keys)
 
     def __contains__(self, key: K) -> bool:
         try:
@@ -203,7 +218,7 @@ class OrderedSums(Generic[K, V]):
         """All items in order; the sequence must not change meanwhile."""
         if self._index is not None:
             return zip(chain(*self._index.keys), chain(*self._index.values), strict=True)
-        return zip(self._keys, self._values, strict=True)
+        return zip(self.front_keys, self.front_values, strict=True)
 
     # ------------------------------------------------------------------ keep
 
@@ -212,53 +227,76 @@ class OrderedSums(Generic[K, V]):
         if self._index is not None:
             chunks = zip(self._index.keys, self._index.values, strict=True)
         else:
-            chunks = zip([self._keys], [self._values], strict=True)
+            chunks = zip([self.front_keys], [self.front_values], strict=True)
         return [(list(map(dump_key, keys)), list(values)) for keys, values in chunks if keys]
 
     @classmethod
     def load(
-        cls, chunks: Iterable[tuple[list[Any], list[V]]], load_key: Callable[[Any], K]
+        cls,
+        chunks: Iterable[tuple[list[Any], list[V]]],
+        load_key: Callable[[Any], K],
+        *,
+        packed: bool = False,
     ) -> OrderedSums[K, V]:
         """What ``dump`` was called on, with the same sums to the last bit; O(n).
 
         ``load_key`` turns a dumped key into the key.
         """
-        loaded = cls()
+        loaded = cls(packed=packed)
         keys: list[list[K]] = []
         values: list[Row[V]] = []
         for chunk_keys, chunk_values in chunks:
             keys.append([load_key(key) for key in chunk_keys])
             # A copy: the snapshot stays what it was, so that it can be loaded again.
             values.append(_row(list(chunk_values)))
-        if len(keys) == 1:
-            loaded._keys, loaded._values = keys[0], values[0]
-        elif keys:
-            loaded._index = _Index(keys, values)
+        ranks = [_ranks(chunk, packed) for chunk in keys]
+        if keys:
+            loaded.front_keys, loaded.front_values, loaded._ranks = keys[0], values[0], ranks[0]
+        if len(keys) > 1:
+            loaded._index = _Index(keys, values, ranks, packed=packed)
         return loaded
 
     def _check(self) -> None:
         """Assert that the parts agree; O(n).  For tests."""
+        assert list(self._ranks) == [key[0] for key in self.front_keys], "ranks are true"
         if self._index is not None:
-            assert not self._keys, "one chunk and an index exclude each other"
-            assert not self._values, "one chunk and an index exclude each other"
+            assert self._ranks is self._index.ranks[0], "the first chunk is at hand"
+            assert self.front_keys is self._index.keys[0], "the first chunk is at hand"
+            assert self.front_values is self._index.values[0], "the first chunk is at hand"
             self._index.check()
             return
-        assert len(self._keys) == len(self._values), "each key has a value"
-        assert len(self._keys) <= SPLIT_ABOVE, "a chunk is cut when it is too long"
-        assert all(a < b for a, b in pairwise(self._keys)), "sorted"
-        assert self._total is None or self._total == sum(self._values), "a sum that is kept is true"
+        assert len(self.front_keys) == len(self.front_values), "each key has a value"
+        assert len(self.front_keys) <= SPLIT_ABOVE, "a chunk is cut when it is too long"
+        assert all(a < b for a, b in pairwise(self.front_keys)), "sorted"
+        assert self._total is None or self._total == sum(self.front_values), (
+            "a sum that is kept is true"
+        )
 
 
 class _Index(Generic[K, V]):
     """Many chunks, with the sums over them.  Always at least one chunk, none of them empty."""
 
-    __slots__ = ("groups", "keys", "last_keys", "stale", "sums", "values", "whole")
+    __slots__ = (
+        "groups",
+        "keys",
+        "last_keys",
+        "last_ranks",
+        "ranks",
+        "stale",
+        "sums",
+        "values",
+        "whole",
+    )
 
-    def __init__(self, keys: list[list[K]], values: list[Row[V]]) -> None:
+    def __init__(
+        self, keys: list[list[K]], values: list[Row[V]], ranks: list[Row[Any]], *, packed: bool
+    ) -> None:
         self.keys: list[list[K]] = keys
         self.values: list[Row[V]] = values
+        self.ranks: list[Row[Any]] = ranks
         #: Last key of each chunk: where a key belongs is found by bisection here, then there.
         self.last_keys = [chunk[-1] for chunk in keys]
+        self.last_ranks: Row[Any] = _ranks(self.last_keys, packed)
         #: Sum of each chunk; not to be read while the chunk's number is in ``stale``.
         self.sums: Row[V] = _row([_sum(chunk) for chunk in values])
         self.stale: set[int] = set()
@@ -269,25 +307,27 @@ class _Index(Generic[K, V]):
 
     def find(self, key: K) -> tuple[int, int]:
         """The chunk that holds ``key``, and its position there."""
-        chunk = bisect_left(self.last_keys, key)
+        chunk = _place(self.last_ranks, self.last_keys, key)
         if chunk == len(self.keys):
             raise KeyError(key)
-        return chunk, _position(self.keys[chunk], key)
+        return chunk, _position(self.ranks[chunk], self.keys[chunk], key)
 
     def add(self, key: K, value: V) -> None:
-        chunk = bisect_left(self.last_keys, key)
+        chunk = _place(self.last_ranks, self.last_keys, key)
         if chunk == len(self.keys):
             chunk -= 1
-            self.last_keys[chunk] = key
             keys = self.keys[chunk]
-            keys.append(key)
-            self.values[chunk].append(value)
+            at = len(keys)
+            self.last_keys[chunk] = key
+            self.last_ranks[chunk] = key[0]
         else:
             keys = self.keys[chunk]
-            at = bisect_left(keys, key)
-            assert keys[at] != key, "a key may be inside only once"
-            keys.insert(at, key)
-            self.values[chunk].insert(at, value)
+            ranks = self.ranks[chunk]
+            at = _place(ranks, keys, key)
+            assert ranks[at] != key[0] or keys[at] != key, "a key may be inside only once"
+        keys.insert(at, key)
+        self.ranks[chunk].insert(at, key[0])
+        self.values[chunk].insert(at, value)
         self.stale.add(chunk)
         self.whole = None
         if len(keys) > SPLIT_ABOVE:
@@ -297,6 +337,7 @@ class _Index(Generic[K, V]):
         chunk, at = self.find(key)
         keys = self.keys[chunk]
         del keys[at]
+        del self.ranks[chunk][at]
         value = self.values[chunk].pop(at)
         self.stale.add(chunk)
         self.whole = None
@@ -304,11 +345,13 @@ class _Index(Generic[K, V]):
             self._shrink(chunk)
         elif at == len(keys):
             self.last_keys[chunk] = keys[-1]
+            self.last_ranks[chunk] = keys[-1][0]
         return value
 
     def pop_first(self) -> tuple[K, V]:
         keys = self.keys[0]
         item = keys.pop(0), self.values[0].pop(0)
+        del self.ranks[0][0]
         self.stale.add(0)
         self.whole = None
         if not keys:
@@ -318,14 +361,19 @@ class _Index(Generic[K, V]):
     def set_value(self, key: K, value: V) -> None:
         chunk, at = self.find(key)
         self.values[chunk][at] = value
+        self.changed(chunk)
+
+    def changed(self, chunk: int) -> None:
+        """A value of ``chunk`` is another one."""
         self.stale.add(chunk)
         self.whole = None
 
     def prefix_sum(self, key: K) -> V:
-        chunk = bisect_left(self.last_keys, key)
+        chunk = _place(self.last_ranks, self.last_keys, key)
         if chunk == len(self.keys):
             return self.total()
-        inside = _sum(self.values[chunk][: bisect_right(self.keys[chunk], key)])
+        behind = _place_behind(self.ranks[chunk], self.keys[chunk], key)
+        inside = _sum(self.values[chunk][:behind])
         if not chunk:
             # The front of the queue, which is asked most: nothing before it has to be known.
             return inside
@@ -342,10 +390,10 @@ class _Index(Generic[K, V]):
         return whole
 
     def next_after(self, key: K) -> tuple[K, V] | None:
-        chunk = bisect_right(self.last_keys, key)
+        chunk = _place_behind(self.last_ranks, self.last_keys, key)
         if chunk == len(self.keys):
             return None
-        at = bisect_right(self.keys[chunk], key)
+        at = _place_behind(self.ranks[chunk], self.keys[chunk], key)
         return self.keys[chunk][at], self.values[chunk][at]
 
     # ------------------------------------------------------------------ sums
@@ -372,13 +420,16 @@ class _Index(Generic[K, V]):
     def split(self, chunk: int) -> None:
         """Cut a chunk in the middle."""
         self._settle()
-        keys, values = self.keys[chunk], self.values[chunk]
+        keys, values, ranks = self.keys[chunk], self.values[chunk], self.ranks[chunk]
         middle = len(keys) // 2
+        self.ranks.insert(chunk + 1, ranks[middle:])
+        del ranks[middle:]
         self.keys.insert(chunk + 1, keys[middle:])
         self.values.insert(chunk + 1, values[middle:])
         del keys[middle:]
         del values[middle:]
         self.last_keys.insert(chunk, keys[-1])
+        self.last_ranks.insert(chunk, keys[-1][0])
         self.sums[chunk] = _sum(values)
         self.sums.insert(chunk + 1, _sum(self.values[chunk + 1]))
 
@@ -386,14 +437,18 @@ class _Index(Generic[K, V]):
         """Let a short chunk join its neighbour before it, or an empty one go."""
         self._settle()
         keys, values = self.keys.pop(chunk), self.values.pop(chunk)
+        ranks = self.ranks.pop(chunk)
         del self.last_keys[chunk]
+        del self.last_ranks[chunk]
         del self.sums[chunk]
         if not keys:
             return
         before = chunk - 1
         self.keys[before] += keys
         self.values[before] += values
+        self.ranks[before] += ranks
         self.last_keys[before] = keys[-1]
+        self.last_ranks[before] = keys[-1][0]
         if len(self.keys[before]) > SPLIT_ABOVE:
             self.split(before)
         else:
@@ -412,6 +467,8 @@ class _Index(Generic[K, V]):
             assert len(keys) == len(values) <= SPLIT_ABOVE, "a chunk is cut when it is too long"
             assert len(keys) >= (JOIN_BELOW if number else 1), "a short chunk joins another"
             assert self.last_keys[number] == keys[-1], "the index knows where chunks end"
+            assert self.last_ranks[number] == keys[-1][0], "the index knows where chunks end"
+            assert list(self.ranks[number]) == [key[0] for key in keys], "ranks are true"
             assert number in self.stale or self.sums[number] == sum(values), "sums are true"
         keys = list(chain(*self.keys))
         assert all(a < b for a, b in pairwise(keys)), "sorted, each key once"
@@ -429,9 +486,36 @@ def _row(values: list[V]) -> Row[V]:
     return values
 
 
-def _position(keys: list[K], key: K) -> int:
+def _ranks(keys: Iterable[tuple[Any, ...]], packed: bool) -> Row[Any]:
+    """The first items of ``keys``."""
+    ranks = [key[0] for key in keys]
+    return array("d", ranks) if packed else ranks
+
+
+def _place(ranks: Row[Any], keys: list[K], key: K) -> int:
+    """Where ``key`` is, or would have to be put in."""
+    rank = key[0]
+    at = bisect_left(ranks, rank)
+    # To look at a key of the list is to wait for the memory; to compare identities is not.
+    if at < len(keys) and keys[at] is not key and ranks[at] == rank:
+        at = bisect_left(keys, key, at, bisect_right(ranks, rank, at))
+    return at
+
+
+def _place_behind(ranks: Row[Any], keys: list[K], key: K) -> int:
+    """Where what follows ``key`` is."""
+    at = bisect_left(ranks, key[0])
+    if at < len(keys) and keys[at] is key:
+        return at + 1
+    return bisect_right(keys, key, at, bisect_right(ranks, key[0], at))
+
+
+def _position(ranks: Row[Any], keys: list[K], key: K) -> int:
     """Where ``key`` is; ``KeyError`` if it is not."""
-    at = bisect_left(keys, key)
+    at = bisect_left(ranks, key[0])
+    if at < len(keys) and keys[at] is key:
+        return at
+    at = _place(ranks, keys, key)
     if at == len(keys) or keys[at] != key:
         raise KeyError(key)
     return at

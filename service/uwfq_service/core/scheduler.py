@@ -189,7 +189,8 @@ class Scheduler:
             command.stages, {}, declared_work=command.declared_work, alone=alone
         )
         number = self.state.next_job
-        self._decider.touch_engine(pool, command.engine_id, now)
+        if command.engine_id:
+            self._decider.touch_engine(pool, command.engine_id, now)
         self._decider.emit(
             ev.JobAdmitted(
                 at=now,
@@ -308,14 +309,15 @@ class Scheduler:
     def _job_reply(
         self, job: Job, stages: Sequence[Stage], now: Any, *, duplicate: bool = False
     ) -> JobReply:
-        pool = job.pool
-        policy = pool.policy
+        policy = job.pool.policy
         policy.advance(now)
         deadline = None if job.ended else policy.virtual_deadline(job)
         predicted = None
-        if deadline is not None and pool.slots:
-            ahead = max(0, deadline - policy.virtual_time(now))
-            predicted = ahead * policy.active_weight() / (WEIGHT_SCALE * pool.slots)
+        if deadline is not None and (slots := job.pool.slots):
+            ahead = deadline - policy.virtual_time(now)
+            if ahead <= 0:
+                ahead = 0
+            predicted = ahead * policy.active_weight() / (WEIGHT_SCALE * slots)
         return JobReply(
             job=job,
             virtual_deadline=deadline,

@@ -129,6 +129,8 @@ class Stage(msgspec.Struct, eq=False):
     def next_tasks(self, count: int) -> tuple[int, ...]:
         """The tasks that are launched next, in order; at most ``count``.  Changes nothing."""
         if not self.returned and self.claimed is None and self.launch_order is None:
+            if count == 1:
+                return (self.cursor,)
             return tuple(range(self.cursor, min(self.cursor + count, self.task_count)))
         places = sorted(self.returned)[:count] if self.returned else []
         place = self.cursor
@@ -143,6 +145,17 @@ class Stage(msgspec.Struct, eq=False):
         if self.launch_order is None:
             return tuple(places)
         return tuple(self.launch_order[place] for place in places)
+
+    def claim_next(self) -> int:
+        """Take the next place out of the waiting ones; there must be one."""
+        if self.returned or self.claimed is not None:
+            place = self.next_place()
+            self.claim(place)
+            return place
+        place = self.cursor
+        self.cursor = place + 1
+        self.waiting -= 1
+        return place
 
     def claim(self, place: int) -> None:
         """Take a place out of the waiting ones, in order or (an engine) out of it."""

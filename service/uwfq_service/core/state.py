@@ -12,14 +12,13 @@ started_sum`` (instants count from the job's submission, or the pool's epoch, to
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from uwfq_service.core import events as ev
 from uwfq_service.core.attempts import Attempts
 from uwfq_service.core.estimation import Estimator
 from uwfq_service.core.launchable import (
     check_cap,
-    count_waiting,
     make_ready,
     waiting_changed,
     withdraw,
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
 
     from uwfq_service.core.settings import Settings
 
+#: The states by what events call them; making one of its name costs as much as ten calls.
+STATES: Final = {state.value: state for state in JobState}
+SUCCEEDED: Final = JobState.SUCCEEDED
 #: Versions of the order start here times the seconds of the clock, after a restart.
 VERSIONS_PER_SECOND = 1_000_000
 #: A correction below this part of the work is a rounding error, not worth a place in virtual time.
@@ -251,13 +253,13 @@ class State:
         self._attach_stages(job, event.stages)
 
     def _attach_stages(self, job: Job, specs: tuple[ev.AdmittedStage, ...]) -> None:
-        first = len(job.stages)
-        for spec in specs:
-            job.stages.append(Stage.of(job, len(job.stages), spec))
-        job.stages_left += len(specs)
-        for stage in job.stages[first:]:
-            link_dependencies(stage)
-        for stage in job.stages[first:]:
+        new = [Stage.of(job, index, spec) for index, spec in enumerate(specs, len(job.stages))]
+        job.stages += new
+        job.stages_left += len(new)
+        for stage in new:
+            if stage.spec.after:
+                link_dependencies(stage)
+        for stage in new:
             if not stage.waits_for:
                 make_ready(stage, self.at)
 
@@ -269,17 +271,17 @@ class State:
     def _job_reestimated(self, event: ev.JobReestimated) -> None:
         job = self.jobs_by_number[event.job]
         cheaper = event.work < job.work
+        job.pool.policy.advance(event.at)
         self._charge(job, event.work)
         if cheaper:
             # What runs will overtake the charge the sooner.
             self.attempts.watch_overrun(job)
 
     def _charge(self, job: Job, work: Any) -> None:
-        """Correct the job's charge to ``work``."""
+        """Correct the job's charge to ``work``; the policy must have been advanced."""
         change = work - job.work
         policy = job.pool.policy
         if policy.corrects_estimates and abs(change) > DUST * work:
-            policy.advance(self.at)
             policy.correct(job, change, self.at)
             job.pool.order_version += 1
         job.user.charged += change
@@ -290,25 +292,27 @@ class State:
         job = self.jobs_by_number[event.job]
         pool, user = job.pool, job.user
         pool.policy.advance(event.at)
-        if job.engine_id or event.state != JobState.SUCCEEDED:
+        succeeded = event.state == SUCCEEDED
+        if job.engine_id or not succeeded:
             # An engine's job may succeed while a second attempt of a done task still runs.
             self.attempts.void_leases_of(job)
-        if event.state != JobState.SUCCEEDED:
+        if not succeeded:
             for index in tuple(job.offered):
                 withdraw(job.stages[index], event.at)
             for stage in job.stages:
                 if stage.ready and stage.waiting:
                     user.launchable.pop(stage.key, None)
-                    count_waiting(stage, -stage.waiting)
+                    user.launchable_tasks -= stage.waiting
+                    pool.launchable_tasks -= stage.waiting
         self._charge(job, job.measured)
         user.settled += job.measured
         user.unfinished_jobs -= 1
         pool.unfinished_jobs -= 1
         pool.policy.end_job(job, event.at)
-        step(job, JobState(event.state))
+        step(job, STATES[event.state])
         job.finished_at = event.at
         job.cause = event.cause
-        if event.state == JobState.SUCCEEDED and len(job.stages) > 1:
+        if succeeded and len(job.stages) > 1:
             estimate = job.declared_work or job.estimated_total
             self.learn(job, job.signature, job.input_bytes, job.measured, estimate)
         if not self.finished:

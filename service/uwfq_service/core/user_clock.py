@@ -119,11 +119,12 @@ class UserClock:
         #: V at which the first e of the chain was what is stored.
         self._chain_at = zero
         #: Jobs in the virtual system by (F, number); the values are their weights.
-        self.present: OrderedSums[Any, Any] = OrderedSums()
+        packed = type(zero) is float
+        self.present: OrderedSums[Any, Any] = OrderedSums(packed=packed)
         #: Their sum, in millionths: exact, so it need not be added up anew.
         self._present_weight = 0
         #: Jobs with e > 0 in the same order; the values are e.
-        self.chain: OrderedSums[Any, Any] = OrderedSums()
+        self.chain: OrderedSums[Any, Any] = OrderedSums(packed=packed)
         #: Stands in the chain, ahead of every job, while the user owes for work that was done.
         self.debt = JobClock(DEBT_NUMBER, WEIGHT_SCALE)
         self.debt.key = (-inf, DEBT_NUMBER, self.debt)
@@ -143,11 +144,12 @@ class UserClock:
 
     def value(self, v: Number) -> Number:
         """U when V is ``v``, up to which the clock must have been synchronised."""
-        first = self.present.peek()
-        if first is None:
+        front = self.present.front_keys
+        if not front:
             return self._value
         value = self._value + (v - self._at) * self.weight / self._present_weight
-        return min(value, first[0][0])
+        first = front[0][0]
+        return first if first < value else value
 
     def value_at(self, v: Number) -> Number:
         """U when V is ``v``, without synchronising.  O(jobs that have left since)."""
@@ -186,16 +188,17 @@ class UserClock:
         """Bring the user up to V = ``v``: jobs that are served or reached by then leave."""
         self._serve(v)
         present = self.present
-        while (first := present.peek()) is not None:
-            job = first[0][2]
-            reached = job.key[0]
+        while present.front_keys:
+            reached, _, job = present.front_keys[0]
             at = self._at + (reached - self._value) * self._present_weight / self.weight
             if at > v:
                 return
             present.pop_first()
             self._present_weight -= job.weight
-            self._value = max(self._value, reached)
-            self._at = max(self._at, at)
+            if reached > self._value:
+                self._value = reached
+            if at > self._at:
+                self._at = at
             self._departed(job)
 
     def arrive(self, job: JobClock, work: Number, v: Number) -> None:
@@ -231,14 +234,17 @@ class UserClock:
             self._chain_add(job, work, v)
             self.fluid_charged += change
         elif change < 0 and self.chain:
-            taken = min(-change, self.chain.total)
+            taken = -change
+            if taken > self.chain.total:
+                taken = self.chain.total
             owed = self.debt.chained
             paid_off = self._refund_server(job, taken)
             self._settle(paid_off)
             if owed:
                 self._move_debt_end()
             self._refund_fluid(job, taken)
-            self._settle([other for other in paid_off if other.present and not other.chained])
+            if paid_off:
+                self._settle([other for other in paid_off if other.present and not other.chained])
             self.fluid_charged -= taken
 
     def set_weight(self, weight: int, v: Number) -> None:
@@ -268,13 +274,12 @@ class UserClock:
 
     def _serve(self, v: Number) -> None:
         chain = self.chain
-        while (first := chain.peek()) is not None:
-            done_at = self._chain_at + first[1] * WEIGHT_SCALE / self.weight
+        while chain.front_keys:
+            done_at = self._chain_at + chain.front_values[0] * WEIGHT_SCALE / self.weight
             if done_at > v:
                 return
-            chain.pop_first()
+            job = chain.pop_first()[0][2]
             self._chain_at = done_at
-            job = first[0][2]
             job.chained, job.deadline = False, done_at
             self.displaced.append(job)
 
@@ -285,20 +290,20 @@ class UserClock:
         self._anchor_chain(v)
 
     def _anchor_chain(self, v: Number) -> None:
-        first = self.chain.peek()
-        if first is not None:
-            key, work = first
+        chain = self.chain
+        if chain.front_keys:
             served = (v - self._chain_at) * self.weight / WEIGHT_SCALE
             if served > 0:
-                self.chain.set_value(key, max(work - served, work * 0))
+                work = chain.front_values[0]
+                chain.set_first(work - served if work > served else work * 0)
         self._chain_at = v
 
     def _chain_add(self, job: JobClock, work: Number, v: Number) -> None:
         chain = self.chain
-        first = chain.peek()
-        if first is None:
+        front = chain.front_keys
+        if not front:
             self._chain_at = v
-        elif job.key < first[0]:
+        elif job.key < front[0]:
             self._anchor_chain(v)
         chain.add(job.key, work)
         job.chained = True
@@ -313,7 +318,9 @@ class UserClock:
             return
         self._anchor_chain(v)
         left = self.chain.value(job.key)
-        owed = min(used - (charged - left), left)
+        owed = used - (charged - left)
+        if owed > left:
+            owed = left
         if owed <= 0:
             return
         if owed < left:
@@ -329,7 +336,7 @@ class UserClock:
         """Let the serial server work off ``amount`` more before it goes on."""
         debt = self.debt
         if debt.chained:
-            self.chain.set_value(debt.key, self.chain.value(debt.key) + amount)
+            self.chain.set_first(self.chain.front_values[0] + amount)
         else:
             self._chain_add(debt, amount, v)
         self._move_debt_end()
@@ -338,7 +345,7 @@ class UserClock:
         """The debt, the weight or the anchor has changed: it is worked off at another V."""
         self.debt_end = self._chain_at
         if self.debt.chained:
-            self.debt_end += self.chain.value(self.debt.key) * WEIGHT_SCALE / self.weight
+            self.debt_end += self.chain.front_values[0] * WEIGHT_SCALE / self.weight
 
     def _unchain(self, job: JobClock) -> Number:
         if not job.chained:
@@ -373,11 +380,11 @@ class UserClock:
         while amount > 0 and chain:
             if key is None:
                 key = chain.first()[0]
-            behind = _key_after(chain, key)
             work = chain.value(key)
             if work > amount:
                 chain.set_value(key, work - amount)
                 return paid_off
+            behind = _key_after(chain, key)
             amount -= work
             refunded = key[2]
             chain.remove(key)
@@ -394,7 +401,6 @@ class UserClock:
         while amount > 0 and present:
             if key is None:
                 key = present.first()[0]
-            behind = _key_after(present, key)
             refunded = key[2]
             owed = (key[0] - self._value) * refunded.weight / WEIGHT_SCALE
             if owed > amount:
@@ -404,6 +410,7 @@ class UserClock:
                     self.chain.add(refunded.key, left)
                     refunded.chained = True
                 return
+            behind = _key_after(present, key)
             amount -= owed
             present.remove(key)
             self._present_weight -= refunded.weight
@@ -457,9 +464,10 @@ class UserClock:
         clock.fluid_charged = charged
         jobs = {**jobs, DEBT_NUMBER: clock.debt}
         clock._at, clock._chain_at, clock.debt_end = at, chain_at, debt_end
-        clock.present = OrderedSums.load(present, lambda key: jobs[key[1]].key)
+        packed = type(value) is float
+        clock.present = OrderedSums.load(present, lambda key: jobs[key[1]].key, packed=packed)
         clock._present_weight = clock.present.total
-        clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].key)
+        clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].key, packed=packed)
         clock.debt.chained = clock.debt.key in clock.chain
         return clock
 

@@ -2,6 +2,9 @@
 
 Nothing here looks at the state: what depends on it (does the job exist, is there room) is checked
 where the decision is made.
+
+Submissions, polls and reports are checked for every task that runs, so their values are compared
+in place, and the function that words a refusal is called only for a value that does not fit.
 """
 
 from __future__ import annotations
@@ -41,21 +44,29 @@ MAX_ATTEMPTS: Final = 100
 #: Numbers that the journal can hold: unsigned, of 64 bits; attempts that an engine counts, of 32.
 MAX_NUMBER: Final = (1 << 64) - 1
 MAX_ATTEMPT: Final = (1 << 32) - 1
+#: Most bytes that a character takes: a text that is short enough need not be encoded to see that.
+MAX_UTF8_BYTES: Final = 4
 
 
 def submit_job(command: SubmitJob, limits: Limits) -> None:
     """Refuse a malformed submission."""
-    name("pool", command.pool, limits.max_id_bytes)
-    name("user", command.user, limits.max_id_bytes)
-    text("job_id", command.job_id, limits.max_id_bytes)
-    text("request_id", command.request_id, limits.max_id_bytes)
-    text("kind", command.kind, limits.max_id_bytes)
-    text("signature", command.signature, limits.max_signature_bytes)
-    text("engine_id", command.engine_id, limits.max_id_bytes)
+    short = limits.max_id_bytes // MAX_UTF8_BYTES
+    if (
+        not 0 < len(command.pool) <= short
+        or not 0 < len(command.user) <= short
+        or len(command.job_id) > short
+        or len(command.request_id) > short
+        or len(command.kind) > short
+        or len(command.engine_id) > short
+        or len(command.signature) > limits.max_signature_bytes // MAX_UTF8_BYTES
+    ):
+        _submitted_texts(command, limits)
     if command.input_bytes is not None:
         whole("input_bytes", command.input_bytes, 0, MAX_BYTES)
-    _labels(command.labels, limits)
-    real("job_weight", command.job_weight, MIN_WEIGHT, MAX_WEIGHT)
+    if command.labels:
+        _labels(command.labels, limits)
+    if not MIN_WEIGHT <= command.job_weight <= MAX_WEIGHT:
+        real("job_weight", command.job_weight, MIN_WEIGHT, MAX_WEIGHT)
     if command.declared_work is not None:
         positive("estimated_work_slot_seconds", command.declared_work, MAX_WORK)
     if command.advisory_task_runtime is not None:
@@ -63,6 +74,16 @@ def submit_job(command: SubmitJob, limits: Limits) -> None:
     if not command.stages and not command.open:
         raise InvalidField("stages", "must not be empty unless the job is open; add a stage")
     _stages(command.stages, limits)
+
+
+def _submitted_texts(command: SubmitJob, limits: Limits) -> None:
+    name("pool", command.pool, limits.max_id_bytes)
+    name("user", command.user, limits.max_id_bytes)
+    text("job_id", command.job_id, limits.max_id_bytes)
+    text("request_id", command.request_id, limits.max_id_bytes)
+    text("kind", command.kind, limits.max_id_bytes)
+    text("signature", command.signature, limits.max_signature_bytes)
+    text("engine_id", command.engine_id, limits.max_id_bytes)
 
 
 def add_stages(command: AddStages, limits: Limits) -> None:
@@ -75,6 +96,26 @@ def add_stages(command: AddStages, limits: Limits) -> None:
 
 def next_task(command: NextTask, limits: Limits) -> None:
     """Refuse a malformed poll."""
+    short = limits.max_id_bytes // MAX_UTF8_BYTES
+    if (
+        not 0 < len(command.pool) <= short
+        or not 0 < len(command.worker_id) <= short
+        or not 1 <= command.slots <= MAX_SLOTS
+        or not 0 <= command.free_slots <= command.slots
+        or not 0 <= command.prefetch <= MAX_SLOTS
+        or not 0 <= command.wait <= MAX_SECONDS
+        or not 0 <= command.poll_id <= MAX_NUMBER
+        or command.max_tasks is not None
+        or command.max_stages
+    ):
+        _polled_values(command, limits)
+    if command.done:
+        _results("done", command.done, limits)
+    if command.started:
+        _starts("started", command.started, limits)
+
+
+def _polled_values(command: NextTask, limits: Limits) -> None:
     name("pool", command.pool, limits.max_id_bytes)
     name("worker_id", command.worker_id, limits.max_id_bytes)
     whole("slots", command.slots, 1, MAX_SLOTS)
@@ -85,13 +126,12 @@ def next_task(command: NextTask, limits: Limits) -> None:
     real("wait_seconds", command.wait, 0, MAX_SECONDS)
     whole("poll_id", command.poll_id, 0, MAX_NUMBER)
     whole("ranking.max_stages", command.max_stages, 0, MAX_SLOTS)
-    _results("done", command.done, limits)
-    _starts("started", command.started, limits)
 
 
 def task_done(command: TaskDone, limits: Limits) -> None:
     """Refuse a malformed report."""
-    name("worker_id", command.worker_id, limits.max_id_bytes)
+    if not 0 < len(command.worker_id) <= limits.max_id_bytes // MAX_UTF8_BYTES:
+        name("worker_id", command.worker_id, limits.max_id_bytes)
     if not command.results:
         raise InvalidField("results", "must not be empty")
     _results("results", command.results, limits)
@@ -131,10 +171,15 @@ def configure_pool(command: ConfigurePool, limits: Limits) -> None:
 
 
 def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
-    size("stages", stages, limits.max_stages_per_job)
+    if len(stages) > limits.max_stages_per_job:
+        size("stages", stages, limits.max_stages_per_job)
     seen = set()
     for index, stage in enumerate(stages):
-        _stage(f"stages[{index}]", stage, limits)
+        try:
+            _stage(stage, limits)
+        except InvalidField as refusal:
+            # The path to the stage is made only for a refusal.
+            raise InvalidField(f"stages[{index}].{refusal.field}", refusal.problem) from None
         if stage.stage in seen:
             raise InvalidField(
                 f"stages[{index}].stage", f"{stage.stage!r} stands there twice; names are unique"
@@ -142,77 +187,87 @@ def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
         seen.add(stage.stage)
 
 
-def _stage(path: str, stage: StageSpec, limits: Limits) -> None:
-    name(f"{path}.stage", stage.stage, limits.max_id_bytes)
-    size(f"{path}.after", stage.after, limits.max_stages_per_job)
-    for place, before in enumerate(stage.after):
-        name(f"{path}.after[{place}]", before, limits.max_id_bytes)
-    if isinstance(stage.cut, TaskList):
-        _task_list(f"{path}.tasks", stage.cut, limits)
-    elif isinstance(stage.cut, InputDescriptor):
-        _input(f"{path}.input", stage.cut, limits)
-    if stage.declared_work is not None:
-        positive(f"{path}.estimated_work_slot_seconds", stage.declared_work, MAX_WORK)
-    whole(f"{path}.slots_per_task", stage.slots_per_task, 1, MAX_SLOTS)
+def _stage(stage: StageSpec, limits: Limits) -> None:
+    """Fields are named from the stage on."""
+    if not 0 < len(stage.stage) <= limits.max_id_bytes // MAX_UTF8_BYTES:
+        name("stage", stage.stage, limits.max_id_bytes)
+    if stage.after:
+        size("after", stage.after, limits.max_stages_per_job)
+        for place, before in enumerate(stage.after):
+            name(f"after[{place}]", before, limits.max_id_bytes)
+    cut = stage.cut
+    if isinstance(cut, TaskList):
+        _task_list(cut, limits)
+    elif isinstance(cut, InputDescriptor):
+        _input(cut, limits)
+    if stage.declared_work is not None and not 0 < stage.declared_work <= MAX_WORK:
+        positive("estimated_work_slot_seconds", stage.declared_work, MAX_WORK)
+    if not 1 <= stage.slots_per_task <= MAX_SLOTS:
+        whole("slots_per_task", stage.slots_per_task, 1, MAX_SLOTS)
     if len(stage.payload) > limits.max_payload_bytes:
         raise InvalidField(
-            f"{path}.payload",
+            "payload",
             f"has {len(stage.payload)} bytes, at most {limits.max_payload_bytes} are allowed; "
             "pass a reference instead",
         )
+    _task_limits(stage, limits)
+
+
+def _task_limits(stage: StageSpec, limits: Limits) -> None:
     if stage.advisory_task_runtime is not None:
-        positive(f"{path}.advisory_task_runtime_seconds", stage.advisory_task_runtime, MAX_SECONDS)
+        positive("advisory_task_runtime_seconds", stage.advisory_task_runtime, MAX_SECONDS)
     if stage.min_tasks is not None:
-        whole(f"{path}.min_tasks", stage.min_tasks, 1, limits.max_tasks_per_stage)
+        whole("min_tasks", stage.min_tasks, 1, limits.max_tasks_per_stage)
     if stage.max_tasks is not None:
-        whole(f"{path}.max_tasks", stage.max_tasks, stage.min_tasks or 1, MAX_BYTES)
+        whole("max_tasks", stage.max_tasks, stage.min_tasks or 1, MAX_BYTES)
     if stage.max_attempts is not None:
-        whole(f"{path}.max_attempts", stage.max_attempts, 1, MAX_ATTEMPTS)
+        whole("max_attempts", stage.max_attempts, 1, MAX_ATTEMPTS)
     if stage.task_timeout is not None:
-        positive(f"{path}.task_timeout_seconds", stage.task_timeout, MAX_SECONDS)
+        positive("task_timeout_seconds", stage.task_timeout, MAX_SECONDS)
 
 
-def _task_list(path: str, tasks: TaskList, limits: Limits) -> None:
-    whole(f"{path}.count", tasks.count, 1, limits.max_tasks_per_stage)
+def _task_list(tasks: TaskList, limits: Limits) -> None:
+    if not 1 <= tasks.count <= limits.max_tasks_per_stage:
+        whole("tasks.count", tasks.count, 1, limits.max_tasks_per_stage)
+    if not tasks.task_bytes and not tasks.task_work:
+        return
     for field, values in (
         ("task_bytes", tasks.task_bytes),
         ("task_work_slot_seconds", tasks.task_work),
     ):
         if values and len(values) != tasks.count:
             raise InvalidField(
-                f"{path}.{field}", f"has {len(values)} items; give {tasks.count} (count) or none"
+                f"tasks.{field}", f"has {len(values)} items; give {tasks.count} (count) or none"
             )
     if tasks.task_bytes:
-        _all_within(f"{path}.task_bytes", tasks.task_bytes, 0, MAX_BYTES)
+        _all_within("tasks.task_bytes", tasks.task_bytes, 0, MAX_BYTES)
         # The journal holds the sum, and no number beyond 64 bits.
-        whole(f"{path}.task_bytes (sum)", sum(tasks.task_bytes), 0, MAX_BYTES)
+        whole("tasks.task_bytes (sum)", sum(tasks.task_bytes), 0, MAX_BYTES)
     if tasks.task_work:
-        _all_within(f"{path}.task_work_slot_seconds", tasks.task_work, 0, MAX_WORK)
-        positive(f"{path}.task_work_slot_seconds (sum)", sum(tasks.task_work), MAX_WORK)
+        _all_within("tasks.task_work_slot_seconds", tasks.task_work, 0, MAX_WORK)
+        positive("tasks.task_work_slot_seconds (sum)", sum(tasks.task_work), MAX_WORK)
 
 
-def _input(path: str, cut: InputDescriptor, limits: Limits) -> None:
+def _input(cut: InputDescriptor, limits: Limits) -> None:
     units = len(cut.unit_sizes)
     if not units:
-        raise InvalidField(f"{path}.unit_sizes", "must not be empty")
-    size(f"{path}.unit_sizes", cut.unit_sizes, limits.max_input_units)
-    _all_within(f"{path}.unit_sizes", cut.unit_sizes, 0, MAX_BYTES)
+        raise InvalidField("input.unit_sizes", "must not be empty")
+    size("input.unit_sizes", cut.unit_sizes, limits.max_input_units)
+    _all_within("input.unit_sizes", cut.unit_sizes, 0, MAX_BYTES)
     if not 0 < sum(cut.unit_sizes) < MAX_BYTES:
-        raise InvalidField(f"{path}.unit_sizes", "must sum to more than 0 and less than 2^63")
+        raise InvalidField("input.unit_sizes", "must sum to more than 0 and less than 2^63")
     if not isinstance(cut.splittable, bool) and len(cut.splittable) != units:
-        raise InvalidField(f"{path}.splittable_units", f"must be indices below {units}")
+        raise InvalidField("input.splittable_units", f"must be indices below {units}")
     if cut.unit_costs:
         if len(cut.unit_costs) != units:
             raise InvalidField(
-                f"{path}.unit_costs",
+                "input.unit_costs",
                 f"has {len(cut.unit_costs)} items; give {units} (one per unit) or none",
             )
-        _all_within(f"{path}.unit_costs", cut.unit_costs, 1e-9, 1e9)
+        _all_within("input.unit_costs", cut.unit_costs, 1e-9, 1e9)
 
 
 def _labels(labels: dict[str, str], limits: Limits) -> None:
-    if not labels:
-        return
     if len(labels) > limits.max_labels:
         raise InvalidField("labels", f"has {len(labels)} pairs; at most {limits.max_labels}")
     total = sum(len(key.encode()) + len(value.encode()) for key, value in labels.items())
@@ -223,24 +278,25 @@ def _labels(labels: dict[str, str], limits: Limits) -> None:
 
 
 def _results(field: str, results: Sequence[TaskResult], limits: Limits) -> None:
-    if not results:
-        return
-    size(field, results, limits.max_batch)
+    if len(results) > limits.max_batch:
+        size(field, results, limits.max_batch)
     for index, result in enumerate(results):
-        runtime = result.outcome.runtime
-        # The path is made only for a refusal: this runs for every task.
-        if not 0 <= runtime <= MAX_SECONDS:
-            kind = "failure" if isinstance(result.outcome, TaskFailure) else "success"
-            real(f"{field}[{index}].{kind}.runtime_seconds", runtime, 0, MAX_SECONDS)
-        if not result.task.lease_id and not 1 <= result.task.attempt <= MAX_ATTEMPT:
-            whole(f"{field}[{index}].attempt", result.task.attempt, 1, MAX_ATTEMPT)
-        if isinstance(result.outcome, TaskSuccess):
-            _counted(field, index, "input_bytes", result.outcome.input_bytes)
-            _counted(field, index, "rows", result.outcome.rows)
+        outcome = result.outcome
+        if not 0 <= outcome.runtime <= MAX_SECONDS:
+            kind = "failure" if isinstance(outcome, TaskFailure) else "success"
+            real(f"{field}[{index}].{kind}.runtime_seconds", outcome.runtime, 0, MAX_SECONDS)
+        ref = result.task
+        if not ref.lease_id and not 1 <= ref.attempt <= MAX_ATTEMPT:
+            whole(f"{field}[{index}].attempt", ref.attempt, 1, MAX_ATTEMPT)
+        if isinstance(outcome, TaskSuccess):
+            if outcome.input_bytes is not None:
+                _counted(field, index, "input_bytes", outcome.input_bytes)
+            if outcome.rows is not None:
+                _counted(field, index, "rows", outcome.rows)
 
 
-def _counted(field: str, index: int, what: str, value: int | None) -> None:
-    if value is not None and not 0 <= value <= MAX_NUMBER:
+def _counted(field: str, index: int, what: str, value: int) -> None:
+    if not 0 <= value <= MAX_NUMBER:
         whole(f"{field}[{index}].success.{what}", value, 0, MAX_NUMBER)
 
 
@@ -257,14 +313,13 @@ def _starts(field: str, starts: Sequence[TaskStart], limits: Limits) -> None:
 
 def text(field: str, value: str, max_bytes: int) -> None:
     """At most ``max_bytes`` of UTF-8."""
-    # A character takes at most four bytes, so short texts need no encoding.
-    if len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
+    if len(value) * MAX_UTF8_BYTES > max_bytes and len(value.encode()) > max_bytes:
         raise InvalidField(field, f"is longer than {max_bytes} bytes; shorten it")
 
 
 def shortened(value: str, max_bytes: int) -> str:
     """As much of a text for people as fits into ``max_bytes`` of UTF-8."""
-    if len(value) * 4 <= max_bytes:
+    if len(value) * MAX_UTF8_BYTES <= max_bytes:
         return value
     return value.encode()[:max_bytes].decode(errors="ignore")
 

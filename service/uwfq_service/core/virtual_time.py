@@ -100,8 +100,9 @@ class FluidClock:
         if not self.active_weight or not self.slots:
             return self._value
         value = self._value + (now - self._at) * self.slots * WEIGHT_SCALE / self.active_weight
+        bound = self._next_exit()[0] if self._due is None else self._bound
         # Rounding must not carry V past the next departure, or it would fall there.
-        return min(value, self._next_exit()[0] if self._due is None else self._bound)
+        return bound if bound < value else value
 
     def enter(self, member: Member, now: Number) -> None:
         """``member`` becomes active and stays until V reaches ``member.end``."""

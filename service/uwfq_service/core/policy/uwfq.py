@@ -62,9 +62,8 @@ class UserQueue:
         if len(self.unserved) + len(self.fixed) > 2 * self.launchable + 64:
             self._compact()
 
-    def _take_displaced(self) -> None:
+    def _take_displaced(self, displaced: list[JobClock]) -> None:
         """Put those where they belong that time or a correction has moved meanwhile."""
-        displaced = self.clock.displaced
         while displaced:
             job = displaced.pop()
             if job.launchable:
@@ -72,7 +71,9 @@ class UserQueue:
 
     def best(self) -> tuple[Any, int, JobClock] | None:
         """The most urgent launchable job as (D, number, job)."""
-        self._take_displaced()
+        clock = self.clock
+        if clock.displaced:
+            self._take_displaced(clock.displaced)
         unserved, fixed = self.unserved, self.fixed
         while unserved and not self._is_unserved(unserved[0]):
             heappop(unserved)
@@ -81,17 +82,19 @@ class UserQueue:
         best = None
         if fixed:
             deadline, number, job = fixed[0]
-            best = (max(deadline, self.clock.debt_end), number, job)
+            if deadline < clock.debt_end:
+                deadline = clock.debt_end
+            best = (deadline, number, job)
         if unserved:
             job = unserved[0][2]
-            candidate = (self.clock.deadline(job), job.number, job)
+            candidate = (clock.deadline(job), job.number, job)
             if best is None or candidate < best:
                 return candidate
         return best
 
     def launchable_jobs(self) -> list[tuple[Any, int, JobClock]]:
         """All launchable jobs as (D, number, job), most urgent first.  O(n log n)."""
-        self._take_displaced()
+        self._take_displaced(self.clock.displaced)
         jobs = {key[1]: key[2] for key in self.unserved if self._is_unserved(key)}
         jobs.update({entry[1]: entry[2] for entry in self.fixed if self._is_fixed(entry)})
         ordered = sorted((self.clock.deadline(job), number, job) for number, job in jobs.items())
@@ -176,7 +179,7 @@ class UwfqPolicy(Policy):
             self._mark(queue)
 
     def correct(self, job: Job, change: Any, now: Any) -> None:
-        queue = self._queue_of(job.user)
+        queue: UserQueue = job.user.policy_state
         user_clock = queue.clock
         was_active = user_clock.active
         clock = job.policy_state
@@ -196,7 +199,7 @@ class UwfqPolicy(Policy):
         clock: JobClock = job.policy_state
         # A job that costs what it was charged for has used what stands at the front anyway.
         if clock.corrected and clock.chained:
-            queue = self._queue_of(job.user)
+            queue: UserQueue = job.user.policy_state
             used = job.measured + job.running_work(now)
             queue.clock.advance_debt(clock, job.work, used, self._clock.value(now))
             self._mark(queue)
@@ -207,7 +210,7 @@ class UwfqPolicy(Policy):
         clock: JobClock = stage.job.policy_state
         if clock.launchable:
             return
-        queue = self._queue_of(stage.job.user)
+        queue: UserQueue = stage.job.user.policy_state
         clock.launchable = True
         queue.launchable += 1
         queue.push(clock)
@@ -218,17 +221,14 @@ class UwfqPolicy(Policy):
     @staticmethod
     def _is_behind(job: JobClock, head: JobClock) -> bool:
         """Whether ``job`` stands behind ``head`` in the chain, and so cannot concern its D."""
-        if not (head.chained and job.chained):
-            return False
-        assert job.key is not None, "a job in the chain has a key"
-        assert head.key is not None, "a job in the chain has a key"
-        return job.key > head.key
+        # Whatever has come to the chain has a key.
+        return head.chained and job.chained and job.key > head.key  # type: ignore[operator]
 
     def withdraw(self, stage: Stage, now: Any) -> None:
         job = stage.job
         if job.offered:
             return
-        queue = self._queue_of(job.user)
+        queue: UserQueue = job.user.policy_state
         clock: JobClock = job.policy_state
         clock.launchable = False
         queue.launchable -= 1
@@ -244,8 +244,8 @@ class UwfqPolicy(Policy):
             queue = entry[2]
             if queue.entry is entry:
                 assert queue.head is not None, "an entry has a head"
-                stage: Stage = queue.head.job.first_offered()
-                return stage
+                job: Job = queue.head.job
+                return job.stages[job.offered[0]]
             heappop(heads)
         return None
 
@@ -305,7 +305,8 @@ class UwfqPolicy(Policy):
     # -- looking --------------------------------------------------------------------------------
 
     def virtual_deadline(self, job: Job) -> Any | None:
-        return self._queue_of(job.user).clock.deadline(job.policy_state)
+        clock: UserClock = job.user.policy_state.clock
+        return clock.deadline(job.policy_state)
 
     def user_deadline(self, job: Job) -> Any:
         """F of a job, slot-seconds per unit of job weight."""
