@@ -1,8 +1,8 @@
 """Global virtual deadlines as two chains over the fluid cluster, recomputed from scratch.
 
 ``RemainingWorkChain`` (policy ``uwfq``).  Beside its fluid jobs each user has a serial server: it
-serves the jobs in the virtual system one at a time in the order of F, at the user's weight per
-unit of V.  ``owed`` is what it has left to do of a job.  A job's deadline is where V will stand
+serves the jobs in the virtual system one at a time, at the user's weight per unit of V, in the order
+of F; a job whose F a correction has put off keeps its turn.  ``owed`` is what it has left to do of a job.  A job's deadline is where V will stand
 when the server is done with it.  Once the server is done, the deadline stays as it is.
 
 ``PaperChain`` (policy ``uwfq_paper``).  The chain starts at the V at which the user became active
@@ -59,13 +59,19 @@ class RemainingWorkChain(DeadlineOracle):
         super().__init__(slots)
         #: What the serial server of a job's user has left to do of it, slot-seconds.
         self.owed: dict[str, Fraction] = {}
+        #: The order in which it serves: (F, number) at the arrival, or an earlier one since.
+        self.turns: dict[str, tuple[Fraction, int]] = {}
         #: Jobs of which the correction in hand has left nothing to do.
         self.emptied: list[FluidJob] = []
+
+    def served(self, user: FluidUser) -> list[FluidJob]:
+        """The user's jobs in the virtual system, in the order of their turns."""
+        return sorted(user.present, key=lambda job: self.turns[job.name])
 
     def _chained(self, user: FluidUser) -> dict[str, Fraction]:
         deadlines = {}
         ahead = ZERO
-        for job in user.chain:
+        for job in self.served(user):
             ahead += self.owed[job.name]
             if self.owed[job.name] > 0:
                 deadlines[job.name] = self.virtual_time + ahead / user.weight
@@ -73,11 +79,12 @@ class RemainingWorkChain(DeadlineOracle):
 
     def _arrived(self, job: FluidJob, *, was_active: bool) -> None:
         self.owed[job.name] = job.left
+        self.turns[job.name] = job.order
 
     def _serving(self, user: FluidUser, stretch: Fraction) -> None:
         """Let the server work through the chain while V grows by ``stretch``."""
         moment, power = self.virtual_time, stretch * user.weight
-        for job in user.chain:
+        for job in self.served(user):
             served = min(power, self.owed[job.name])
             if served == 0:
                 continue
@@ -88,48 +95,56 @@ class RemainingWorkChain(DeadlineOracle):
                 self.kept[job.name] = moment
         assert power == 0, "the server owes as much as the fluid cluster does"
 
-    def _left(self, user: FluidUser, chain: list[FluidJob]) -> None:
+    def _left(self, user: FluidUser, chain: list[FluidJob], leaving: list[FluidJob]) -> None:
         """Keep the deadlines of those that leave; what is owed to them goes to the next job.
 
         The next one in ``chain``, that is; with nobody behind, the first one.
         """
-        ahead = passed_on = ZERO
-        for job in chain:
+        there = list(chain)
+        for job in leaving:
             owed = self.owed[job.name]
-            ahead += owed
-            if job.left == 0:
-                if owed > 0:
-                    self.kept[job.name] = self.virtual_time + ahead / user.weight
-                passed_on += owed
-                self.owed[job.name] = ZERO
-            else:
-                self.owed[job.name] += passed_on
-                passed_on = ZERO
-        if passed_on:
-            self.owed[user.chain[0].name] += passed_on
+            if owed > 0:
+                self.kept[job.name] = self.virtual_time + self._up_to(job, there) / user.weight
+            self.owed[job.name] = ZERO
+            behind = there[there.index(job) + 1 :]
+            there.remove(job)
+            if owed > 0 and there:
+                self.owed[(behind or there)[0].name] += owed
+
+    def _up_to(self, job: FluidJob, there: list[FluidJob]) -> Fraction:
+        """What the server owes to those whose turn is not after that of ``job``."""
+        turn = self.turns[job.name]
+        return sum((self.owed[o.name] for o in there if self.turns[o.name] <= turn), ZERO)
 
     def _added(self, job: FluidJob, extra: Fraction, *, was_active: bool) -> None:
+        # It keeps its turn.
         self.owed[job.name] += extra
 
-    def _taking(self, chain: list[FluidJob], ring: list[FluidJob], total: Fraction) -> None:
+    def _taking(self, job: FluidJob, chain: list[FluidJob], total: Fraction) -> None:
         self.emptied = []
-        for other in ring:
+        turn = self.turns[job.name]
+        served = self.served(job.user)
+        behind = [other for other in served if self.turns[other.name] >= turn]
+        ahead = [other for other in served if self.turns[other.name] < turn]
+        for other in [*behind, *ahead]:
             taken = min(total, self.owed[other.name])
             total -= taken
             if taken and taken == self.owed[other.name]:
                 self.emptied.append(other)
             self.owed[other.name] -= taken
-        self._settle_emptied(chain)
+        self._settle_emptied(served)
 
     def _taken(self, user: FluidUser) -> None:
-        self._settle_emptied(user.chain)
+        # Whose F has come down has its turn no later than that.
+        for job in user.jobs:
+            self.turns[job.name] = min(self.turns[job.name], job.order)
+        self._settle_emptied(self.served(user))
 
-    def _settle_emptied(self, chain: list[FluidJob]) -> None:
+    def _settle_emptied(self, served: list[FluidJob]) -> None:
         """A job that the correction paid off keeps the deadline that the chain then implies."""
-        ahead = ZERO
-        for job in chain:
-            ahead += self.owed[job.name]
+        for job in served:
             if job in self.emptied:
+                ahead = self._up_to(job, served)
                 self.kept[job.name] = self.virtual_time + ahead / job.user.weight
 
 
@@ -159,9 +174,9 @@ class PaperChain(DeadlineOracle):
             self.since[job.user.name] = self.virtual_time
             self.gone[job.user.name] = ZERO
 
-    def _left(self, user: FluidUser, chain: list[FluidJob]) -> None:
+    def _left(self, user: FluidUser, chain: list[FluidJob], leaving: list[FluidJob]) -> None:
         for job in chain:
-            if job.left == 0:
+            if job in leaving:
                 self.gone[user.name] += self.work[job.name]
                 self.kept[job.name] = self.since[user.name] + self.gone[user.name] / user.weight
 

@@ -143,12 +143,12 @@ class FluidCluster:
         chain = job.user.chain
         ring = ring_from(job, chain)
         total = min(less, sum((other.left for other in chain), ZERO))
-        self._taking(chain, ring, total)
+        self._taking(job, chain, total)
         for other in ring:
             taken = min(total, other.left)
             other.left -= taken
             total -= taken
-        self._depart(job.user, chain)
+        self._depart(job.user, chain, ring)
         self._taken(job.user)
 
     # Time.
@@ -189,14 +189,19 @@ class FluidCluster:
                 job.left -= gain * job.job_weight
             self._depart(user, chain)
 
-    def _depart(self, user: FluidUser, chain: list[FluidJob]) -> None:
-        """Let those of ``chain``, which is in order, leave that have received all."""
-        leaving = [job for job in chain if job.left == 0]
+    def _depart(
+        self, user: FluidUser, chain: list[FluidJob], order: list[FluidJob] | None = None
+    ) -> None:
+        """Let those of ``chain``, which is in order, leave that have received all.
+
+        They leave in that order, or in another ``order``.
+        """
+        leaving = [job for job in order or chain if job.left == 0 and job in chain]
         for job in leaving:
             job.left_at = user.virtual_time
             job.finish = self.now
         if leaving:
-            self._left(user, chain)
+            self._left(user, chain, leaving)
 
     # What the chains of deadlines, built upon this, want to know.
 
@@ -206,13 +211,15 @@ class FluidCluster:
 
     def _added(self, job: FluidJob, extra: Fraction, *, was_active: bool) -> None: ...
 
-    def _taking(self, chain: list[FluidJob], ring: list[FluidJob], total: Fraction) -> None: ...
+    def _taking(self, job: FluidJob, chain: list[FluidJob], total: Fraction) -> None: ...
 
     def _taken(self, user: FluidUser) -> None: ...
 
     def _serving(self, user: FluidUser, stretch: Fraction) -> None: ...
 
-    def _left(self, user: FluidUser, chain: list[FluidJob]) -> None: ...
+    def _left(
+        self, user: FluidUser, chain: list[FluidJob], leaving: list[FluidJob]
+    ) -> None: ...
 
 
 def ring_from(job: FluidJob, chain: list[FluidJob]) -> list[FluidJob]:

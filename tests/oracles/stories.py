@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,6 +46,21 @@ def stories(*kinds: str, max_size: int = 25) -> st.SearchStrategy[list[Step]]:
         choice=st.integers(0, 30),
     )
     return st.lists(step, max_size=max_size)
+
+
+def random_story(seed: int, kinds: list[str], steps: int) -> list[Step]:
+    """The story of ``steps`` steps that ``seed`` gives."""
+    rng = random.Random(seed)
+    return [
+        Step(
+            kind=rng.choice(kinds),
+            pause=Fraction(rng.choice([0, 0, 0, 1, 2, 5]), 4),
+            user=rng.choice(USERS),
+            amount=Fraction(rng.randint(1, 40), 4),
+            choice=rng.randint(0, 30),
+        )
+        for _ in range(steps)
+    ]
 
 
 def tell_oracle(oracle: DeadlineOracle, step: Step) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from tests.oracles.deadlines import DeadlineOracle, PaperChain, RemainingWorkChain
-from tests.oracles.stories import PolicyAlone, Step, stories, tell_oracle
+from tests.oracles.stories import PolicyAlone, Step, random_story, stories, tell_oracle
 from uwfq_service.core.policy.uwfq import UwfqPolicy
 from uwfq_service.core.policy.uwfq_paper import UwfqPaperPolicy
 
@@ -50,6 +50,13 @@ def test_uwfq_follows_the_fluid_cluster(story: list[Step]) -> None:
 @given(stories("weight", "slots", "add", "take"))
 def test_uwfq_corrects_its_chain_as_the_oracle_does(story: list[Step]) -> None:
     """Corrections both ways, to jobs that are there and to jobs that have left (section 3)."""
+    follow(PolicyAlone(UwfqPolicy, 2), RemainingWorkChain(2), story)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_uwfq_corrects_its_chain_in_long_stories(seed: int) -> None:
+    """As above, for stories long enough that jobs overtake each other again and again."""
+    story = random_story(seed, ["arrive", "arrive", "weight", "slots", "add", "take"], steps=40)
     follow(PolicyAlone(UwfqPolicy, 2), RemainingWorkChain(2), story)
 
 

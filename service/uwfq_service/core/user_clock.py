@@ -17,11 +17,13 @@ Both are through with everything at the same V, for
 
 and every correction keeps it so.
 
-A job that turns out to cost more moves back in this order.  What it has *used* already does not
-move with it: that is a *debt*, which the serial server works off before anything else, so that all
-of the user's jobs wait for it.  Were it put behind the jobs that look smaller, a user who declares
-too little would run everything ahead of what it really costs, and every new lie ahead of all old
-debts.
+A job that turns out to cost more keeps its *turn* at the serial server: the jobs behind it wait
+longer, and other users do not pay.  Were it sent back behind those that look smaller now, a user
+whose jobs are all under-estimated alike would have each of them begun and none of them finished.
+
+What such a job has *used* already is a *debt*, which the serial server works off before anything
+else, so that all of the user's jobs wait for it.  Otherwise a user could go on declaring ever less
+and run every new lie ahead of all old debts.
 
 Units: work and e in slot-seconds; V in slot-seconds per unit of weight; U and F in slot-seconds per
 unit of job weight.  Anchors and numbers as in ``virtual_time.py``.
@@ -62,6 +64,7 @@ class JobClock:
         "launchable",
         "number",
         "present",
+        "turn",
         "weight",
     )
 
@@ -73,6 +76,8 @@ class JobClock:
         self.job = job
         #: (F, number, self): F is the user deadline.
         self.key: JobKey | None = None
+        #: Likewise, with F as it was at first, or a lower one since: its turn in the chain.
+        self.turn: JobKey | None = None
         #: Whether the job is in the virtual system: U has not reached F.
         self.present = False
         #: Whether the serial server has work of it left: e > 0.
@@ -123,11 +128,11 @@ class UserClock:
         self.present: OrderedSums[Any, Any] = OrderedSums(packed=packed)
         #: Their sum, in millionths: exact, so it need not be added up anew.
         self._present_weight = 0
-        #: Jobs with e > 0 in the same order; the values are e.
+        #: Jobs with e > 0 by their turns; the values are e.
         self.chain: OrderedSums[Any, Any] = OrderedSums(packed=packed)
         #: Stands in the chain, ahead of every job, while the user owes for work that was done.
         self.debt = JobClock(DEBT_NUMBER, WEIGHT_SCALE)
-        self.debt.key = (-inf, DEBT_NUMBER, self.debt)
+        self.debt.turn = (-inf, DEBT_NUMBER, self.debt)
         #: V at which the latest debt is worked off.  No job of the user is more urgent than that,
         #: not even one whose D is fixed: it was served, but at what it pretended to cost.
         self.debt_end = zero
@@ -173,7 +178,7 @@ class UserClock:
         """D of a job that has arrived."""
         if not job.chained:
             return job.deadline
-        return self._chain_at + self.chain.prefix_sum(job.key) * WEIGHT_SCALE / self.weight
+        return self._chain_at + self.chain.prefix_sum(job.turn) * WEIGHT_SCALE / self.weight
 
     def remaining(self, v: Number) -> Number:
         """Work of the user that the fluid cluster has not done when V is ``v``: the sum of e."""
@@ -185,21 +190,25 @@ class UserClock:
     # -- changing -------------------------------------------------------------------------------
 
     def sync(self, v: Number) -> None:
-        """Bring the user up to V = ``v``: jobs that are served or reached by then leave."""
-        self._serve(v)
+        """Bring the user up to V = ``v``: jobs that are served or reached by then leave.
+
+        In the order of time, for what one leaves unserved passes to another.
+        """
         present = self.present
         while present.front_keys:
             reached, _, job = present.front_keys[0]
             at = self._at + (reached - self._value) * self._present_weight / self.weight
             if at > v:
-                return
+                break
+            self._serve(at)
             present.pop_first()
             self._present_weight -= job.weight
             if reached > self._value:
                 self._value = reached
             if at > self._at:
                 self._at = at
-            self._departed(job)
+            self._departed(job, at)
+        self._serve(v)
 
     def arrive(self, job: JobClock, work: Number, v: Number) -> None:
         """``job`` brings ``work`` > 0 when V is ``v``; it gets F = U + work / job weight.
@@ -210,6 +219,8 @@ class UserClock:
         self._value = self.value(v)
         self._at = v
         job.key = (self._value + work * WEIGHT_SCALE / job.weight, job.number, job)
+        if job.turn is None:
+            job.turn = job.key
         job.present = True
         self.present.add(job.key, job.weight)
         self._present_weight += job.weight
@@ -242,7 +253,7 @@ class UserClock:
             self._settle(paid_off)
             if owed:
                 self._move_debt_end()
-            self._refund_fluid(job, taken)
+            self._refund_fluid(job, taken, v)
             if paid_off:
                 self._settle([other for other in paid_off if other.present and not other.chained])
             self.fluid_charged -= taken
@@ -303,9 +314,9 @@ class UserClock:
         front = chain.front_keys
         if not front:
             self._chain_at = v
-        elif job.key < front[0]:
+        elif job.turn < front[0]:
             self._anchor_chain(v)
-        chain.add(job.key, work)
+        chain.add(job.turn, work)
         job.chained = True
 
     def advance_debt(self, job: JobClock, charged: Number, used: Number, v: Number) -> None:
@@ -317,14 +328,14 @@ class UserClock:
         if not job.chained:
             return
         self._anchor_chain(v)
-        left = self.chain.value(job.key)
+        left = self.chain.value(job.turn)
         owed = used - (charged - left)
         if owed > left:
             owed = left
         if owed <= 0:
             return
         if owed < left:
-            self.chain.set_value(job.key, left - owed)
+            self.chain.set_value(job.turn, left - owed)
         else:
             self._unchain(job)
         self._owe(owed, v)
@@ -351,14 +362,15 @@ class UserClock:
         if not job.chained:
             return 0 * self._value
         job.chained = False
-        return self.chain.remove(job.key)
+        return self.chain.remove(job.turn)
 
     # -- corrections ----------------------------------------------------------------------------
 
     def _move(self, job: JobClock, finish: Number) -> None:
-        """Give ``job`` another F; it must not be in the chain."""
+        """Give ``job`` another F, and an earlier turn with it; it must not be in the chain."""
         self.present.remove(job.key)
         job.key = (finish, job.number, job)
+        _advance_turn(job)
         self.present.add(job.key, job.weight)
         self.displaced.append(job)
 
@@ -366,7 +378,7 @@ class UserClock:
         """Fix the deadlines of jobs that a correction paid off where the chain has them now."""
         for job in paid_off:
             # The sum of nothing is a plain 0, which would make a float of a fraction.
-            ahead = 0 * self._chain_at + self.chain.prefix_sum(job.key)
+            ahead = 0 * self._chain_at + self.chain.prefix_sum(job.turn)
             job.deadline = self._chain_at + ahead * WEIGHT_SCALE / self.weight
 
     def _refund_server(self, job: JobClock, amount: Number) -> list[JobClock]:
@@ -376,7 +388,7 @@ class UserClock:
         """
         paid_off: list[JobClock] = []
         chain = self.chain
-        key = job.key if job.chained else _key_after(chain, job.key)
+        key = job.turn if job.chained else _key_after(chain, job.turn)
         while amount > 0 and chain:
             if key is None:
                 key = chain.first()[0]
@@ -394,7 +406,7 @@ class UserClock:
             key = behind
         return paid_off
 
-    def _refund_fluid(self, job: JobClock, amount: Number) -> None:
+    def _refund_fluid(self, job: JobClock, amount: Number, v: Number) -> None:
         """Take ``amount`` off F of ``job``, then of those behind it, then of the front ones."""
         present = self.present
         key = job.key if job.present else _key_after(present, job.key)
@@ -407,23 +419,25 @@ class UserClock:
                 left = self._unchain(refunded)
                 self._move(refunded, key[0] - amount * WEIGHT_SCALE / refunded.weight)
                 if left > 0:
-                    self.chain.add(refunded.key, left)
+                    self.chain.add(refunded.turn, left)
                     refunded.chained = True
                 return
             behind = _key_after(present, key)
             amount -= owed
             present.remove(key)
             self._present_weight -= refunded.weight
-            self._departed(refunded)
+            self._departed(refunded, v)
             # F is reached: everybody else in the virtual system stands behind it from now on.
             refunded.key = (self._value, refunded.number, refunded)
+            _advance_turn(refunded)
             key = behind
 
-    def _departed(self, job: JobClock) -> None:
-        """``job`` has left the virtual system; what is left of its e passes to the next."""
+    def _departed(self, job: JobClock, v: Number) -> None:
+        """``job`` has left the virtual system when V is ``v``; its e passes to the next one."""
         job.present = False
         if not job.chained:
             return
+        self._anchor_chain(v)
         job.deadline = self.deadline(job)
         left = self._unchain(job)
         self.displaced.append(job)
@@ -435,9 +449,9 @@ class UserClock:
         heir = heir_key[2]
         self.displaced.append(heir)
         if heir.chained:
-            self.chain.set_value(heir_key, self.chain.value(heir_key) + left)
+            self.chain.set_value(heir.turn, self.chain.value(heir.turn) + left)
         else:
-            self.chain.add(heir_key, left)
+            self.chain.add(heir.turn, left)
             heir.chained = True
 
     # -- snapshots ------------------------------------------------------------------------------
@@ -458,7 +472,7 @@ class UserClock:
 
     @classmethod
     def load(cls, state: list[Any], jobs: dict[int, JobClock]) -> UserClock:
-        """The clock that ``dump`` was taken of; ``jobs`` by number, with their keys set."""
+        """The clock that ``dump`` was taken of; ``jobs`` by number, with their keys and turns."""
         number, weight, charged, value, at, chain_at, debt_end, present, chain = state
         clock = cls(number, weight, value)
         clock.fluid_charged = charged
@@ -467,8 +481,8 @@ class UserClock:
         packed = type(value) is float
         clock.present = OrderedSums.load(present, lambda key: jobs[key[1]].key, packed=packed)
         clock._present_weight = clock.present.total
-        clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].key, packed=packed)
-        clock.debt.chained = clock.debt.key in clock.chain
+        clock.chain = OrderedSums.load(chain, lambda key: jobs[key[1]].turn, packed=packed)
+        clock.debt.chained = clock.debt.turn in clock.chain
         return clock
 
 
@@ -476,6 +490,12 @@ def _key_after(order: OrderedSums[Any, Any], key: JobKey | None) -> JobKey | Non
     """The key behind ``key``; ``None`` at the end."""
     item = order.next_after(key)
     return None if item is None else item[0]
+
+
+def _advance_turn(job: JobClock) -> None:
+    """Let a job whose F has come down have its turn as early as that says."""
+    if job.key < job.turn:  # type: ignore[operator]
+        job.turn = job.key
 
 
 def _key_parts(key: JobKey) -> tuple[Number, int]:
@@ -512,7 +532,7 @@ class PaperUserClock(UserClock):
     def _anchor_chain(self, v: Number) -> None:
         """The chain's start does not move with V."""
 
-    def _departed(self, job: JobClock) -> None:
+    def _departed(self, job: JobClock, v: Number) -> None:
         job.present = False
         job.deadline = self.deadline(job)
         self._chain_at = job.deadline

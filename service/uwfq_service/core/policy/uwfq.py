@@ -26,7 +26,7 @@ from uwfq_service.core.user_clock import JobClock, UserClock
 from uwfq_service.core.virtual_time import FluidClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from uwfq_service.core.model import Job, User
     from uwfq_service.core.stage import Stage
@@ -40,7 +40,7 @@ class UserQueue:
 
     def __init__(self, clock: UserClock) -> None:
         self.clock = clock
-        #: Launchable jobs that the serial server has yet to finish, by (F, number).
+        #: Launchable jobs that the serial server has yet to finish, by their turns.
         self.unserved: list[JobKey] = []
         #: Launchable jobs whose D is fixed, by (D, number).
         self.fixed: list[tuple[Any, int, JobClock]] = []
@@ -55,8 +55,8 @@ class UserQueue:
     def push(self, job: JobClock) -> None:
         """Put a launchable job where it belongs."""
         if job.chained:
-            assert job.key is not None, "a job in the chain has a key"
-            heappush(self.unserved, job.key)
+            assert job.turn is not None, "a job in the chain has a turn"
+            heappush(self.unserved, job.turn)
         else:
             heappush(self.fixed, (job.deadline, job.number, job))
         if len(self.unserved) + len(self.fixed) > 2 * self.launchable + 64:
@@ -104,7 +104,7 @@ class UserQueue:
     @staticmethod
     def _is_unserved(key: JobKey) -> bool:
         job = key[2]
-        return job.key is key and job.chained and job.launchable
+        return job.turn is key and job.chained and job.launchable
 
     @staticmethod
     def _is_fixed(entry: tuple[Any, int, JobClock]) -> bool:
@@ -221,8 +221,8 @@ class UwfqPolicy(Policy):
     @staticmethod
     def _is_behind(job: JobClock, head: JobClock) -> bool:
         """Whether ``job`` stands behind ``head`` in the chain, and so cannot concern its D."""
-        # Whatever has come to the chain has a key.
-        return head.chained and job.chained and job.key > head.key  # type: ignore[operator]
+        # Whatever has come to the chain has a turn.
+        return head.chained and job.chained and job.turn > head.turn  # type: ignore[operator]
 
     def withdraw(self, stage: Stage, now: Any) -> None:
         job = stage.job
@@ -349,6 +349,7 @@ class UwfqPolicy(Policy):
                     job.chained,
                     job.deadline,
                     job.corrected,
+                    job.turn[0],
                 ]
                 for key, _ in queue.clock.present
                 for job in (key[2],)
@@ -361,9 +362,10 @@ class UwfqPolicy(Policy):
         members: dict[int, Any] = {}
         for clock_state, present in user_states:
             clocks: dict[int, JobClock] = {}
-            for number, weight, finish, chained, deadline, corrected in present:
+            for number, weight, finish, chained, deadline, corrected, *turn in present:
                 clock = JobClock(number, weight, jobs.get(number))
                 clock.key = (finish, number, clock)
+                clock.turn = _turn(clock, turn)
                 clock.present, clock.chained, clock.deadline = True, chained, deadline
                 clock.corrected = corrected
                 clocks[number] = clock
@@ -377,12 +379,16 @@ class UwfqPolicy(Policy):
         self.advance = self._clock.advance  # type: ignore[method-assign]
 
     def dump_job(self, job: Job) -> Any:
-        """What the policy knows of a job that may have left virtual time: (F, D).
+        """What the policy knows of a job that may have left virtual time: F, D, F of its turn.
 
         Nothing of one that had ended before this policy took over.
         """
         clock: JobClock | None = job.policy_state
-        return None if clock is None else [clock.key[0], clock.deadline]  # type: ignore[index]
+        if clock is None:
+            return None
+        assert clock.key is not None, "a job that was admitted has a key"
+        assert clock.turn is not None, "a job that was admitted has a turn"
+        return [clock.key[0], clock.deadline, clock.turn[0]]
 
     def load_job(self, job: Job, state: Any) -> None:
         """Take over what ``dump_job`` gave, for a job that has left virtual time."""
@@ -390,3 +396,10 @@ class UwfqPolicy(Policy):
             clock = job.policy_state = JobClock(job.number, job.weight, job)
             clock.key = (state[0], job.number, clock)
             clock.deadline = state[1]
+            clock.turn = _turn(clock, state[2:])
+
+
+def _turn(clock: JobClock, stored: Sequence[Any]) -> JobKey:
+    """The turn that a snapshot holds; an older one holds none, for there it was the key."""
+    assert clock.key is not None, "the key comes first"
+    return (stored[0], clock.number, clock) if stored else clock.key
