@@ -1,9 +1,10 @@
 """Global virtual deadlines as two chains over the fluid cluster, recomputed from scratch.
 
 ``RemainingWorkChain`` (policy ``uwfq``).  Beside its fluid jobs each user has a serial server: it
-serves the jobs in the virtual system one at a time, at the user's weight per unit of V, in the order
-of F; a job whose F a correction has put off keeps its turn.  ``owed`` is what it has left to do of a job.  A job's deadline is where V will stand
-when the server is done with it.  Once the server is done, the deadline stays as it is.
+serves the jobs one at a time in the order of F, at the user's weight per unit of V.  A job whose F
+a correction has put off keeps its turn; one that leaves the fluid cluster first, too.  ``owed`` is
+what the server has left to do of a job.  A job's deadline is where V will stand when the server is
+done with it.  Once the server is done, the deadline stays as it is.
 
 ``PaperChain`` (policy ``uwfq_paper``).  The chain starts at the V at which the user became active
 and counts whole works, those of the jobs that have left since included.
@@ -65,8 +66,9 @@ class RemainingWorkChain(DeadlineOracle):
         self.emptied: list[FluidJob] = []
 
     def served(self, user: FluidUser) -> list[FluidJob]:
-        """The user's jobs in the virtual system, in the order of their turns."""
-        return sorted(user.present, key=lambda job: self.turns[job.name])
+        """What the server has to do with: jobs that it owes for, in the order of their turns."""
+        owed = [job for job in user.jobs if self.owed[job.name] > 0]
+        return sorted(owed, key=lambda job: self.turns[job.name])
 
     def _chained(self, user: FluidUser) -> dict[str, Fraction]:
         deadlines = {}
@@ -95,26 +97,12 @@ class RemainingWorkChain(DeadlineOracle):
                 self.kept[job.name] = moment
         assert power == 0, "the server owes as much as the fluid cluster does"
 
-    def _left(self, user: FluidUser, chain: list[FluidJob], leaving: list[FluidJob]) -> None:
-        """Keep the deadlines of those that leave; what is owed to them goes to the next job.
-
-        The next one in ``chain``, that is; with nobody behind, the first one.
-        """
-        there = list(chain)
-        for job in leaving:
-            owed = self.owed[job.name]
-            if owed > 0:
-                self.kept[job.name] = self.virtual_time + self._up_to(job, there) / user.weight
-            self.owed[job.name] = ZERO
-            behind = there[there.index(job) + 1 :]
-            there.remove(job)
-            if owed > 0 and there:
-                self.owed[(behind or there)[0].name] += owed
-
-    def _up_to(self, job: FluidJob, there: list[FluidJob]) -> Fraction:
+    def _up_to(self, job: FluidJob) -> Fraction:
         """What the server owes to those whose turn is not after that of ``job``."""
         turn = self.turns[job.name]
-        return sum((self.owed[o.name] for o in there if self.turns[o.name] <= turn), ZERO)
+        return sum(
+            (self.owed[o.name] for o in self.served(job.user) if self.turns[o.name] <= turn), ZERO
+        )
 
     def _added(self, job: FluidJob, extra: Fraction, *, was_active: bool) -> None:
         # It keeps its turn.
@@ -132,20 +120,18 @@ class RemainingWorkChain(DeadlineOracle):
             if taken and taken == self.owed[other.name]:
                 self.emptied.append(other)
             self.owed[other.name] -= taken
-        self._settle_emptied(served)
+        self._settle_emptied(self.emptied)
 
     def _taken(self, user: FluidUser) -> None:
         # Whose F has come down has its turn no later than that.
         for job in user.jobs:
             self.turns[job.name] = min(self.turns[job.name], job.order)
-        self._settle_emptied(self.served(user))
+        self._settle_emptied([job for job in self.emptied if job.left > 0])
 
-    def _settle_emptied(self, served: list[FluidJob]) -> None:
+    def _settle_emptied(self, emptied: list[FluidJob]) -> None:
         """A job that the correction paid off keeps the deadline that the chain then implies."""
-        for job in served:
-            if job in self.emptied:
-                ahead = self._up_to(job, served)
-                self.kept[job.name] = self.virtual_time + ahead / job.user.weight
+        for job in emptied:
+            self.kept[job.name] = self.virtual_time + self._up_to(job) / job.user.weight
 
 
 class PaperChain(DeadlineOracle):

@@ -35,6 +35,7 @@ ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import inf
 from typing import Any, Final
 
@@ -80,7 +81,8 @@ class JobClock:
         self.turn: JobKey | None = None
         #: Whether the job is in the virtual system: U has not reached F.
         self.present = False
-        #: Whether the serial server has work of it left: e > 0.
+        #: Whether the serial server has work of it left: e > 0.  After a correction, that may be so
+        #: for a while after it has left the virtual system.
         self.chained = False
         #: D once the serial server is done with it; while ``chained`` it is computed.
         self.deadline: Number = None
@@ -180,6 +182,15 @@ class UserClock:
             return job.deadline
         return self._chain_at + self.chain.prefix_sum(job.turn) * WEIGHT_SCALE / self.weight
 
+    def jobs(self) -> Iterator[JobClock]:
+        """Those that are in the virtual system, then others that are in the chain."""
+        for key, _ in self.present:
+            yield key[2]
+        for turn, _ in self.chain:
+            job = turn[2]
+            if not job.present and job is not self.debt:
+                yield job
+
     def remaining(self, v: Number) -> Number:
         """Work of the user that the fluid cluster has not done when V is ``v``: the sum of e."""
         if not self.chain:
@@ -190,25 +201,21 @@ class UserClock:
     # -- changing -------------------------------------------------------------------------------
 
     def sync(self, v: Number) -> None:
-        """Bring the user up to V = ``v``: jobs that are served or reached by then leave.
-
-        In the order of time, for what one leaves unserved passes to another.
-        """
+        """Bring the user up to V = ``v``: jobs that are served or reached by then leave."""
+        self._serve(v)
         present = self.present
         while present.front_keys:
             reached, _, job = present.front_keys[0]
             at = self._at + (reached - self._value) * self._present_weight / self.weight
             if at > v:
-                break
-            self._serve(at)
+                return
             present.pop_first()
             self._present_weight -= job.weight
             if reached > self._value:
                 self._value = reached
             if at > self._at:
                 self._at = at
-            self._departed(job, at)
-        self._serve(v)
+            self._departed(job)
 
     def arrive(self, job: JobClock, work: Number, v: Number) -> None:
         """``job`` brings ``work`` > 0 when V is ``v``; it gets F = U + work / job weight.
@@ -253,7 +260,7 @@ class UserClock:
             self._settle(paid_off)
             if owed:
                 self._move_debt_end()
-            self._refund_fluid(job, taken, v)
+            self._refund_fluid(job, taken)
             if paid_off:
                 self._settle([other for other in paid_off if other.present and not other.chained])
             self.fluid_charged -= taken
@@ -311,6 +318,10 @@ class UserClock:
 
     def _chain_add(self, job: JobClock, work: Number, v: Number) -> None:
         chain = self.chain
+        if job.chained:
+            # It had left the virtual system before the server was through with it.
+            chain.set_value(job.turn, chain.value(job.turn) + work)
+            return
         front = chain.front_keys
         if not front:
             self._chain_at = v
@@ -367,10 +378,9 @@ class UserClock:
     # -- corrections ----------------------------------------------------------------------------
 
     def _move(self, job: JobClock, finish: Number) -> None:
-        """Give ``job`` another F, and an earlier turn with it; it must not be in the chain."""
+        """Give ``job`` another F; it must not be in the chain."""
         self.present.remove(job.key)
         job.key = (finish, job.number, job)
-        _advance_turn(job)
         self.present.add(job.key, job.weight)
         self.displaced.append(job)
 
@@ -406,7 +416,7 @@ class UserClock:
             key = behind
         return paid_off
 
-    def _refund_fluid(self, job: JobClock, amount: Number, v: Number) -> None:
+    def _refund_fluid(self, job: JobClock, amount: Number) -> None:
         """Take ``amount`` off F of ``job``, then of those behind it, then of the front ones."""
         present = self.present
         key = job.key if job.present else _key_after(present, job.key)
@@ -415,44 +425,28 @@ class UserClock:
                 key = present.first()[0]
             refunded = key[2]
             owed = (key[0] - self._value) * refunded.weight / WEIGHT_SCALE
+            left = self._unchain(refunded)
             if owed > amount:
-                left = self._unchain(refunded)
                 self._move(refunded, key[0] - amount * WEIGHT_SCALE / refunded.weight)
-                if left > 0:
-                    self.chain.add(refunded.turn, left)
-                    refunded.chained = True
-                return
-            behind = _key_after(present, key)
-            amount -= owed
-            present.remove(key)
-            self._present_weight -= refunded.weight
-            self._departed(refunded, v)
-            # F is reached: everybody else in the virtual system stands behind it from now on.
-            refunded.key = (self._value, refunded.number, refunded)
+                amount = 0 * amount
+            else:
+                behind = _key_after(present, key)
+                amount -= owed
+                present.remove(key)
+                self._present_weight -= refunded.weight
+                refunded.present = False
+                # F is reached: everybody else in the virtual system stands behind it from now on.
+                refunded.key = (self._value, refunded.number, refunded)
+                self.displaced.append(refunded)
+                key = behind
             _advance_turn(refunded)
-            key = behind
+            if left > 0:
+                self.chain.add(refunded.turn, left)
+                refunded.chained = True
 
-    def _departed(self, job: JobClock, v: Number) -> None:
-        """``job`` has left the virtual system when V is ``v``; its e passes to the next one."""
+    def _departed(self, job: JobClock) -> None:
+        """U has reached F of ``job``; what the serial server has left of it keeps its turn."""
         job.present = False
-        if not job.chained:
-            return
-        self._anchor_chain(v)
-        job.deadline = self.deadline(job)
-        left = self._unchain(job)
-        self.displaced.append(job)
-        heir_key = _key_after(self.present, job.key) or (
-            self.present.first()[0] if self.present else None
-        )
-        if heir_key is None:
-            return
-        heir = heir_key[2]
-        self.displaced.append(heir)
-        if heir.chained:
-            self.chain.set_value(heir.turn, self.chain.value(heir.turn) + left)
-        else:
-            self.chain.add(heir.turn, left)
-            heir.chained = True
 
     # -- snapshots ------------------------------------------------------------------------------
 
@@ -532,7 +526,7 @@ class PaperUserClock(UserClock):
     def _anchor_chain(self, v: Number) -> None:
         """The chain's start does not move with V."""
 
-    def _departed(self, job: JobClock, v: Number) -> None:
+    def _departed(self, job: JobClock) -> None:
         job.present = False
         job.deadline = self.deadline(job)
         self._chain_at = job.deadline

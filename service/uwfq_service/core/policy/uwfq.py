@@ -350,9 +350,9 @@ class UwfqPolicy(Policy):
                     job.deadline,
                     job.corrected,
                     job.turn[0],
+                    job.present,
                 ]
-                for key, _ in queue.clock.present
-                for job in (key[2],)
+                for job in queue.clock.jobs()
             ]
             users.append([queue.clock.dump(), jobs])
         return [self._clock.dump(), users]
@@ -362,11 +362,12 @@ class UwfqPolicy(Policy):
         members: dict[int, Any] = {}
         for clock_state, present in user_states:
             clocks: dict[int, JobClock] = {}
-            for number, weight, finish, chained, deadline, corrected, *turn in present:
+            for number, weight, finish, chained, deadline, corrected, *newer in present:
                 clock = JobClock(number, weight, jobs.get(number))
                 clock.key = (finish, number, clock)
-                clock.turn = _turn(clock, turn)
-                clock.present, clock.chained, clock.deadline = True, chained, deadline
+                clock.turn = _turn(clock, newer)
+                clock.present = newer[1] if newer else True
+                clock.chained, clock.deadline = chained, deadline
                 clock.corrected = corrected
                 clocks[number] = clock
                 if clock.job is not None:
