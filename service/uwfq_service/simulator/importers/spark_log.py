@@ -17,8 +17,8 @@ What becomes of what:
 * It is **submitted** when the query began, planning included, or else the Spark job.
 * Its **stages** are those that ran, in the order of their submission.  They wait for their parents,
   and for the Spark job of the same query that had ended before theirs began, since their driver may
-  have waited for that (``spark_jobs.py`` says more).  A stage's *delay* is what its driver took: from
-  the end of the stages that it waited for (or from the submission of the job) to its submission.
+  have waited for that (``spark_jobs.py`` says more).  A stage's *delay* is what its driver took:
+  from the end of the stages that it waited for (or the job's submission) to its own submission.
   Waiting for slots is no part of it; that begins with the submission.
 * A **task** is one partition, in their order: the time from launch to finish of the attempt that
   succeeded, for so long it kept its slot from others.  That is more than Spark's *executor run
