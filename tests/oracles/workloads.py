@@ -2,14 +2,15 @@
 
 Times and works are multiples of 1/8, so that floats hold them exactly and a run in fractions and a
 run in floats see the same workload.  The families are those of the lag bound: ``mixed``, one
-``heavy`` user, ``bursts``, ``equal`` sizes, small jobs ``inserted`` ahead of big ones.
+``heavy`` user, ``bursts``, ``equal`` sizes, small jobs ``inserted`` ahead of big ones, and sizes
+with a heavy ``tail``.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final
 
@@ -159,12 +160,20 @@ def inserted(rng: random.Random, users: list[str], slots: int) -> Iterator[Draft
         yield stranger, moment, grains(big * rng.uniform(0.05, 0.5)), task
 
 
+def tail(rng: random.Random, users: list[str], slots: int) -> Iterator[Draft]:
+    """Sizes have a heavy tail: most jobs are tiny, and a few are most of the work."""
+    for _ in range(rng.randint(10, 40)):
+        work = grains(min(0.25 * rng.paretovariate(0.9), 60))
+        yield rng.choice(users), grains(rng.uniform(0, 20)), work, grains(rng.uniform(0.25, 2))
+
+
 FAMILIES: Final[Mapping[str, Callable[[random.Random, list[str], int], Iterator[Draft]]]] = {
     "mixed": mixed,
     "heavy": heavy,
     "bursts": bursts,
     "equal": equal,
     "inserted": inserted,
+    "tail": tail,
 }
 
 
@@ -188,6 +197,36 @@ def random_workload(family: str, seed: int, *, stages: int = 1, wide: bool = Fal
     return Workload(f"{family} seed {seed}", slots, tuple(jobs), weights)
 
 
+def same_size(workload: Workload) -> Workload:
+    """``workload`` with every job cut as its first one."""
+    stages = workload.jobs[0].stages
+    jobs = tuple(
+        JobPlan(job.name, job.user, job.submit, stages, job.job_weight) for job in workload.jobs
+    )
+    return Workload(workload.name, workload.slots, jobs, workload.weights)
+
+
+def coarser(workload: Workload, together: int) -> Workload:
+    """``workload`` with so many neighbouring tasks of a stage in one."""
+    jobs = tuple(
+        replace(
+            job,
+            stages=tuple(
+                replace(
+                    stage,
+                    tasks=tuple(
+                        sum(stage.tasks[first : first + together], ZERO)
+                        for first in range(0, len(stage.tasks), together)
+                    ),
+                )
+                for stage in job.stages
+            ),
+        )
+        for job in workload.jobs
+    )
+    return replace(workload, jobs=jobs)
+
+
 def cut(
     rng: random.Random, work: Fraction, task: Fraction, stages: int, width: int
 ) -> Iterator[StagePlan]:
@@ -195,6 +234,8 @@ def cut(
     shares = [grains(float(work) / stages / width) for _ in range(stages)]
     for number, share in enumerate(shares):
         tasks: list[Fraction] = []
-        while rest := share - sum(tasks, ZERO):
+        rest = share
+        while rest:
             tasks.append(min(rest, grains(float(task) * rng.uniform(0.5, 1))))
+            rest -= tasks[-1]
         yield StagePlan(tuple(tasks), after=(number - 1,) if number else (), width=width)

@@ -21,7 +21,7 @@ from uwfq_service.server.config_keys import POLICIES
 
 if TYPE_CHECKING:
     from uwfq_client import Client, Tls
-    from uwfq_service.simulator.replay import Handler, PrivateService, Replay
+    from uwfq_service.simulator.replay import Handler, Overhead, PrivateService, Replay
     from uwfq_service.simulator.runs import Options, Run
     from uwfq_service.simulator.workload import Workload
 
@@ -33,6 +33,8 @@ Progress = Callable[[int, int], None]
 _REPORT_DELAY: Final = 0.001
 #: How long a poll waits, seconds: so much longer the service counts a worker that has left.
 _POLL_SECONDS: Final = 2.0
+#: Overhead that is a larger part of a task's runtime than this deserves a remark.
+_MUCH_OVERHEAD: Final = 0.1
 
 
 @click.command(short_help="Drive a live service with a workload file.")
@@ -206,8 +208,8 @@ def _terminable() -> Iterator[None]:
 
 def _replayed(
     connection: Connection | None, pool: str, workload: Workload, options: Options, speed: float
-) -> tuple[Run, float]:
-    """The measured run, and the overhead of a task in seconds of the workload."""
+) -> tuple[Run, Overhead]:
+    """The measured run, and what reality has added."""
     from uwfq_client import UwfqError
     from uwfq_service.demo.processes import ChildFailed
     from uwfq_service.simulator.replay import ReplayFailed, ReplayRefused, private_service
@@ -256,7 +258,7 @@ class _Drive:
         self._speed = speed
         self._replay: Replay | None = None
 
-    def run(self) -> tuple[Run, float]:
+    def run(self) -> tuple[Run, Overhead]:
         """See ``_replayed``."""
         try:
             with _progress_bar() as progress:
@@ -272,7 +274,7 @@ class _Drive:
         line = f"{cancelled} open jobs have been cancelled"
         return line + (f", {left} could not be" if left else "")
 
-    async def _go(self, progress: Progress) -> tuple[Run, float]:
+    async def _go(self, progress: Progress) -> tuple[Run, Overhead]:
         from uwfq_client import Client, RetryPolicy, Worker
         from uwfq_service.simulator.replay import Replay
 
@@ -307,7 +309,7 @@ class _Drive:
                 progress=progress,
             )
             run = await self._replay.run()
-        return run, self._replay.task_overhead
+        return run, self._replay.overhead
 
     async def _check_policy(self, client: Client) -> None:
         """Our own service has the policy that was asked for; another one must have it."""
@@ -349,7 +351,7 @@ def _progress_bar() -> Iterator[Progress]:
 def _report(
     workload: Workload,
     measured: Run,
-    overhead: float,
+    overhead: Overhead,
     speed: float,
     *,
     compare: bool,
@@ -370,13 +372,24 @@ def _report(
         from uwfq_service.simulator.world import simulate
 
         simulated = simulate(workload, measured.options)
-        with_overhead = msgspec.structs.replace(measured.options, task_overhead=overhead)
+        with_overhead = msgspec.structs.replace(measured.options, task_overhead=overhead.per_task)
         rows = side_by_side(simulated, simulate(workload, with_overhead), measured)
         console.print(table(COLUMNS, rows))
     else:
         for part in tables([measured]):
             console.print(part)
-    console.print(
-        f"\na task took {seconds(overhead / speed)} beyond its runtime, "
-        f"{seconds(overhead)} in the time of the workload"
+    console.print("\n" + _overhead(overhead, speed), soft_wrap=True)
+
+
+def _overhead(overhead: Overhead, speed: float) -> str:
+    """What reality has added, and whether that was too much."""
+    line = (
+        f"a task held its slot for {seconds(overhead.per_task / speed)} beyond its runtime, "
+        f"{seconds(overhead.per_task)} in the time of the workload"
     )
+    if overhead.per_task > _MUCH_OVERHEAD * overhead.runtime:
+        line += (
+            f"; with {seconds(overhead.runtime)} for a task that says more about this machine than "
+            "about the service: a lower --speed measures it better"
+        )
+    return line

@@ -7,8 +7,10 @@ go to stdout; the report, the pictures and the page go to files.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +20,7 @@ from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.output import terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
 from uwfq_service.core.policy import POLICIES
+from uwfq_service.core.validation import MAX_SECONDS
 
 if TYPE_CHECKING:
     from uwfq_service.simulator.runs import Options, Run
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 #: A part of all attempts.
 _PART: Final = Number(0, 0.9)
-_NOT_NEGATIVE: Final = Number(min=0)
+_NOT_NEGATIVE: Final = Number(0, MAX_SECONDS)
 
 
 @click.command(
@@ -62,7 +65,7 @@ _NOT_NEGATIVE: Final = Number(min=0)
 @click.option(
     "--atr",
     metavar="X",
-    type=POSITIVE,
+    type=Number(0, MAX_SECONDS, min_open=True),
     default=0.75,
     show_default=True,
     help="Advisory task runtime, seconds.",
@@ -109,7 +112,7 @@ _NOT_NEGATIVE: Final = Number(min=0)
     help="Part of the attempts that take longer, by --straggler-factor.",
 )
 @click.option(
-    "--straggler-factor", metavar="X", type=Number(min=1), default=4.0, help="[default: 4]"
+    "--straggler-factor", metavar="X", type=Number(1, 1000), default=4.0, help="[default: 4]"
 )
 @click.option(
     "--worker-uptime", metavar="X", type=POSITIVE, help="Mean seconds until a worker is lost."
@@ -165,6 +168,7 @@ def simulate(
     wanted = [*asked, *([baseline] if baseline and baseline not in asked else [])]
     made = _options(options)
     _check(workloads, made)
+    _check_places({"--output": output, "--report": report})
     if plots is not None or report is not None:
         _need_matplotlib()
     every = _play(workloads, wanted, made, keep_launches=bool(plots or report))
@@ -264,8 +268,19 @@ def _check(workloads: Sequence[Workload], options: Options) -> None:
             )
 
 
-def _need_matplotlib() -> None:
+def _check_places(files: Mapping[str, Path | None]) -> None:
     # Before hours of simulation, not after them.
+    for option, path in files.items():
+        if path is None or str(path) == "-":
+            continue
+        if path.is_dir():
+            raise Failure(f"{option} {path}: {os.strerror(errno.EISDIR)}", REFUSED)
+        if not path.parent.is_dir():
+            raise Failure(f"{option} {path}: {os.strerror(errno.ENOENT)}", REFUSED)
+
+
+def _need_matplotlib() -> None:
+    # As early, too.
     if importlib.util.find_spec("matplotlib") is None:
         raise Failure("--plots and --report need matplotlib; install uwfq[simulate]", REFUSED)
 
@@ -278,6 +293,7 @@ def _play(
 ) -> list[Run]:
     import msgspec
 
+    from uwfq_service.simulator.world import NeverDone
     from uwfq_service.simulator.world import simulate as play
 
     runs = []
@@ -286,7 +302,12 @@ def _play(
             for policy in policies:
                 start(f"{workload.name}, {policy}")
                 each = msgspec.structs.replace(options, policy=policy)
-                runs.append(play(workload, each, keep_launches=keep_launches, progress=advance))
+                try:
+                    run = play(workload, each, keep_launches=keep_launches, progress=advance)
+                except NeverDone as error:
+                    line = f"{workload.name}, {policy}: {error}; ask for fewer faults"
+                    raise Failure(line, REFUSED) from error
+                runs.append(run)
     return runs
 
 

@@ -45,7 +45,7 @@ def _packed(durations: Sequence[float], slots: int) -> float:
 
 
 class _Lone:
-    """Stages that wait for each other, and the slots that they share."""
+    """Stages that wait for each other, and the slots that they share; events as in ``world.py``."""
 
     def __init__(self, stages: Sequence[LoneStage], slots: int) -> None:
         self._stages = stages
@@ -53,43 +53,63 @@ class _Lone:
         self._waits = [len(stage.after) for stage in stages]
         self._next = [0] * len(stages)
         self._undone = [len(stage.durations) for stage in stages]
-        #: Stages with a task to launch, lowest first.
-        self._ready: list[int] = []
-        #: Heap of (instant, whether it is the launchability of a stage, stage).
-        self._events: list[tuple[float, bool, int]] = []
+        #: Whether stages are revealed one by one; the core then numbers them as they come.
+        self._open = any(stage.delay for stage in stages)
+        self._revealed = 0
+        #: Heap of (the core's number, stage) of those with a task to launch.
+        self._ready: list[tuple[int, int]] = []
+        #: Heap of (instant, whether it is the launchability of a stage, serial, stage).
+        self._events: list[tuple[float, bool, int, int]] = []
+        self._serial = 0
 
     def play(self) -> float:
         now = 0.0
-        for index, waits in enumerate(self._waits):
-            if not waits:
-                heappush(self._events, (self._stages[index].delay, True, index))
+        self._await([index for index, waits in enumerate(self._waits) if not waits], now)
+        self._fill(now)
         while self._events:
-            now, launchable, index = heappop(self._events)
+            now, launchable, _, index = heappop(self._events)
             if launchable:
-                heappush(self._ready, index)
+                self._reveal(index)
             else:
                 self._free += 1
                 self._task_done(index, now)
-            if not self._events or self._events[0][0] > now:
-                self._fill(now)
+            self._fill(now)
         return now
+
+    def _at(self, when: float, launchable: bool, index: int) -> None:
+        self._serial += 1
+        heappush(self._events, (when, launchable, self._serial, index))
+
+    def _await(self, stages: Sequence[int], now: float) -> None:
+        for index in stages:
+            if delay := self._stages[index].delay:
+                self._at(now + delay, True, index)
+            else:
+                self._reveal(index)
+
+    def _reveal(self, index: int) -> None:
+        number = self._revealed if self._open else index
+        self._revealed += 1
+        heappush(self._ready, (number, index))
 
     def _task_done(self, index: int, now: float) -> None:
         self._undone[index] -= 1
         if self._undone[index]:
             return
+        freed = []
         for other, stage in enumerate(self._stages):
             if index in stage.after:
                 self._waits[other] -= 1
                 if not self._waits[other]:
-                    heappush(self._events, (now + stage.delay, True, other))
+                    freed.append(other)
+        self._await(freed, now)
 
     def _fill(self, now: float) -> None:
         while self._free and self._ready:
-            index = self._ready[0]
+            _, index = self._ready[0]
             durations = self._stages[index].durations
             while self._free and self._next[index] < len(durations):
-                heappush(self._events, (now + durations[self._next[index]], False, index))
+                self._at(now + durations[self._next[index]], False, index)
                 self._next[index] += 1
                 self._free -= 1
             if self._next[index] == len(durations):

@@ -22,8 +22,9 @@ from uwfq_service.core.commands import InputDescriptor, TaskList
 from uwfq_service.simulator.runs import Partitioning
 from uwfq_service.simulator.workload import StageSpec
 
-#: Length of the ruler that is shown to the splitter: fine enough for a million tasks of one second.
-RULER: Final = 1 << 40
+#: Bits of the length of the ruler that is shown to the splitter: fine enough for a million tasks of
+#: one second.
+RULER_BITS: Final = 40
 
 Cut = TaskList | InputDescriptor | None
 
@@ -100,13 +101,15 @@ def _sizes_by_runtime(tasks: Sequence[float]) -> tuple[int, ...]:
     total = math.fsum(tasks)
     if not total:
         return _equal_sizes(len(tasks), None)
-    sizes = tuple(round(task / total * RULER) for task in tasks)
-    return sizes if any(sizes) else _equal_sizes(len(tasks), None)
+    # By a power of two, so that marks on round numbers of seconds stay where they are.
+    shift = RULER_BITS - math.frexp(total)[1]
+    return tuple(round(math.ldexp(task, shift)) for task in tasks)
 
 
 def _equal_sizes(count: int, input_bytes: int | None) -> tuple[int, ...]:
     """Sizes for tasks that look alike; their sum says no more than is known of the input."""
-    return (max(1, (RULER if input_bytes is None else input_bytes) // count),) * count
+    length = 1 << RULER_BITS if input_bytes is None else input_bytes
+    return (max(1, length // count),) * count
 
 
 class _Ruler:

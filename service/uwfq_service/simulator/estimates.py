@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from uwfq_service.simulator.workload import JobSpec
+from uwfq_service.simulator.workload import MAX_AMOUNT, JobSpec
 
 #: The kinds, and whether a number follows.
 KINDS: Final = {
@@ -33,6 +33,11 @@ KINDS: Final = {
 }
 #: Largest number behind the colon; a sigma of 10 is a factor of e^30 now and then.
 MAX_NUMBER: Final = 1000.0
+#: No exponent beyond this one: any work would be the most that the core takes, anyway.
+MAX_EXPONENT: Final = 100.0
+#: Work in a declaration, slot-seconds: the core wants a positive number, and no larger one.
+LEAST_WORK: Final = 1e-9
+MOST_WORK: Final = MAX_AMOUNT
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +82,7 @@ class Estimates:
                 factor = 1.0
             case "noisy":
                 noise = random.Random(f"{self._seed}/estimates/{job.job}")
-                factor = math.exp(noise.gauss(0.0, self._number))
+                factor = math.exp(min(noise.gauss(0.0, self._number), MAX_EXPONENT))
             case "scaled":
                 factor = self._number
             case "declared" if job.estimate is not None and (total := math.fsum(truth)):
@@ -88,14 +93,18 @@ class Estimates:
                     signature=job.signature,
                     input_bytes=job.input_bytes,
                 )
-        stages = tuple(work * factor for work in truth)
+        stages = tuple(_sayable(work * factor) for work in truth)
         return Declaration(
-            job=math.fsum(stages),
+            job=_sayable(math.fsum(stages)),
             stages=stages,
             tasks=self.kind == "exact",
             signature=job.signature,
             input_bytes=job.input_bytes,
         )
+
+
+def _sayable(work: float) -> float:
+    return min(max(work, LEAST_WORK), MOST_WORK)
 
 
 def _number(text: str, number: str, kind: str) -> float:

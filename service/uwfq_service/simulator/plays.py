@@ -18,9 +18,6 @@ from uwfq_service.simulator.estimates import Declaration
 from uwfq_service.simulator.runs import FinishedJob, Options
 from uwfq_service.simulator.workload import JobSpec
 
-#: A stage that does no work is declared to do this much: the core wants a positive number.
-LEAST_WORK = 1e-9
-
 
 class JobPlay:
     """A job on its way through the world."""
@@ -76,7 +73,7 @@ class JobPlay:
             job_id=self.spec.job,
             signature=said.signature,
             input_bytes=said.input_bytes,
-            declared_work=None if said.job is None else max(said.job, LEAST_WORK),
+            declared_work=said.job,
             advisory_task_runtime=self._options.atr,
             stages=tuple(self._stage_spec(stage, self._afters[stage]) for stage in stages),
             open=self.open,
@@ -88,12 +85,11 @@ class JobPlay:
         return AddStages(job_id=self.spec.job, stages=(self._stage_spec(stage, ()),), close=last)
 
     def _stage_spec(self, stage: int, after: Sequence[int]) -> StageSpec:
-        work = self._declaration.stages[stage]
         return StageSpec(
             stage=self.spec.stages[stage].stage,
             after=tuple(self.spec.stages[before].stage for before in after),
             cut=self._cuts[stage].cut,
-            declared_work=None if work is None else max(work, LEAST_WORK),
+            declared_work=self._declaration.stages[stage],
         )
 
     # -- what the core has decided --------------------------------------------------------------

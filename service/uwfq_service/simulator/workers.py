@@ -76,13 +76,13 @@ class Workers:
             if worker.free and worker.live:
                 yield worker
 
-    def poll(self, worker: Worker, wait: float) -> NextTask:
+    def poll(self, worker: Worker) -> NextTask:
         """A poll for as many tasks as the worker has free slots."""
         key = (worker.name, len(worker.free))
         poll = self._polls.get(key)
         if poll is None:
             poll = self._polls[key] = NextTask(
-                worker_id=worker.name, slots=worker.slots, free_slots=len(worker.free), wait=wait
+                worker_id=worker.name, slots=worker.slots, free_slots=len(worker.free)
             )
         return poll
 

@@ -20,8 +20,10 @@ Units: seconds from the start of the workload; work in slot-seconds.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from heapq import heappop, heappush
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -32,25 +34,27 @@ from uwfq_service.core.model import Lease
 from uwfq_service.core.replies import JobReply, NextTaskReply, Reply
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Limits, Settings
+from uwfq_service.core.validation import MAX_SECONDS
 from uwfq_service.simulator.estimates import Estimates
 from uwfq_service.simulator.faults import Chance
 from uwfq_service.simulator.fluid import fluid_cluster
 from uwfq_service.simulator.plays import JobPlay
 from uwfq_service.simulator.runs import FinishedJob, Launch, Options, Run
 from uwfq_service.simulator.workers import Attempt, Worker, Workers
-from uwfq_service.simulator.workload import MAX_NAME_BYTES, Workload
+from uwfq_service.simulator.workload import MAX_NAME_BYTES, MAX_TEXT_BYTES, Workload
 
 POOL: Final = "default"
-#: Longer than any workload.
-FOREVER: Final = 1e9
+FOREVER: Final = math.inf
+#: What a service limits for the sake of its memory is limited by the workload here.
+UNLIMITED: Final = 1 << 40
 #: Finished jobs that the core remembers; nobody asks for them here.
 REMEMBERED_JOBS: Final = 100
 #: Seconds of silence after which a worker is given up where workers come and go, and between two of
 #: its signs of life.
 WORKER_TIMEOUT: Final = 10.0
 SIGN_OF_LIFE_EVERY: Final = 3.0
-#: So many that no job ever fails: what is looked for is how late it gets.
-MAX_ATTEMPTS: Final = 100
+#: So many that a job fails only if it would never end: what is looked for is how late it gets.
+MAX_ATTEMPTS: Final = 1000
 #: Jobs between two calls of ``progress``.
 PROGRESS_STEP: Final = 20
 
@@ -70,6 +74,10 @@ class Kind(enum.IntEnum):
     SIGN_OF_LIFE = 6
 
 
+class NeverDone(ValueError):
+    """A task failed, or was lost with its worker, so often that its job would never end."""
+
+
 def simulate(
     workload: Workload,
     options: Options,
@@ -80,7 +88,7 @@ def simulate(
     """Play ``workload`` under ``options``.
 
     ``keep_launches`` keeps every attempt for the plots.  Raises ``ValueError`` for estimates that
-    there are not.
+    there are not, and ``NeverDone`` if faults leave a task no chance.
     """
     return World(workload, options, keep_launches=keep_launches, progress=progress).play()
 
@@ -103,7 +111,8 @@ class World:
         self._chance = Chance(options.faults, options.seed)
         self._workers = Workers(self.slots, options.workers)
         self._progress = progress
-        self._launches: list[Launch] | None = [] if keep_launches else None
+        #: Attempts that are over, with their lease ids, which rise with every start.
+        self._launches: list[tuple[int, Launch]] | None = [] if keep_launches else None
         self._heap: list[tuple[float, int, int, Any]] = []
         #: Breaks ties of one kind: attempts and stages count up, jobs have their place.
         self._serial = 0
@@ -205,7 +214,8 @@ class World:
 
     def _job_ended(self, event: JobEnded) -> None:
         play = self._plays.pop(event.job)
-        assert event.state == "succeeded", f"{play.spec.job}: {event.cause}"
+        if event.state != "succeeded":
+            raise NeverDone(f"job {play.spec.job!r} never ends: {event.cause}")
         self._finished[play.index] = play.finished(self._now)
         for follower in self._followers.get(play.spec.job, ()):
             delay = self.workload.jobs[follower].submit
@@ -223,7 +233,7 @@ class World:
 
     def _poll(self, worker: Worker) -> int:
         """Ask for as many tasks as there are free slots; gives how many there were."""
-        reply = self._apply(self._workers.poll(worker, self._patience))
+        reply = self._apply(self._workers.poll(worker))
         assert isinstance(reply, NextTaskReply), "a poll is answered by leases"
         for lease in reply.leases:
             self._start(lease, worker)
@@ -241,12 +251,12 @@ class World:
             return
         self._workers.end(attempt)
         self._note(attempt, done=not attempt.fails)
-        lease = attempt.lease
+        lease, runtime = attempt.lease, min(attempt.runtime, MAX_SECONDS)
         outcome: cmd.TaskSuccess | cmd.TaskFailure
         if attempt.fails:
-            outcome = cmd.TaskFailure(message="bad luck", runtime=attempt.runtime)
+            outcome = cmd.TaskFailure(message="bad luck", runtime=runtime)
         else:
-            outcome = cmd.TaskSuccess(runtime=attempt.runtime)
+            outcome = cmd.TaskSuccess(runtime=runtime)
         ref = cmd.TaskRef(lease_id=lease.lease_id, attempt=lease.attempt)
         result = cmd.TaskResult(task=ref, outcome=outcome)
         self._apply(cmd.TaskDone(worker_id=lease.worker.name, results=(result,)))
@@ -257,16 +267,12 @@ class World:
         if self._launches is not None:
             play, lease = attempt.play, attempt.lease
             stage = play.stage_of(lease)
-            self._launches.append(
-                Launch(attempt.start, self._now, attempt.slot, play.index, stage, lease.task, done)
+            launch = Launch(
+                attempt.start, self._now, attempt.slot, play.index, stage, lease.task, done
             )
+            self._launches.append((lease.lease_id, launch))
 
     # -- workers that come and go ---------------------------------------------------------------
-
-    @property
-    def _patience(self) -> float:
-        """How long a poll says that it waits: workers that never go need no other sign of life."""
-        return 0.0 if self._chance.workers_come_and_go else FOREVER
 
     def _await_loss(self, index: int) -> None:
         if (uptime := self._chance.uptime()) is not None:
@@ -306,7 +312,7 @@ class World:
             msgspec.structs.replace(self._finished[index], fluid_finish=finishes[index])
             for index in range(len(self.workload.jobs))
         ]
-        launches = sorted(self._launches or (), key=lambda launch: launch.start)
+        launches = [launch for _, launch in sorted(self._launches or (), key=itemgetter(0))]
         return Run(
             workload=self.workload.name,
             options=self.options,
@@ -323,7 +329,17 @@ def _settings(options: Options) -> Settings:
     stays = options.faults.worker_uptime is None
     defaults = Settings()
     return Settings(
-        limits=Limits(max_id_bytes=MAX_NAME_BYTES, max_signature_bytes=4 * MAX_NAME_BYTES),
+        limits=Limits(
+            max_id_bytes=MAX_NAME_BYTES,
+            max_signature_bytes=MAX_TEXT_BYTES,
+            max_stages_per_job=UNLIMITED,
+            max_tasks_per_stage=UNLIMITED,
+            max_input_units=UNLIMITED,
+            max_jobs_per_user=UNLIMITED,
+            max_jobs_per_pool=UNLIMITED,
+            max_users_per_pool=UNLIMITED,
+            max_workers_per_pool=UNLIMITED,
+        ),
         advisory_task_runtime=options.atr,
         lease_seconds=FOREVER if stays else defaults.lease_seconds,
         worker_timeout=FOREVER if stays else WORKER_TIMEOUT,

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
 
-from tests.unit.simulator.replay_service import FakeService, in_no_time, nearly, serving
-from uwfq_client import Unavailable
+from tests.unit.simulator.replay_service import (
+    FakeService,
+    FakeWorker,
+    in_no_time,
+    nearly,
+    serving,
+)
+from uwfq_client import Task, Unavailable
 from uwfq_service.core import commands as cmd
-from uwfq_service.simulator.replay import Replay, ReplayFailed, ReplayRefused
+from uwfq_service.simulator.replay import Handler, Overhead, Replay, ReplayFailed, ReplayRefused
 from uwfq_service.simulator.replay.comparison import COLUMNS, side_by_side
 from uwfq_service.simulator.runs import Options, Partitioning, Run
 from uwfq_service.simulator.workload import JobSpec, StageSpec, UserSpec, Workload
@@ -149,6 +155,33 @@ def test_estimates_are_declared_as_they_are_in_the_simulation(estimates: str) ->
     measured, simulated = in_no_time(drive()), simulate(workload, options)
     for one, other in zip(measured.jobs, simulated.jobs, strict=True):
         assert nearly(one.finish, other.finish), (one, other)
+
+
+def test_what_reality_adds_to_a_task_is_told_in_the_time_of_the_workload() -> None:
+    """A machine that is a quarter of a second late with every task, at twice the speed."""
+    workload = one_after_the_other(1.0, 3.0)
+
+    async def drive() -> Overhead:
+        async with serving() as service:
+
+            def make_worker(slots: int, handlers: Mapping[str, Handler]) -> FakeWorker:
+                def late(handler: Handler) -> Handler:
+                    async def handle(task: Task) -> None:
+                        await handler(task)
+                        await asyncio.sleep(0.25)
+
+                    return handle
+
+                kinds = {kind: late(handler) for kind, handler in handlers.items()}
+                return service.make_worker(slots, kinds)
+
+            replay = Replay(service.client(), workload, Options(), make_worker, speed=2.0)
+            await replay.run()
+            return replay.overhead
+
+    overhead = in_no_time(drive())
+    assert overhead.per_task == pytest.approx(0.5, abs=1e-3)
+    assert overhead.runtime == 2.0
 
 
 def test_jobs_of_one_instant_arrive_in_the_order_of_the_workload() -> None:

@@ -17,9 +17,11 @@ from __future__ import annotations
 from uwfq_service.simulator.replay.driver import Handler, Replay
 from uwfq_service.simulator.replay.pool import ReplayFailed, ReplayRefused
 from uwfq_service.simulator.replay.private import PrivateService, private_service
+from uwfq_service.simulator.replay.results import Overhead
 
 __all__ = [
     "Handler",
+    "Overhead",
     "PrivateService",
     "Replay",
     "ReplayFailed",

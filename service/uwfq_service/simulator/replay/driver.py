@@ -29,7 +29,7 @@ from uwfq_service.simulator.replay.pool import (
     JobCounts,
     ReplayFailed,
 )
-from uwfq_service.simulator.replay.results import measured_run
+from uwfq_service.simulator.replay.results import Overhead, measured_run, overhead_of
 from uwfq_service.simulator.runs import Options, Run
 from uwfq_service.simulator.workload import Workload
 
@@ -90,9 +90,8 @@ class Replay:
     ) -> None:
         self.slots = options.slots or workload.slots
         assert 1 <= options.workers <= self.slots, "every worker has a slot"
-        #: Seconds of the workload that a task occupied its slot for beyond its runtime, as the
-        #: service has measured it.
-        self.task_overhead = 0.0
+        #: What reality has added; known when it has run.
+        self.overhead = Overhead()
         #: Jobs that were cancelled because the replay ended before them, and those that could not
         #: be.
         self.cancelled = 0
@@ -165,9 +164,10 @@ class Replay:
             raise first_reason(errors) from errors
         finally:
             await self._tidy_up()
-        self.task_overhead = pool.task_overhead_seconds * self._speed
         options = msgspec.structs.replace(self._options, policy=pool.policy)
         ended = [(job, self._ended[job.index]) for job in self._jobs]
+        around_tasks = pool.task_overhead_seconds * self._speed
+        self.overhead = overhead_of(ended, self._speed, around_tasks)
         return measured_run(
             self._workload,
             options,

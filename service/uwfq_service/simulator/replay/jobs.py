@@ -20,8 +20,7 @@ from uwfq_service.core.commands import InputDescriptor, TaskList
 from uwfq_service.core.splitting import launch_order
 from uwfq_service.simulator.alone import LoneStage, response_alone
 from uwfq_service.simulator.cuts import cut_stage
-from uwfq_service.simulator.estimates import Declaration
-from uwfq_service.simulator.plays import LEAST_WORK
+from uwfq_service.simulator.estimates import LEAST_WORK, Declaration
 from uwfq_service.simulator.runs import Options
 from uwfq_service.simulator.workload import JobSpec
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,6 +20,28 @@ from uwfq_service.simulator.fluid import fluid_cluster
 from uwfq_service.simulator.replay.jobs import ReplayedJob
 from uwfq_service.simulator.runs import FinishedJob, Options, Run
 from uwfq_service.simulator.workload import Workload
+
+
+class Overhead(NamedTuple):
+    """How much longer than its true runtime a task held its slot, on average."""
+
+    per_task: float = 0.0
+    #: The true runtime of a task, on average.
+    runtime: float = 0.0
+
+
+def overhead_of(
+    jobs: Sequence[tuple[ReplayedJob, Job]], speed: float, around_tasks: float
+) -> Overhead:
+    """The overhead in jobs that have ended so.
+
+    One part are tasks that slept for longer than they should have, on a machine that could not keep
+    up; the other, ``around_tasks``, is what the service has measured around them.
+    """
+    tasks = sum(ended.task_count for _, ended in jobs)
+    true = math.fsum(job.spec.total_work for job, _ in jobs)
+    measured = math.fsum(ended.measured_work_slot_seconds for _, ended in jobs) * speed
+    return Overhead(around_tasks + max(0.0, measured - true) / tasks, true / tasks)
 
 
 def measured_run(
