@@ -7,12 +7,16 @@ replies of commands that decided nothing, for refusals and for reads, too: a cra
 what they rest on.  Observers (logs, metrics, watchers) hear of events when the replies leave.
 
 **When to write.**  One batch is with the journal at a time; while it syncs, the next one gathers.
-A sync costs the CPU of a call, and each wakes the event loop, so many callers better share one.  A
-*patient* write waits until a few milliseconds after the one before.  That is worth it while callers
-keep coming all through the pause; when the pause ends in silence, all that there are were waiting
-for it, and writing at once serves them sooner.  So patience is tried now and then when several
-share a write, and kept for as long as it pays.  Whoever is alone never waits for others.  (With 50
-calls in flight 10 to 15 share a sync instead of 3, and a call costs a quarter less CPU.)
+A sync costs the CPU of a call or two, for the writer's thread and the event loop wake each other.
+And replies that leave together come back together, which the network code likes, too.  So many
+callers better share one.  How many there are is not to be seen: most of their calls are on the way,
+or wait for a processor.  So a write waits for a *quorum* of replies, and learns how many that is:
+
+    quorum reached                         write; a little more next time
+    half of it, then silence               nobody else is coming: write; a quarter less next time
+    less than half, LONGEST_PAUSE is over  write; half of it next time
+
+A quorum of a few is none, so whoever is alone does not wait for others.
 """
 
 from __future__ import annotations
@@ -32,14 +36,14 @@ Observer = Callable[[Sequence[AnyEvent]], None]
 #: A reply or a refusal on its way out.
 Decided = tuple[asyncio.Future[Any], Any, SchedulerError | None]
 
-#: A patient write begins no sooner after the one before, seconds.
-WRITE_PAUSE: Final = 0.005
-#: So many replies make it worth it, if the last of them came less than this before, seconds.
-SIBLINGS: Final = 4
+#: No write that has something to carry begins later than this after the one before, seconds.
+LONGEST_PAUSE: Final = 0.015
+#: Silence has lasted so long, seconds.
 SILENCE: Final = 0.0015
-#: Patience lasts for so many writes for which it was not; it is tried again after so many.
-PATIENCE: Final = 2
-PROBE_EVERY: Final = 32
+#: The smallest quorum that is worth a pause.
+SIBLINGS: Final = 4
+#: Without a quorum, one is tried after so many writes that nobody waited for.
+PROBE_EVERY: Final = 8
 
 
 class Batch:
@@ -71,16 +75,14 @@ class Outbox:
         self.load = 0
         #: Number of the last event that was decided, and of the last that the journal was given.
         self.sequence = self._appended = journal.durable
-        #: Events that the journal was not given yet, and when the last of them came; when it may
-        #: be given them; the timer for that.
+        #: Events that the journal was not given yet, and the replies that will share their write.
         self._gathered: list[AnyEvent] = []
-        self._gathered_at = 0.0
-        self._write_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        #: Replies that will share the next write.
         self._sharing = 0
-        #: Writes that will still wait for the pause; writes since the last one that did.
-        self._patience = self._hasty = 0
+        #: When the last of them came; when they are written in any case; the timer that looks.
+        self._gathered_at = self._write_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        #: Replies that a write waits for, 0: none; if none, writes since there was one.
+        self._quorum = self._unasked = 0
         #: Those who wait for the outbox to be empty, and for anything to happen.
         self._settlers: list[asyncio.Future[None]] = []
         self._change_waiters: list[asyncio.Future[None]] = []
@@ -106,6 +108,8 @@ class Outbox:
             else:
                 self._sharing += len(decided)
                 self._held.append((self.sequence, decided, events))
+                if self._gathered:
+                    self._write()
 
     async def passes(self) -> None:
         """Return when all that was decided so far is on disk."""
@@ -117,38 +121,54 @@ class Outbox:
     # -- to disk -----------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """Give the journal what has gathered, now or when the pause is over."""
-        if self._journal.durable < self._appended or self._timer is not None:
+        """Give the journal what has gathered, now or when there is a quorum."""
+        if self._journal.durable < self._appended:
             return
-        if self._patience and self._loop.time() < self._write_at:
-            self._timer = self._loop.call_at(self._write_at, self._write_now)
-        else:
+        if self._sharing >= self._quorum:
+            self._raise_quorum()
             self._write_now()
+        elif self._timer is None:
+            if self._loop.time() >= self._write_at:
+                self._write_now()
+            else:
+                self._look_later(self._gathered_at + SILENCE)
+
+    def _look_later(self, when: float) -> None:
+        self._timer = self._loop.call_at(min(when, self._write_at), self._look)
+
+    def _look(self) -> None:
+        """Without a quorum: see whether it is time to write all the same."""
+        self._timer = None
+        now = self._loop.time()
+        silent_at = self._gathered_at + SILENCE
+        most_came = 2 * self._sharing >= self._quorum
+        if now < self._write_at and not (most_came and now >= silent_at):
+            self._look_later(now + SILENCE if now >= silent_at else silent_at)
+            return
+        if now >= silent_at or not most_came:
+            fewer = self._quorum * (3 if most_came else 2) // 4
+            self._quorum = fewer if fewer >= SIBLINGS else 0
+        self._write_now()
+
+    def _raise_quorum(self) -> None:
+        if self._quorum:
+            self._quorum = max(1 + self._quorum * 9 // 8, self._sharing // 2)
+        else:
+            self._unasked += 1
+            if self._unasked >= PROBE_EVERY and self._sharing >= SIBLINGS:
+                self._quorum = max(SIBLINGS, self._sharing // 2)
+                self._unasked = 0
 
     def _write_now(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._gathered and not self._closed:
-            now = self._loop.time()
-            self._learn(now)
-            self._write_at = now + WRITE_PAUSE
+            self._write_at = self._loop.time() + LONGEST_PAUSE
+            self._sharing = 0
             events, self._gathered = self._gathered, []
             self._appended = self._journal.append(events)
             assert self._appended == self.sequence, "the journal numbers events without gaps"
-
-    def _learn(self, now: float) -> None:
-        """See from this write whether the next one should wait for more to share it."""
-        several, self._sharing = self._sharing >= SIBLINGS, 0
-        if self._patience:
-            # With few callers a pause ends in silence: all of them wait for it.
-            still_coming = now - self._gathered_at < SILENCE
-            self._patience = PATIENCE if several and still_coming else self._patience - 1
-            self._hasty = 0
-        else:
-            self._hasty += 1
-            if several and self._hasty >= PROBE_EVERY:
-                self._patience = PATIENCE
 
     # -- out ---------------------------------------------------------------------------------------
 
