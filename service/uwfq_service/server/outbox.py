@@ -1,4 +1,4 @@
-"""The outbox: replies that wait for the disk, and when the disk is asked.
+"""The outbox: replies that wait for the disk.
 
     hold(events, replies) -> journal.append ... on_durable(n) -> replies up to n leave, in order
 
@@ -6,17 +6,7 @@ Everything that is held comes with the number of the last event that it may rest
 replies of commands that decided nothing, for refusals and for reads, too: a crash may still undo
 what they rest on.  Observers (logs, metrics, watchers) hear of events when the replies leave.
 
-**When to write.**  One batch is with the journal at a time; while it syncs, the next one gathers.
-A sync costs the CPU of a call or two, for the writer's thread and the event loop wake each other.
-And replies that leave together come back together, which the network code likes, too.  So many
-callers better share one.  How many there are is not to be seen: most of their calls are on the way,
-or wait for a processor.  So a write waits for a *quorum* of replies, and learns how many that is:
-
-    quorum reached                         write; a little more next time
-    half of it, then silence               nobody else is coming: write; a quarter less next time
-    less than half, LONGEST_PAUSE is over  write; half of it next time
-
-A quorum of a few is none, so whoever is alone does not wait for others.
+One batch is with the journal at a time; while it syncs, the next one gathers.
 """
 
 from __future__ import annotations
@@ -24,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.events import AnyEvent
@@ -35,15 +25,6 @@ Observer = Callable[[Sequence[AnyEvent]], None]
 
 #: A reply or a refusal on its way out.
 Decided = tuple[asyncio.Future[Any], Any, SchedulerError | None]
-
-#: No write that has something to carry begins later than this after the one before, seconds.
-LONGEST_PAUSE: Final = 0.015
-#: Silence has lasted so long, seconds.
-SILENCE: Final = 0.0015
-#: The smallest quorum that is worth a pause.
-SIBLINGS: Final = 4
-#: Without a quorum, one is tried after so many writes that nobody waited for.
-PROBE_EVERY: Final = 8
 
 
 class Batch:
@@ -57,16 +38,22 @@ class Batch:
 
 
 class Outbox:
-    """See the module's picture.  ``broken`` is called at most once, when the journal fails."""
+    """See the module's picture.
+
+    ``shared`` is told how many replies share a write, when it begins; ``broken`` is called at most
+    once, when the journal fails.
+    """
 
     def __init__(
         self,
         journal: Journal,
         observers: Sequence[Observer],
+        shared: Callable[[int], None],
         broken: Callable[[BaseException], None],
     ) -> None:
         self._journal = journal
         self._observers = tuple(observers)
+        self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._closed = self._dismissed = False
         #: (sequence that it needs, replies, events to tell of), in order.
@@ -78,11 +65,6 @@ class Outbox:
         #: Events that the journal was not given yet, and the replies that will share their write.
         self._gathered: list[AnyEvent] = []
         self._sharing = 0
-        #: When the last of them came; when they are written in any case; the timer that looks.
-        self._gathered_at = self._write_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        #: Replies that a write waits for, 0: none; if none, writes since there was one.
-        self._quorum = self._unasked = 0
         #: Those who wait for the outbox to be empty, and for anything to happen.
         self._settlers: list[asyncio.Future[None]] = []
         self._change_waiters: list[asyncio.Future[None]] = []
@@ -96,7 +78,6 @@ class Outbox:
         if events:
             self.sequence += len(events)
             self._gathered += events
-            self._gathered_at = self._loop.time()
             self._sharing += len(decided)
             self.load += len(decided)
             self._held.append((self.sequence, decided, events))
@@ -108,8 +89,6 @@ class Outbox:
             else:
                 self._sharing += len(decided)
                 self._held.append((self.sequence, decided, events))
-                if self._gathered:
-                    self._write()
 
     async def passes(self) -> None:
         """Return when all that was decided so far is on disk."""
@@ -121,50 +100,14 @@ class Outbox:
     # -- to disk -----------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """Give the journal what has gathered, now or when there is a quorum."""
-        if self._journal.durable < self._appended:
-            return
-        if self._sharing >= self._quorum:
-            self._raise_quorum()
-            self._write_now()
-        elif self._timer is None:
-            if self._loop.time() >= self._write_at:
-                self._write_now()
-            else:
-                self._look_later(self._gathered_at + SILENCE)
+        """Give the journal what has gathered, unless it is busy."""
+        if self._gathered and self._journal.durable >= self._appended:
+            self.flush()
 
-    def _look_later(self, when: float) -> None:
-        self._timer = self._loop.call_at(min(when, self._write_at), self._look)
-
-    def _look(self) -> None:
-        """Without a quorum: see whether it is time to write all the same."""
-        self._timer = None
-        now = self._loop.time()
-        silent_at = self._gathered_at + SILENCE
-        most_came = 2 * self._sharing >= self._quorum
-        if now < self._write_at and not (most_came and now >= silent_at):
-            self._look_later(now + SILENCE if now >= silent_at else silent_at)
-            return
-        if now >= silent_at or not most_came:
-            fewer = self._quorum * (3 if most_came else 2) // 4
-            self._quorum = fewer if fewer >= SIBLINGS else 0
-        self._write_now()
-
-    def _raise_quorum(self) -> None:
-        if self._quorum:
-            self._quorum = max(1 + self._quorum * 9 // 8, self._sharing // 2)
-        else:
-            self._unasked += 1
-            if self._unasked >= PROBE_EVERY and self._sharing >= SIBLINGS:
-                self._quorum = max(SIBLINGS, self._sharing // 2)
-                self._unasked = 0
-
-    def _write_now(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def flush(self) -> None:
+        """Give the journal what has gathered, even if it is busy."""
         if self._gathered and not self._closed:
-            self._write_at = self._loop.time() + LONGEST_PAUSE
+            self._shared(self._sharing)
             self._sharing = 0
             events, self._gathered = self._gathered, []
             self._appended = self._journal.append(events)
@@ -230,10 +173,6 @@ class Outbox:
             waiter = self._loop.create_future()
             self._settlers.append(waiter)
             await waiter
-
-    def flush(self) -> None:
-        """Give the journal what has gathered, without waiting for its time."""
-        self._write_now()
 
     def close(self) -> None:
         """Let nothing out any more."""

@@ -12,9 +12,10 @@ from uwfq_service.core import commands, replies
 from uwfq_service.core.errors import UnknownJob
 from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten
 from uwfq_service.core.scheduler import Outcome, Scheduler
-from uwfq_service.server import outbox
+from uwfq_service.server import pace
 from uwfq_service.server.engine import Engine
-from uwfq_service.server.outbox import PROBE_EVERY, Observer
+from uwfq_service.server.outbox import Observer
+from uwfq_service.server.pace import PROBE_EVERY
 from uwfq_service.server.status import Busy, Stopping
 
 
@@ -179,8 +180,8 @@ async def test_when_many_share_their_writes_the_next_one_waits_for_a_quorum(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync costs as much as a call; those who come one after another share it."""
-    monkeypatch.setattr(outbox, "LONGEST_PAUSE", NEVER)
-    monkeypatch.setattr(outbox, "SILENCE", NEVER)
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    monkeypatch.setattr(pace, "SILENCE", NEVER)
     await crowd(world)
     for _ in range(5):
         assert len(world.journal.batches) == PROBE_EVERY
@@ -193,7 +194,7 @@ async def test_when_most_have_come_silence_is_enough(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others have nothing to ask: all that there are wait for the write."""
-    monkeypatch.setattr(outbox, "LONGEST_PAUSE", NEVER)
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
     await crowd(world)
     for _ in range(3):
         world.add_task()
@@ -205,9 +206,9 @@ async def test_when_few_have_come_the_write_waits_for_the_longest_pause_only(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Most of the callers may be on their way still, but nobody waits for them for ever."""
-    monkeypatch.setattr(outbox, "LONGEST_PAUSE", NEVER)
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
     await crowd(world)
-    monkeypatch.setattr(outbox, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", 0.05)
     for _ in range(5):
         world.add_task()
     await world.turn()
@@ -216,6 +217,59 @@ async def test_when_few_have_come_the_write_waits_for_the_longest_pause_only(
     await world.turn()
     assert len(world.journal.batches) == PROBE_EVERY + 1
     await world.appended(PROBE_EVERY + 2)
+
+
+async def test_a_stop_decides_what_waits_for_a_quorum(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was let in is answered."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    await crowd(world)
+    reply = world.add_task()
+    await world.turn()
+    assert len(world.journal.batches) == PROBE_EVERY
+    world.engine.stop_accepting()
+    settled = asyncio.create_task(world.engine.settle())
+    await world.turn()
+    await world.sync_all()
+    await settled
+    assert reply.done()
+
+
+async def test_polls_that_wait_for_a_quorum_can_be_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are decided first, for there may be something for them."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    await crowd(world)
+    world.core.tasks.clear()
+    ended, other = world.poll("v"), world.poll("w")
+    world.engine.end_polls([ended])
+    await world.turn()
+    assert ended.result().leases == ()
+    assert not other.done()
+
+
+async def test_a_tick_comes_along_with_what_waits_for_a_quorum(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not urgent enough to keep those apart who would share a write."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    monkeypatch.setattr(pace, "SILENCE", NEVER)
+    await crowd(world)
+    world.core.wakeup = world.clock.now() + 1.0
+    for _ in range(5):
+        world.add_task()
+    await world.turn()
+    world.journal.sync()
+    world.add_task()
+    world.clock.advance(2.0)
+    await world.turn()
+    assert commands.Tick() not in world.core.applied
+    for _ in range(5):
+        world.add_task()
+    await world.turn()
+    assert commands.Tick() in world.core.applied
 
 
 async def test_patience_ends_when_nobody_comes_any_more(world: World) -> None:
@@ -244,12 +298,12 @@ async def test_whoever_is_alone_never_waits_for_others(world: World) -> None:
 
 async def test_closing_writes_what_was_still_gathering(world: World) -> None:
     """The snapshot that follows must stand at the last event of the journal."""
-    await crowd(world)
-    world.add_task()
-    await world.turn()
-    assert len(world.journal.batches) == PROBE_EVERY
+    for _ in range(2):
+        world.add_task()
+        await world.turn()
+    assert world.journal.batches == [1]
     world.engine.close()
-    assert world.journal.batches[-1] == 1
+    assert world.journal.batches == [1, 1]
 
 
 async def test_a_command_that_decides_nothing_stores_nothing(world: World) -> None:
