@@ -82,6 +82,20 @@ async def test_results_ride_along_on_a_poll() -> None:
         assert second.leases[0].task_index == 1
 
 
+async def test_a_start_needs_no_attempt_beside_its_lease() -> None:
+    """A lease is one attempt; another number beside it is a mistake all the same."""
+    async with serving() as service:
+        await service.submit()
+        (lease,) = (await service.poll(slots=2)).leases
+        starts = [types.TaskStart(lease_id=lease.lease_id, attempt=n) for n in (0, 1, 2)]
+        reply = await service.poll(slots=2, started=starts)
+        assert [ack.status for ack in reply.started_acks] == [
+            types.TASK_RESULT_STATUS_ACCEPTED,
+            types.TASK_RESULT_STATUS_ACCEPTED,
+            types.TASK_RESULT_STATUS_STALE,
+        ]
+
+
 async def test_a_repeated_poll_gets_the_same_leases() -> None:
     """A lost reply costs nothing."""
     async with serving() as service:
