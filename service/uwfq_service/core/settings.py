@@ -19,7 +19,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_labels_bytes: int = 4096
     max_stages_per_job: int = 1000
     max_tasks_per_stage: int = 10_000_000
-    max_input_units: int = 1_000_000
+    #: Cutting so many by their costs takes 50 ms, and everybody else waits for that.
+    max_input_units: int = 50_000
     #: Results, starts, or lease ids in one message.
     max_batch: int = 10_000
     #: What the leases of one poll take together; the first one is granted in any case.  Clients of
