@@ -47,7 +47,8 @@ class Pace:
 
     def came(self, waiting: int) -> None:
         """A call has come; with it so many wait."""
-        if waiting >= self.quorum:
+        quorum = self.quorum
+        if waiting >= quorum:
             self._go()
             return
         now = self._came_at = self._loop.time()
@@ -56,14 +57,18 @@ class Pace:
             if now >= self._go_by:
                 self._go()
             else:
-                self._look_later(now + SILENCE)
+                self._look_later()
+        elif waiting == (quorum + 1) // 2:
+            # From here on silence counts.
+            self._timer.cancel()
+            self._look_later()
 
     def gone(self, together: int) -> None:
         """So many calls are being decided."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.quorum:
+        if self.quorum and together:
             if together >= self.quorum:
                 self.quorum = max(1 + self.quorum * 9 // 8, together // 2)
             self._go_by = self._loop.time() + LONGEST_PAUSE
@@ -77,19 +82,25 @@ class Pace:
                 self.quorum = max(SIBLINGS, replies // 2)
                 self._go_by = self._loop.time() + LONGEST_PAUSE
 
-    def _look_later(self, when: float) -> None:
-        self._timer = self._loop.call_at(min(when, self._go_by), self._look)
+    @property
+    def _most_came(self) -> bool:
+        return 2 * self._waiting >= self.quorum
+
+    def _look_later(self) -> None:
+        when = self._go_by
+        if self._most_came:
+            when = min(when, self._came_at + SILENCE)
+        self._timer = self._loop.call_at(when, self._look)
 
     def _look(self) -> None:
         """There is no quorum: see whether it is time all the same."""
         self._timer = None
         now = self._loop.time()
-        silent_at = self._came_at + SILENCE
-        most_came = 2 * self._waiting >= self.quorum
-        if now < self._go_by and not (most_came and now >= silent_at):
-            self._look_later(now + SILENCE if now >= silent_at else silent_at)
+        silent = now >= self._came_at + SILENCE
+        if now < self._go_by and not (silent and self._most_came):
+            self._look_later()
             return
-        if now >= silent_at or not most_came:
-            fewer = self.quorum * (3 if most_came else 2) // 4
+        if silent or not self._most_came:
+            fewer = self.quorum * (3 if self._most_came else 2) // 4
             self.quorum = fewer if fewer >= SIBLINGS else 0
         self._go()
