@@ -7,9 +7,11 @@ be seen: most of their calls are on the way, or wait for a processor.  So a turn
 *quorum* of calls, and learns how many that is:
 
     quorum reached                         go; a little more next time
-    half of it, then silence               nobody else is coming: go; a quarter less next time
+    half of it, then silence               nobody else is coming: go; half of it next time
     less than half, LONGEST_PAUSE is over  go; half of it next time
 
+With half of the callers in a quorum, the others keep the processor busy while those wait for the
+disk; between half and all is where it swings.
 A quorum of a few is none, so whoever is alone does not wait for others.  Without one, calls share a
 write only as far as they come while the one before is under way; when several do, a quorum is
 tried.
@@ -101,6 +103,7 @@ class Pace:
             self._look_later()
             return
         if silent or not self._most_came:
-            fewer = self.quorum * (3 if self._most_came else 2) // 4
-            self.quorum = fewer if fewer >= SIBLINGS else 0
+            self.quorum //= 2
+            if self.quorum < SIBLINGS:
+                self.quorum = 0
         self._go()
