@@ -11,7 +11,8 @@ be seen: most of their calls are on the way, or wait for a processor.  So a turn
     less than half, LONGEST_PAUSE is over  go; half of it next time
 
 With half of the callers in a quorum, the others keep the processor busy while those wait for the
-disk; between half and all is where it swings.
+disk; so it swings between half of them and all.
+
 A quorum of a few is none, so whoever is alone does not wait for others.  Without one, calls share a
 write only as far as they come while the one before is under way; when several do, a quorum is
 tried.
