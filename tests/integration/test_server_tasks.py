@@ -82,6 +82,41 @@ async def test_results_ride_along_on_a_poll() -> None:
         assert second.leases[0].task_index == 1
 
 
+async def test_a_start_needs_no_attempt_beside_its_lease() -> None:
+    """A lease is one attempt; another number beside it is a mistake all the same."""
+    async with serving() as service:
+        await service.submit()
+        (lease,) = (await service.poll(slots=2)).leases
+        starts = [types.TaskStart(lease_id=lease.lease_id, attempt=n) for n in (0, 1, 2)]
+        reply = await service.poll(slots=2, started=starts)
+        assert [ack.status for ack in reply.started_acks] == [
+            types.TASK_RESULT_STATUS_ACCEPTED,
+            types.TASK_RESULT_STATUS_ACCEPTED,
+            types.TASK_RESULT_STATUS_STALE,
+        ]
+
+
+async def test_an_answer_stays_below_what_a_client_takes_in() -> None:
+    """Many large payloads come in several answers, each as full as it may be."""
+    async with serving() as service:
+        payload = bytes(64 * 1024)
+        labels = {"note": "ä" * 2000}
+        stage = types.StageSpec(stage="s", tasks=types.TaskList(count=100), payload=payload)
+        request = rpc.SubmitJobRequest(user="ann", stages=[stage], labels=labels)
+        await service.jobs.SubmitJob(request)
+        first = await service.poll(slots=100)
+        assert 3.2 * 1024**2 < first.ByteSize() < 3.7 * 1024**2
+        rest = await service.poll(slots=100, free_slots=100 - len(first.leases))
+        assert len(first.leases) + len(rest.leases) == 100
+
+
+async def test_one_lease_is_granted_however_large() -> None:
+    """A payload above the limit must not keep its task from running."""
+    async with serving(limits__max_leased_bytes=1) as service:
+        await service.submit(tasks=3)
+        assert len((await service.poll(slots=3)).leases) == 1
+
+
 async def test_a_repeated_poll_gets_the_same_leases() -> None:
     """A lost reply costs nothing."""
     async with serving() as service:

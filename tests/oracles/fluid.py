@@ -217,9 +217,7 @@ class FluidCluster:
 
     def _serving(self, user: FluidUser, stretch: Fraction) -> None: ...
 
-    def _left(
-        self, user: FluidUser, chain: list[FluidJob], leaving: list[FluidJob]
-    ) -> None: ...
+    def _left(self, user: FluidUser, chain: list[FluidJob], leaving: list[FluidJob]) -> None: ...
 
 
 def ring_from(job: FluidJob, chain: list[FluidJob]) -> list[FluidJob]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MAX_RANKED_STAGES = 1000
 #: Stages that were passed over are looked through when there are so many more than last time.
 PASSED_OVER_TO_KEEP = 1024
+#: What a lease takes in an answer beside its texts and its payload, about.
+BARE_LEASE_BYTES = 96
 
 
 class Dispatch:
@@ -119,11 +121,14 @@ class Dispatch:
         tasks = self._settings.limits.max_batch
         if command.max_tasks is not None:
             tasks = min(tasks, command.max_tasks)
+        room = self._settings.limits.max_leased_bytes
         leases: list[Lease] = []
         if worker.holds is not None:
             if not self._serve_hold(worker, leases, slots, command, now):
                 return leases
-            slots -= sum(lease.slots for lease in leases)
+            for lease in leases:
+                slots -= lease.slots
+                room -= _described_bytes(lease.stage)
         passed: list[Stage] = []
         while slots > 0 and len(leases) < tasks:
             stage = pool.policy.first()
@@ -137,6 +142,12 @@ class Dispatch:
                     # From now on what runs free is kept.
                     break
                 continue
+            if tasks > 1:
+                each = _described_bytes(stage)
+                count = min(count, max(room // each, 0 if leases else 1))
+                if not count:
+                    break
+                room -= count * each
             leases += self._lease(stage, worker, count, command.poll_id, now)
             slots -= count * stage.slots_per_task
         for stage in passed:
@@ -312,6 +323,15 @@ class Dispatch:
         if lease is None and job is not None and job.ended:
             return LeaseStatus.REVOKED
         return LeaseStatus.UNKNOWN
+
+
+def _described_bytes(stage: Stage) -> int:
+    """About what a lease on a task of ``stage`` takes in an answer."""
+    job = stage.job
+    texts = f"{job.job_id}{job.user.name}{job.kind}{job.signature}{stage.name}"
+    if job.labels:
+        texts += "".join([f"......{key}{value}" for key, value in job.labels.items()])
+    return BARE_LEASE_BYTES + len(stage.spec.payload) + len(texts.encode())
 
 
 def _room(user: User, slots: int) -> int:

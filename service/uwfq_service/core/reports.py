@@ -150,9 +150,12 @@ class Reports:
     # -- which attempt is meant -----------------------------------------------------------------
 
     def _attempt(
-        self, worker: str, ref: TaskRef, runtime: float, now: Any
+        self, worker: str, ref: TaskRef, runtime: float, now: Any, *, starting: bool = False
     ) -> tuple[Lease | None, AckStatus]:
-        """The live attempt that a report names, or why there is none."""
+        """The live attempt that a report names, or why there is none.
+
+        A start may name its lease alone; a result names the attempt, too.
+        """
         if not ref.lease_id:
             return self._placed_attempt(worker, ref, runtime, now)
         lease = self._state.leases.get(ref.lease_id)
@@ -160,7 +163,7 @@ class Reports:
             return None, self._why_not_live(ref.lease_id)
         if lease.worker.name != worker:
             return None, AckStatus.UNKNOWN
-        if lease.attempt != ref.attempt:
+        if lease.attempt != ref.attempt and (ref.attempt or not starting):
             return None, AckStatus.STALE
         return lease, _ACCEPTED
 
@@ -233,7 +236,7 @@ class Reports:
             if not ref.lease_id:
                 status = self._placed_start(worker, start, now)
             else:
-                lease, status = self._attempt(worker, ref, start.running, now)
+                lease, status = self._attempt(worker, ref, start.running, now, starting=True)
                 if lease is not None and lease.started_at is None and ref.lease_id not in leases:
                     leases.append(lease.lease_id)
                     running = self._state.number(start.running)

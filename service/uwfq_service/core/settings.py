@@ -19,9 +19,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_labels_bytes: int = 4096
     max_stages_per_job: int = 1000
     max_tasks_per_stage: int = 10_000_000
-    max_input_units: int = 1_000_000
+    #: Cutting so many by their costs takes 50 ms, and everybody else waits for that.
+    max_input_units: int = 50_000
     #: Results, starts, or lease ids in one message.
     max_batch: int = 10_000
+    #: What the leases of one poll take together; the first one is granted in any case.  Clients of
+    #: gRPC take in 4 MiB by default.
+    max_leased_bytes: int = 7 * 512 * 1024
     max_message_bytes: int = 4096
     #: Unfinished jobs of one user in one pool, unless the operator set a cap for the user.
     max_jobs_per_user: int = 200_000

@@ -264,6 +264,7 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("limits.max_tasks_per_stage", "Tasks of a stage.", low=1, high=1e8),
     _key("limits.max_input_units", "Units of a stage's input.", low=1, high=1e8),
     _key("limits.max_batch", "Results, starts or leases in one message.", low=1, high=1e6),
+    _key("limits.max_leased_bytes", "Size of the leases in one answer.", low=1, high=2**31 - 1),
     _key(
         "limits.max_message_bytes", "Length of a failure's message that is kept.", low=0, high=2**20
     ),

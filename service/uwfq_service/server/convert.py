@@ -301,6 +301,8 @@ def input_range(stage: Stage, task: int) -> types.InputRange:
 def next_task_response(reply: replies.NextTaskReply) -> rpc.NextTaskResponse:
     """What to run.  The service itself writes it by ``wire.py``, which must say the same."""
     response = next_task_rest(reply)
+    response.done_acks.extend(_acks(reply.done_acks))
+    response.started_acks.extend(_acks(reply.started_acks))
     response.leases.extend(
         _lease(lease, expires_in)
         for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True)
@@ -309,10 +311,8 @@ def next_task_response(reply: replies.NextTaskReply) -> rpc.NextTaskResponse:
 
 
 def next_task_rest(reply: replies.NextTaskReply) -> rpc.NextTaskResponse:
-    """The answer to a poll without its leases."""
+    """The answer to a poll without its leases and acknowledgements."""
     return rpc.NextTaskResponse(
-        done_acks=_acks(reply.done_acks),
-        started_acks=_acks(reply.started_acks),
         ranking=_ranking(reply.ranking) if reply.ranking is not None else None,
         revoked_lease_ids=reply.revoked,
     )
@@ -370,7 +370,7 @@ def _ranking(ranking: replies.Ranking) -> rpc.Ranking:
 
 
 def task_done_response(reply: replies.TaskDoneReply) -> rpc.TaskDoneResponse:
-    """What became of the results."""
+    """What became of the results.  The service itself writes it by ``wire.py``."""
     return rpc.TaskDoneResponse(acks=_acks(reply.acks))
 
 

@@ -6,10 +6,11 @@ Picture a clerk with an inbox, a ledger and an outbox:
                          |
                          +-> parking: long polls that found nothing
 
-Each turn of the event loop at most one *drain* empties the inbox: it stamps the time once, applies
-the commands in order, and hands their events and replies to the outbox as one batch.  The next
-drain may run while the disk is busy with that; replies leave in order, when what they rest on is on
-disk (``outbox.py``).  Long polls that found nothing are parked (``parking.py``).
+A *drain* empties the inbox: it stamps the time once, applies the commands in order, and hands
+their events and replies to the outbox as one batch.  It comes in the next turn of the event loop,
+or, when many call, as soon as enough of them have (``pace.py``).  The next drain may run while the
+disk is busy with that; replies leave in order, when what they rest on is on disk (``outbox.py``).
+Long polls that found nothing are parked (``parking.py``).
 
 When the journal fails, or the core breaks one of its own rules, the engine stops for good: no reply
 leaves any more, and ``on_fatal`` hears why.
@@ -30,6 +31,7 @@ from uwfq_service.core.events import AnyEvent
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server.clock import Clock, Timer
 from uwfq_service.server.outbox import Batch, Observer, Outbox
+from uwfq_service.server.pace import Pace
 from uwfq_service.server.parking import Call, Parking, Poll
 from uwfq_service.server.status import Busy, Stopping
 from uwfq_service.store.journal import Journal
@@ -65,7 +67,8 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Call] = deque()
         self._drain_due = False
-        self._outbox = Outbox(journal, observers, self._fail)
+        self._pace = Pace(self._schedule_drain)
+        self._outbox = Outbox(journal, observers, self._pace.shared, self._fail)
         self._parking = Parking(scheduler, clock, self._give_up)
         self._tick_timer: Timer | None = None
         self._tick_at = 0.0
@@ -120,11 +123,12 @@ class Engine:
         wanted = set(futures)
 
         def end() -> None:
+            # They may be in the inbox still.
+            self._drain()
             for poll in self._parking.polls():
                 if poll.future in wanted:
                     self._parking.end(poll)
 
-        # After the drain that a poll of this turn is waiting for.
         self._loop.call_soon(end)
 
     async def read(self, look: Callable[[Scheduler, float], T]) -> T:
@@ -171,7 +175,7 @@ class Engine:
     def _enqueue(self, call: Call) -> None:
         self._admit()
         self._inbox.append(call)
-        self._schedule_drain()
+        self._pace.came(len(self._inbox))
 
     def _schedule_drain(self) -> None:
         if not self._drain_due:
@@ -188,6 +192,7 @@ class Engine:
         now = self._clock.now()
         batch = Batch()
         inbox = self._inbox
+        self._pace.gone(len(inbox))
         try:
             ticked = self._tick_due
             if ticked:
@@ -261,7 +266,9 @@ class Engine:
     def _tick(self) -> None:
         self._tick_timer = None
         self._tick_due = True
-        self._schedule_drain()
+        # With calls that wait for more it can wait as well.
+        if not self._inbox:
+            self._schedule_drain()
 
     # -- stopping ----------------------------------------------------------------------------------
 
@@ -274,7 +281,8 @@ class Engine:
 
     async def settle(self) -> None:
         """Return when nothing waits for a decision or for the disk, or when nothing ever will."""
-        while self._inbox and not self._halted:  # noqa: ASYNC110 - each turn drains some of it.
+        while self._inbox and not self._halted:
+            self._drain()
             await asyncio.sleep(0)
         self._outbox.flush()
         await self._outbox.empty()

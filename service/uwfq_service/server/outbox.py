@@ -1,4 +1,4 @@
-"""The outbox: replies that wait for the disk, and when the disk is asked.
+"""The outbox: replies that wait for the disk.
 
     hold(events, replies) -> journal.append ... on_durable(n) -> replies up to n leave, in order
 
@@ -6,13 +6,7 @@ Everything that is held comes with the number of the last event that it may rest
 replies of commands that decided nothing, for refusals and for reads, too: a crash may still undo
 what they rest on.  Observers (logs, metrics, watchers) hear of events when the replies leave.
 
-**When to write.**  One batch is with the journal at a time; while it syncs, the next one gathers.
-A sync costs the CPU of a call, and each wakes the event loop, so many callers better share one.  A
-*patient* write waits until a few milliseconds after the one before.  That is worth it while callers
-keep coming all through the pause; when the pause ends in silence, all that there are were waiting
-for it, and writing at once serves them sooner.  So patience is tried now and then when several
-share a write, and kept for as long as it pays.  Whoever is alone never waits for others.  (With 50
-calls in flight 10 to 15 share a sync instead of 3, and a call costs a quarter less CPU.)
+One batch is with the journal at a time; while it syncs, the next one gathers.
 """
 
 from __future__ import annotations
@@ -20,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.events import AnyEvent
@@ -31,15 +25,6 @@ Observer = Callable[[Sequence[AnyEvent]], None]
 
 #: A reply or a refusal on its way out.
 Decided = tuple[asyncio.Future[Any], Any, SchedulerError | None]
-
-#: A patient write begins no sooner after the one before, seconds.
-WRITE_PAUSE: Final = 0.005
-#: So many replies make it worth it, if the last of them came less than this before, seconds.
-SIBLINGS: Final = 4
-SILENCE: Final = 0.0015
-#: Patience lasts for so many writes for which it was not; it is tried again after so many.
-PATIENCE: Final = 2
-PROBE_EVERY: Final = 32
 
 
 class Batch:
@@ -53,16 +38,22 @@ class Batch:
 
 
 class Outbox:
-    """See the module's picture.  ``broken`` is called at most once, when the journal fails."""
+    """See the module's picture.
+
+    ``shared`` is told how many replies share a write, when it begins; ``broken`` is called at most
+    once, when the journal fails.
+    """
 
     def __init__(
         self,
         journal: Journal,
         observers: Sequence[Observer],
+        shared: Callable[[int], None],
         broken: Callable[[BaseException], None],
     ) -> None:
         self._journal = journal
         self._observers = tuple(observers)
+        self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._closed = self._dismissed = False
         #: (sequence that it needs, replies, events to tell of), in order.
@@ -71,16 +62,9 @@ class Outbox:
         self.load = 0
         #: Number of the last event that was decided, and of the last that the journal was given.
         self.sequence = self._appended = journal.durable
-        #: Events that the journal was not given yet, and when the last of them came; when it may
-        #: be given them; the timer for that.
+        #: Events that the journal was not given yet, and the replies that will share their write.
         self._gathered: list[AnyEvent] = []
-        self._gathered_at = 0.0
-        self._write_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-        #: Replies that will share the next write.
         self._sharing = 0
-        #: Writes that will still wait for the pause; writes since the last one that did.
-        self._patience = self._hasty = 0
         #: Those who wait for the outbox to be empty, and for anything to happen.
         self._settlers: list[asyncio.Future[None]] = []
         self._change_waiters: list[asyncio.Future[None]] = []
@@ -94,7 +78,6 @@ class Outbox:
         if events:
             self.sequence += len(events)
             self._gathered += events
-            self._gathered_at = self._loop.time()
             self._sharing += len(decided)
             self.load += len(decided)
             self._held.append((self.sequence, decided, events))
@@ -117,38 +100,18 @@ class Outbox:
     # -- to disk -----------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """Give the journal what has gathered, now or when the pause is over."""
-        if self._journal.durable < self._appended or self._timer is not None:
-            return
-        if self._patience and self._loop.time() < self._write_at:
-            self._timer = self._loop.call_at(self._write_at, self._write_now)
-        else:
-            self._write_now()
+        """Give the journal what has gathered, unless it is busy."""
+        if self._gathered and self._journal.durable >= self._appended:
+            self.flush()
 
-    def _write_now(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def flush(self) -> None:
+        """Give the journal what has gathered, even if it is busy."""
         if self._gathered and not self._closed:
-            now = self._loop.time()
-            self._learn(now)
-            self._write_at = now + WRITE_PAUSE
+            self._shared(self._sharing)
+            self._sharing = 0
             events, self._gathered = self._gathered, []
             self._appended = self._journal.append(events)
             assert self._appended == self.sequence, "the journal numbers events without gaps"
-
-    def _learn(self, now: float) -> None:
-        """See from this write whether the next one should wait for more to share it."""
-        several, self._sharing = self._sharing >= SIBLINGS, 0
-        if self._patience:
-            # With few callers a pause ends in silence: all of them wait for it.
-            still_coming = now - self._gathered_at < SILENCE
-            self._patience = PATIENCE if several and still_coming else self._patience - 1
-            self._hasty = 0
-        else:
-            self._hasty += 1
-            if several and self._hasty >= PROBE_EVERY:
-                self._patience = PATIENCE
 
     # -- out ---------------------------------------------------------------------------------------
 
@@ -210,10 +173,6 @@ class Outbox:
             waiter = self._loop.create_future()
             self._settlers.append(waiter)
             await waiter
-
-    def flush(self) -> None:
-        """Give the journal what has gathered, without waiting for its time."""
-        self._write_now()
 
     def close(self) -> None:
         """Let nothing out any more."""

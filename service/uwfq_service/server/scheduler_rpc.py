@@ -22,7 +22,7 @@ from uwfq_service.server.config_keys import Serving
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import Context, Handlers
 from uwfq_service.server.status import Busy
-from uwfq_service.server.wire import LeaseEncoder
+from uwfq_service.server.wire import LeaseEncoder, task_done_response
 from uwfq_service.server.work_stream import WorkStream
 
 #: A watcher hears of changes at most this often, seconds.
@@ -56,7 +56,7 @@ class SchedulerRpc:
         add("CloseJob", rpc.CloseJobRequest, rpc.CloseJobResponse, self.close_job)
         add("CancelJob", rpc.CancelJobRequest, rpc.CancelJobResponse, self.cancel_job)
         add("NextTask", rpc.NextTaskRequest, None, self.next_task)
-        add("TaskDone", rpc.TaskDoneRequest, rpc.TaskDoneResponse, self.task_done)
+        add("TaskDone", rpc.TaskDoneRequest, None, self.task_done)
         add("RenewLeases", rpc.RenewLeasesRequest, rpc.RenewLeasesResponse, self.renew_leases)
         add("GetJob", rpc.GetJobRequest, rpc.GetJobResponse, self.get_job)
         add("ListJobs", rpc.ListJobsRequest, rpc.ListJobsResponse, self.list_jobs)
@@ -184,10 +184,9 @@ class SchedulerRpc:
         reply = await self._engine.poll(command, known_version=known_version)
         return self._leases.response(reply)
 
-    async def task_done(self, request: rpc.TaskDoneRequest, _: Context) -> rpc.TaskDoneResponse:
-        """Take in results."""
-        reply = await self._engine.call(convert.task_done(request))
-        return convert.task_done_response(reply)
+    async def task_done(self, request: rpc.TaskDoneRequest, _: Context) -> bytes:
+        """Take in results.  A TaskDoneResponse in bytes."""
+        return task_done_response(await self._engine.call(convert.task_done(request)))
 
     async def renew_leases(
         self, request: rpc.RenewLeasesRequest, _: Context

@@ -1,4 +1,4 @@
-"""NextTask's answers, written as bytes: the leases of a stage differ in a few numbers only.
+"""Answers to workers, written as bytes: leases and acknowledgements, which come by the thousand.
 
 What a lease says of its job and stage (names, payload, labels: most of its bytes) is encoded once
 per stage and kept; per lease only its own fields are written behind that.  A protobuf reader takes
@@ -12,12 +12,13 @@ and so many bytes.  https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core.model import Lease
-from uwfq_service.core.replies import NextTaskReply
+from uwfq_service.core.replies import Ack, AckStatus, NextTaskReply, TaskDoneReply
 from uwfq_service.core.stage import Stage
 from uwfq_service.server import convert
 
@@ -25,6 +26,12 @@ from uwfq_service.server import convert
 CACHE_BYTES: Final = 16 * 1024 * 1024
 
 _LEASES: Final = b"\x0a"  # NextTaskResponse.leases = 1
+_DONE_ACKS: Final = b"\x12"  # NextTaskResponse.done_acks = 2
+_STARTED_ACKS: Final = b"\x1a"  # NextTaskResponse.started_acks = 3
+_ACKS: Final = b"\x0a"  # TaskDoneResponse.acks = 1
+#: TaskResultAck: the key of lease_id = 1, and all of status = 2.
+_ACKED_LEASE: Final = b"\x08"
+_ACKED: Final = [bytes((0x10, status)) for status in range(max(AckStatus) + 1)]
 _LEASE_ID: Final = b"\x08"  # TaskLease.lease_id = 1
 _TASK_INDEX: Final = b"\x60"  # TaskLease.task_index = 12
 _ATTEMPT: Final = b"\x68"  # TaskLease.attempt = 13
@@ -46,6 +53,19 @@ def varint(number: int) -> bytes:
     return _MORE[number & 0x3FFF] + varint(number >> 14)
 
 
+def task_done_response(reply: TaskDoneReply) -> bytes:
+    """The TaskDoneResponse for a reply."""
+    return b"".join(_acks(_ACKS, reply.acks))
+
+
+def _acks(key: bytes, acks: Sequence[Ack]) -> list[bytes]:
+    parts: list[bytes] = []
+    for ack in acks:
+        body = _ACKED_LEASE + varint(ack.lease_id) + _ACKED[ack.status]
+        parts += (key, varint(len(body)), body)
+    return parts
+
+
 class LeaseEncoder:
     """Writes NextTaskResponses; one for a service, for it remembers stages."""
 
@@ -60,7 +80,11 @@ class LeaseEncoder:
         for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True):
             body = self._lease(lease, expires_in)
             parts += (_LEASES, varint(len(body)), body)
-        if reply.done_acks or reply.started_acks or reply.revoked or reply.ranking:
+        if reply.done_acks:
+            parts += _acks(_DONE_ACKS, reply.done_acks)
+        if reply.started_acks:
+            parts += _acks(_STARTED_ACKS, reply.started_acks)
+        if reply.revoked or reply.ranking:
             parts.append(convert.next_task_rest(reply).SerializeToString())
         return b"".join(parts)
 

@@ -23,7 +23,7 @@ from uwfq_service.server import convert
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import INTERNAL, Context
 from uwfq_service.server.status import Stopping, to_status
-from uwfq_service.server.wire import LeaseEncoder, work_response
+from uwfq_service.server.wire import LeaseEncoder, task_done_response, work_response
 
 log = structlog.get_logger(__name__)
 
@@ -152,9 +152,9 @@ class WorkStream:
 
 
 def _task_done(sequence: int, reply: Any) -> bytes:
-    return rpc.WorkResponse(
-        sequence=sequence, task_done=convert.task_done_response(reply)
-    ).SerializeToString()
+    return work_response(
+        sequence, rpc.WorkResponse.TASK_DONE_FIELD_NUMBER, task_done_response(reply)
+    )
 
 
 def _renew_leases(sequence: int, reply: Any) -> bytes:

@@ -314,6 +314,18 @@ def test_backlogs_are_bounded() -> None:
     assert isinstance(refused(core, second), BacklogFull)
 
 
+def test_an_input_has_no_more_units_than_can_be_cut_in_passing() -> None:
+    """All others wait while one submission is cut."""
+    core = Driver(slots=1)
+    for units in (50_001, 1_000_000):
+        cut = cmd.InputDescriptor(unit_sizes=(1,) * units)
+        refusal = refused(core, submission(stages=(cmd.StageSpec(stage="s", cut=cut),)))
+        assert isinstance(refusal, InvalidField)
+        assert refusal.field == "stages[0].input.unit_sizes"
+    most = cmd.InputDescriptor(unit_sizes=(1,) * 50_000)
+    core.submit("a", "most", cmd.StageSpec(stage="s", cut=most))
+
+
 def test_the_extremes_that_are_allowed_are_survived() -> None:
     """The smallest and the largest of everything side by side."""
     core = Driver(slots=1_000_000)

@@ -12,8 +12,10 @@ from uwfq_service.core import commands, replies
 from uwfq_service.core.errors import UnknownJob
 from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten
 from uwfq_service.core.scheduler import Outcome, Scheduler
+from uwfq_service.server import pace
 from uwfq_service.server.engine import Engine
-from uwfq_service.server.outbox import PATIENCE, PROBE_EVERY, Observer
+from uwfq_service.server.outbox import Observer
+from uwfq_service.server.pace import PROBE_EVERY
 from uwfq_service.server.status import Busy, Stopping
 
 
@@ -160,8 +162,12 @@ async def test_a_batch_is_applied_while_the_one_before_is_synced(world: World) -
     assert second.done()
 
 
+#: Longer than any test lasts, seconds.
+NEVER = 3600.0
+
+
 async def crowd(world: World) -> None:
-    """Let several share each write for long enough that it shows."""
+    """Let ten share each write for long enough that the next ones wait for five."""
     for _ in range(PROBE_EVERY):
         for _ in range(10):
             world.add_task()
@@ -170,28 +176,114 @@ async def crowd(world: World) -> None:
     assert set(world.journal.batches) == {10}
 
 
-async def test_when_many_share_their_writes_the_next_one_gathers(world: World) -> None:
-    """A sync costs as much as a call; those who come within the pause share it."""
+async def test_when_many_share_their_writes_the_next_one_waits_for_a_quorum(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync costs as much as a call; those who come one after another share it."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    monkeypatch.setattr(pace, "SILENCE", NEVER)
     await crowd(world)
-    for _ in range(2):
+    for _ in range(5):
+        assert len(world.journal.batches) == PROBE_EVERY
         world.add_task()
         await world.turn()
-    assert len(world.journal.batches) == PROBE_EVERY
+    assert world.journal.batches[PROBE_EVERY:] == [5]
+
+
+async def test_when_most_have_come_silence_is_enough(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others have nothing to ask: all that there are wait for the write."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    await crowd(world)
+    for _ in range(3):
+        world.add_task()
     await world.appended(PROBE_EVERY + 1)
-    assert world.journal.batches[-1] == 2
+    assert world.journal.batches[-1] == 3
+
+
+async def test_when_few_have_come_the_write_waits_for_the_longest_pause_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of the callers may be on their way still, but nobody waits for them for ever."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    await crowd(world)
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", 0.05)
+    for _ in range(5):
+        world.add_task()
+    await world.turn()
+    world.journal.sync()
+    world.add_task()
+    await world.turn()
+    assert len(world.journal.batches) == PROBE_EVERY + 1
+    await world.appended(PROBE_EVERY + 2)
+
+
+async def test_a_stop_decides_what_waits_for_a_quorum(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was let in is answered."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    await crowd(world)
+    reply = world.add_task()
+    await world.turn()
+    assert len(world.journal.batches) == PROBE_EVERY
+    world.engine.stop_accepting()
+    settled = asyncio.create_task(world.engine.settle())
+    await world.turn()
+    await world.sync_all()
+    await settled
+    assert reply.done()
+
+
+async def test_polls_that_wait_for_a_quorum_can_be_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are decided first, for there may be something for them."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    await crowd(world)
+    world.core.tasks.clear()
+    ended, other = world.poll("v"), world.poll("w")
+    world.engine.end_polls([ended])
+    await world.turn()
+    assert ended.result().leases == ()
+    assert not other.done()
+
+
+async def test_a_tick_comes_along_with_what_waits_for_a_quorum(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not urgent enough to keep those apart who would share a write."""
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    monkeypatch.setattr(pace, "SILENCE", NEVER)
+    await crowd(world)
+    world.core.wakeup = world.clock.now() + 1.0
+    for _ in range(5):
+        world.add_task()
+    await world.turn()
+    world.journal.sync()
+    world.add_task()
+    world.clock.advance(2.0)
+    await world.turn()
+    assert commands.Tick() not in world.core.applied
+    for _ in range(5):
+        world.add_task()
+    await world.turn()
+    assert commands.Tick() in world.core.applied
 
 
 async def test_patience_ends_when_nobody_comes_any_more(world: World) -> None:
     """A few slow writes, then each begins at once again."""
     await crowd(world)
-    for count in range(1, PATIENCE + 1):
+    slow = 3
+    for count in range(1, slow + 1):
         world.add_task()
         await world.appended(PROBE_EVERY + count)
         world.journal.sync()
     for count in range(1, 4):
         world.add_task()
         await world.turn()
-        assert len(world.journal.batches) == PROBE_EVERY + PATIENCE + count
+        assert len(world.journal.batches) == PROBE_EVERY + slow + count
         world.journal.sync()
 
 
@@ -206,12 +298,12 @@ async def test_whoever_is_alone_never_waits_for_others(world: World) -> None:
 
 async def test_closing_writes_what_was_still_gathering(world: World) -> None:
     """The snapshot that follows must stand at the last event of the journal."""
-    await crowd(world)
-    world.add_task()
-    await world.turn()
-    assert len(world.journal.batches) == PROBE_EVERY
+    for _ in range(2):
+        world.add_task()
+        await world.turn()
+    assert world.journal.batches == [1]
     world.engine.close()
-    assert world.journal.batches[-1] == 1
+    assert world.journal.batches == [1, 1]
 
 
 async def test_a_command_that_decides_nothing_stores_nothing(world: World) -> None:

@@ -5,10 +5,17 @@ from hypothesis import strategies as st
 
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core import commands
-from uwfq_service.core.replies import Ack, AckStatus, NextTaskReply, RankedStage, Ranking
+from uwfq_service.core.replies import (
+    Ack,
+    AckStatus,
+    NextTaskReply,
+    RankedStage,
+    Ranking,
+    TaskDoneReply,
+)
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import convert
-from uwfq_service.server.wire import LeaseEncoder, varint, work_response
+from uwfq_service.server.wire import LeaseEncoder, task_done_response, varint, work_response
 
 texts = st.text(max_size=20)
 stages = st.builds(
@@ -66,6 +73,13 @@ def leased(submissions: list[commands.SubmitJob], most: int) -> NextTaskReply:
     reply = core.apply(poll, 2.0).reply
     assert isinstance(reply, NextTaskReply)
     return reply
+
+
+@given(reply=st.builds(TaskDoneReply, acks=acks))
+def test_acknowledgements_are_the_message_that_protobuf_builds(reply: TaskDoneReply) -> None:
+    """Whatever became of the results."""
+    written = rpc.TaskDoneResponse.FromString(task_done_response(reply))
+    assert written == convert.task_done_response(reply)
 
 
 @given(submissions=st.lists(jobs, max_size=4), most=st.integers(0, 700))

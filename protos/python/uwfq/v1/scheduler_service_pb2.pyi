@@ -439,7 +439,10 @@ class NextTaskRequest(_message.Message):
     poll; in slots.
     """
     max_tasks: _builtins.int
-    """Most leases to return; absent: as many as fit."""
+    """Most leases to return; absent: as many as fit.  Either way no more than the service allows in
+    one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
+    gRPC clients take in by default.)  One lease is always granted.
+    """
     wait_seconds: _builtins.float
     """How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
     and to the service's limit.

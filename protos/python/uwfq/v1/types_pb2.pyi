@@ -334,7 +334,10 @@ class InputDescriptor(_message.Message):
     """Whether every unit may be cut inside, at any offset."""
     @_builtins.property
     def unit_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Size of each unit in bytes (or rows: any one measure); at least one unit, the sum > 0."""
+        """Size of each unit in bytes (or rows: any one measure); at least one unit, the sum > 0.  The
+        service takes up to 50,000 units, if not configured otherwise: describe a larger input by
+        coarser units, or in several stages.
+        """
 
     @_builtins.property
     def splittable_units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
