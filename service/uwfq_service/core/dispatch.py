@@ -123,12 +123,11 @@ class Dispatch:
             tasks = min(tasks, command.max_tasks)
         room = self._settings.limits.max_leased_bytes
         leases: list[Lease] = []
-        if worker.holds is not None:
-            if not self._serve_hold(worker, leases, slots, command, now):
-                return leases
-            for lease in leases:
-                slots -= lease.slots
-                room -= _described_bytes(lease.stage)
+        if worker.holds is not None and not self._serve_hold(worker, leases, slots, command, now):
+            return leases
+        for lease in leases:
+            slots -= lease.slots
+            room -= _described_bytes(lease.stage)
         passed: list[Stage] = []
         while slots > 0 and len(leases) < tasks:
             stage = pool.policy.first()

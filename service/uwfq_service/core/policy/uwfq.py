@@ -341,19 +341,7 @@ class UwfqPolicy(Policy):
     def dump(self) -> Any:
         users = []
         for queue in self._queues.values():
-            jobs = [
-                [
-                    job.number,
-                    job.weight,
-                    job.key[0],
-                    job.chained,
-                    job.deadline,
-                    job.corrected,
-                    job.turn[0],
-                    job.present,
-                ]
-                for job in queue.clock.jobs()
-            ]
+            jobs = [_dumped(job) for job in queue.clock.jobs()]
             users.append([queue.clock.dump(), jobs])
         return [self._clock.dump(), users]
 
@@ -398,6 +386,22 @@ class UwfqPolicy(Policy):
             clock.key = (state[0], job.number, clock)
             clock.deadline = state[1]
             clock.turn = _turn(clock, state[2:])
+
+
+def _dumped(clock: JobClock) -> list[Any]:
+    """One job of the virtual system, as plain values."""
+    assert clock.key is not None, "a job that was admitted has a key"
+    assert clock.turn is not None, "a job that was admitted has a turn"
+    return [
+        clock.number,
+        clock.weight,
+        clock.key[0],
+        clock.chained,
+        clock.deadline,
+        clock.corrected,
+        clock.turn[0],
+        clock.present,
+    ]
 
 
 def _turn(clock: JobClock, stored: Sequence[Any]) -> JobKey:
