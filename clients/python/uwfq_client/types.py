@@ -54,6 +54,8 @@ class SplitReason(enum.StrEnum):
     INPUT_UNITS = "input_units"
     CALLER = "caller"
     OVERHEAD = "overhead"
+    #: The work is a guess: as many as the pool has slots.
+    GUESS = "guess"
 
 
 # ------------------------------------------------------------------------------- what you write

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from uwfq_service.core import splitting
-from uwfq_service.core.attempts import stage_signature
 from uwfq_service.core.commands import InputDescriptor, TaskList
 from uwfq_service.core.errors import InvalidField
-from uwfq_service.core.estimation import Source
+from uwfq_service.core.estimation import GUESSES, Source
 from uwfq_service.core.events import AdmittedStage
 
 if TYPE_CHECKING:
@@ -81,6 +80,7 @@ class Admission:
         input_bytes: int | None,
         advisory_task_runtime: float | None,
         is_open: bool,
+        slots: int,
     ) -> None:
         self._settings = settings
         self._estimator = estimator
@@ -92,6 +92,7 @@ class Admission:
         # Only an open job can be given a stage twice.
         self._open = is_open
         self._advisory_task_runtime = advisory_task_runtime
+        self._slots = slots
 
     def stages(
         self,
@@ -122,8 +123,9 @@ class Admission:
             return self._number(sum(spec.cut.task_work)), _DECLARED
         if spec.declared_work is not None:
             return self._number(spec.declared_work), _DECLARED
-        signature = self._signature if alone else stage_signature(self._signature, spec.stage)
-        prediction = self._estimator.predict(signature, self._user, input_bytes)
+        prediction = self._estimator.predict(
+            self._signature, self._user, input_bytes, stage="" if alone else spec.stage
+        )
         return self._number(prediction.work), prediction.source
 
     def _share(
@@ -156,7 +158,7 @@ class Admission:
         work, source = estimate
         if work < MIN_WORK:
             work = self._number(MIN_WORK)
-        split = self._split(spec, work)
+        split = self._split(spec, work, self._slots if source in GUESSES else 1)
         return AdmittedStage(
             stage=spec.stage,
             after=after,
@@ -175,7 +177,8 @@ class Admission:
             fingerprint=fingerprint(spec) if self._open else b"",
         )
 
-    def _split(self, spec: StageSpec, work: Any) -> splitting.Split:
+    def _split(self, spec: StageSpec, work: Any, least: int) -> splitting.Split:
+        """Cut a stage; into ``least`` tasks at least, as far as that is possible and allowed."""
         settings = self._settings
         advisory_task_runtime = (
             spec.advisory_task_runtime
@@ -192,6 +195,7 @@ class Admission:
             task_overhead=float(self._overhead),
             overhead_budget=settings.overhead_budget,
             min_tasks=spec.min_tasks,
+            guess_tasks=least,
             max_tasks=min(
                 settings.max_split_tasks,
                 settings.limits.max_tasks_per_stage,

@@ -31,11 +31,6 @@ OVERHEAD_STEP: Final = 0.05
 OVERHEAD_MIN_STEP: Final = 0.0005
 
 
-def stage_signature(signature: str, stage: str) -> str:
-    """What the estimator keys one stage of a job of several stages by."""
-    return f"{signature}/{stage}" if signature else ""
-
-
 class Attempts:
     """Evolves a state by what happens to attempts."""
 
@@ -236,12 +231,12 @@ class Attempts:
             return
         job = stage.job
         job.stages_left -= 1
+        input_bytes = stage.spec.input_bytes
         if len(job.stages) == 1 and not job.open:
             estimate = job.declared_work or stage.work
-            self._state.learn(job, job.signature, stage.spec.input_bytes, stage.measured, estimate)
+            self._state.learn(job, input_bytes, stage.measured, estimate)
         else:
-            signature = stage_signature(job.signature, stage.name)
-            self._state.learn(job, signature, stage.spec.input_bytes, stage.measured, None)
+            self._state.learn(job, input_bytes, stage.measured, None, stage=stage.name)
         for index in stage.dependents:
             dependent = job.stages[index]
             dependent.waits_for -= 1

@@ -3,7 +3,13 @@
 Picture a drawer of index cards.  Every finished job leaves a note (bytes read, work measured) on
 four cards: that of its signature under its user, of its signature, of its user, and of the pool.  A
 card holds the latest two dozen notes.  To predict, take the most specific card there is; with none,
-say the configured prior.
+say the configured prior.  The stages of a job of several have cards of their own, by their names: a
+stage says nothing about a whole job.
+
+The cards of a signature are read for what to expect.  Those of a user and of the pool are about
+other work, and what they give is a *guess*.  A guess that is too low does much harm, one that is
+too high hardly any (``algorithm.md`` section 5), so of those cards not the middle is read but a
+value that most notes lie below.
 
 A card is read in logarithms, where noise is symmetric and "twice as much" is one step anywhere:
 
@@ -54,6 +60,9 @@ PULL: Final = 2.0
 #: Sizes below the smallest seen by more than this factor (its ln) are not extrapolated to: what is
 #: small has overhead, and a low estimate does more harm than a high one.
 BELOW_SEEN: Final = math.log(16)
+#: Part of the notes that a guess is not below, from a user's card and from the pool's.
+USER_QUANTILE: Final = 0.8
+POOL_QUANTILE: Final = 0.9
 #: Jobs that the error is taken over.
 RECENT_JOBS: Final = 512
 #: ln bytes of a note without a size.
@@ -75,6 +84,10 @@ class Source(enum.StrEnum):
     POOL = enum.auto()
     #: The configured prior: nothing is known yet.
     PRIOR = enum.auto()
+
+
+#: Sources that know nothing of what is run.
+GUESSES: Final = frozenset({Source.USER, Source.POOL, Source.PRIOR})
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +182,15 @@ class _Card:
             self._unsized = _level(self.works)
         return self._unsized
 
+    def quantile(self, size: float, part: float) -> float:
+        """The ln of a work that ``part`` of the notes do not exceed.  Some 10 us."""
+        sizes, works = _sized(self.sizes, self.works)
+        if size < 0 or not sizes:
+            return _quantile(sorted(self.works), part)
+        exponent = self.exponent
+        rest = sorted(w - exponent * s for s, w in zip(sizes, works, strict=True))
+        return _quantile(rest, part) + exponent * max(size, min(sizes) - BELOW_SEEN)
+
     def expect(self, size: float, exponent: float) -> float:
         """The ln of the work to expect, of a known size or not."""
         if size >= 0:
@@ -189,32 +211,42 @@ class Estimator:
         assert capacity >= 4, "one job's notes go on four cards"
         self._prior_work = prior_work
         self._capacity = capacity
-        #: By (signature, user), where "" stands for any; the least recently noted first.
+        #: By (subject, user): a signature, "" for any, and "/name" behind it for a stage; the least
+        #: recently noted first.
         self._cards: OrderedDict[tuple[str, str], _Card] = OrderedDict()
         #: Measured / predicted, latest last.
         self._ratios: deque[float] = deque(maxlen=RECENT_JOBS)
 
-    def predict(self, signature: str, user: str, input_bytes: int | None) -> Prediction:
-        """The work to expect.  An empty signature has no history; ``None`` bytes: unknown.
+    def predict(
+        self, signature: str, user: str, input_bytes: int | None, *, stage: str = ""
+    ) -> Prediction:
+        """The work to expect of a job, or of one ``stage`` of a job of several.
 
-        About 2 us; after a new note on the cards in question some 10 us more.
+        An empty signature has no history; ``None`` bytes: unknown.  About 2 us; after a new note on
+        the cards in question some 10 us more.
         """
         cards = self._cards
         size = _ln_bytes(input_bytes)
-        if signature and (general := cards.get((signature, ""))) is not None:
+        any_job = f"/{stage}" if stage else ""
+        subject = signature + any_job
+        if signature and (general := cards.get((subject, ""))) is not None:
             exponent = general.exponent
             expected = general.expect(size, exponent)
-            own = cards.get((signature, user))
+            own = cards.get((subject, user))
             if own is None:
                 return _prediction(expected, Source.SIGNATURE, general)
             count = len(own.works)
             expected = (count * own.expect(size, exponent) + PULL * expected) / (count + PULL)
             return _prediction(expected, Source.SIGNATURE_USER, own)
-        if (card := cards.get(("", user))) is not None:
-            return _prediction(card.expect(size, card.exponent), Source.USER, card)
-        if (card := cards.get(("", ""))) is not None:
-            return _prediction(card.expect(size, card.exponent), Source.POOL, card)
+        if (card := cards.get((any_job, user))) is not None:
+            return _prediction(card.quantile(size, USER_QUANTILE), Source.USER, card)
+        if (card := cards.get((any_job, ""))) is not None:
+            return _prediction(card.quantile(size, POOL_QUANTILE), Source.POOL, card)
         return Prediction(work=_within_range(self._prior_work), source=Source.PRIOR)
+
+    def knows(self, signature: str) -> bool:
+        """Whether whole jobs of a signature have been seen."""
+        return (signature, "") in self._cards
 
     def observe(
         self,
@@ -224,25 +256,31 @@ class Estimator:
         work_measured: float,
         *,
         predicted: float | None,
+        stage: str = "",
     ) -> None:
-        """Learn what a job took; ``predicted`` (slot-seconds) counts towards the error.  O(1)."""
+        """Learn what a job, or one ``stage`` of a job of several, took.  O(1).
+
+        ``predicted`` (slot-seconds) counts towards the error.
+        """
         work = _within_range(work_measured)
         if predicted is not None:
             self._ratios.append(work / _within_range(predicted))
         size, ln_work = _ln_bytes(input_bytes), math.log(work)
         # The most general last, so that it is forgotten last.
-        subjects: tuple[tuple[str, str], ...] = (("", user), ("", ""))
+        any_job = f"/{stage}" if stage else ""
+        subjects: tuple[tuple[str, str], ...] = ((any_job, user), (any_job, ""))
         if signature:
-            subjects = ((signature, user), (signature, ""), *subjects)
+            subject = signature + any_job
+            subjects = ((subject, user), (subject, ""), *subjects)
         cards = self._cards
-        for subject in subjects:
-            card = cards.get(subject)
+        for key in subjects:
+            card = cards.get(key)
             if card is None:
                 if len(cards) == self._capacity:
                     cards.popitem(last=False)
-                card = cards[subject] = _Card()
+                card = cards[key] = _Card()
             else:
-                cards.move_to_end(subject)
+                cards.move_to_end(key)
             card.note(size, ln_work)
 
     @property

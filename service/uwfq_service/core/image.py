@@ -219,6 +219,7 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
     if not job.ended:
         user.unfinished_jobs += 1
         pool.unfinished_jobs += 1
+        state.note_guess(job)
 
 
 def _load_stage(job: Job, image: dict[str, Any]) -> None:

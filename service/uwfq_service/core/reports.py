@@ -379,7 +379,24 @@ class Reports:
                 measured=job.measured + job.running_work(now),
             )
         )
+        if self._state.guessed:
+            self._replace_guesses(job, now)
         self._forget_surplus(now)
+
+    def _replace_guesses(self, ended: Job, now: Any) -> None:
+        """The first job of a signature has ended: charge those that wait for what is known now.
+
+        Once per job, at most.
+        """
+        guessed = self._state.take_guessed(ended.pool, ended.signature)
+        if not ended.pool.policy.corrects_estimates:
+            return
+        estimator = self._state.estimators[ended.pool.name]
+        for job in guessed:
+            known = estimator.predict(job.signature, job.user.name, job.input_bytes)
+            work = max(self._state.number(known.work), job.measured + job.running_work(now))
+            if abs(work - job.work) > self._settings.correction_threshold * job.work:
+                self._decider.emit(ev.JobReestimated(at=now, job=job.number, work=work))
 
     def _forget_surplus(self, now: Any) -> None:
         keep = self._settings.retention_jobs

@@ -254,6 +254,7 @@ class Scheduler:
             input_bytes=job.input_bytes,
             advisory_task_runtime=job.advisory_task_runtime or pool.advisory_task_runtime,
             is_open=job.open,
+            slots=pool.slots,
         )
 
     def _add_stages(self, command: cmd.AddStages, now: Any) -> Reply:

@@ -45,8 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     overhead_budget: float = 0.05
     #: Most tasks that the splitter cuts a stage into by itself.
     max_split_tasks: int = 100_000
-    #: Work of a job about which nothing is known, slot-seconds.
-    prior_work: float = 1.0
+    #: Work of a job about which nothing is known, slot-seconds: rather too high than too low.
+    prior_work: float = 100.0
     lease_seconds: float = 30.0
     #: A worker silent for so long is forgotten.
     worker_timeout: float = 30.0

@@ -73,6 +73,8 @@ class State:
         self.jobs: dict[str, Job] = {}
         self.jobs_by_number: dict[int, Job] = {}
         self.jobs_by_request: dict[tuple[str, str, str], Job] = {}
+        #: Derived: by pool and signature, unfinished jobs that came when nothing was known of it.
+        self.guessed: dict[tuple[str, str], dict[int, Job]] = {}
         #: Finished jobs that are still remembered, in the order of their end.
         self.finished: deque[Job] = deque()
         #: Live leases.
@@ -237,6 +239,7 @@ class State:
         self.next_job = event.job + 1
         self.jobs[job.job_id] = job
         self.jobs_by_number[job.number] = job
+        self.note_guess(job)
         if event.request_id:
             self.jobs_by_request[pool.name, user.name, event.request_id] = job
         user.unfinished_jobs += 1
@@ -245,6 +248,24 @@ class State:
         pool.policy.advance(event.at)
         pool.policy.add_job(job, event.at)
         self._attach_stages(job, event.stages)
+
+    def note_guess(self, job: Job) -> None:
+        """Remember a job whose charge rests on nothing that is known of its signature."""
+        if job.declared_work is not None or not job.signature:
+            return
+        if not self.estimators[job.pool.name].knows(job.signature):
+            self.guessed.setdefault((job.pool.name, job.signature), {})[job.number] = job
+
+    def take_guessed(self, pool: Pool, signature: str) -> list[Job]:
+        """The unfinished jobs of a signature that was not known when they came, once it is."""
+        if not self.estimators[pool.name].knows(signature):
+            return []
+        return list(self.guessed.pop((pool.name, signature), {}).values())
+
+    def _drop_guess(self, job: Job) -> None:
+        guessed = self.guessed.get((job.pool.name, job.signature))
+        if guessed is not None and guessed.pop(job.number, None) is not None and not guessed:
+            del self.guessed[job.pool.name, job.signature]
 
     def _stages_added(self, event: ev.StagesAdded) -> None:
         job = self.jobs_by_number[event.job]
@@ -271,6 +292,9 @@ class State:
     def _job_reestimated(self, event: ev.JobReestimated) -> None:
         job = self.jobs_by_number[event.job]
         cheaper = event.work < job.work
+        if event.work < job.floor_work:
+            # What it was charged for at least was a guess.
+            job.floor_work = event.work
         job.pool.policy.advance(event.at)
         self._charge(job, event.work)
         if cheaper:
@@ -312,9 +336,10 @@ class State:
         step(job, STATES[event.state])
         job.finished_at = event.at
         job.cause = event.cause
+        self._drop_guess(job)
         if succeeded and len(job.stages) > 1:
             estimate = job.declared_work or job.estimated_total
-            self.learn(job, job.signature, job.input_bytes, job.measured, estimate)
+            self.learn(job, job.input_bytes, job.measured, estimate)
         if not self.finished:
             self.timers.set(event.at + self.settings.retention_seconds, TimerKind.RETENTION, None)
         self.finished.append(job)
@@ -330,15 +355,19 @@ class State:
                 self.void_leases.pop(lease_id, None)
 
     def learn(
-        self, job: Job, signature: str, input_bytes: int | None, measured: Any, estimate: Any
+        self, job: Job, input_bytes: int | None, measured: Any, estimate: Any, *, stage: str = ""
     ) -> None:
-        """Let the estimator note what was measured, and what had been estimated."""
+        """Let the estimator note what was measured, and what had been estimated.
+
+        Of the job, or of a ``stage`` of several.
+        """
         self.estimators[job.pool.name].observe(
-            signature,
+            job.signature,
             job.user.name,
             input_bytes,
             float(measured),
             predicted=None if estimate is None else float(estimate),
+            stage=stage,
         )
 
     def _recovered(self, event: ev.Recovered) -> None:

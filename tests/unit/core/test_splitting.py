@@ -227,4 +227,5 @@ def test_reasons_are_lower_case_names() -> None:
         "input_units",
         "caller",
         "overhead",
+        "guess",
     }

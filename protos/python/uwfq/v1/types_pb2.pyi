@@ -85,6 +85,8 @@ class _SplitReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SplitReas
     """The caller had cut the stage."""
     SPLIT_REASON_OVERHEAD: _SplitReason.ValueType  # 6
     """The measured overhead per task asked for longer tasks."""
+    SPLIT_REASON_GUESS: _SplitReason.ValueType  # 7
+    """The work is a guess that may be far too low: at least as many tasks as the pool has slots."""
 
 class SplitReason(_SplitReason, metaclass=_SplitReasonEnumTypeWrapper):
     """What decided how many tasks a stage was cut into."""
@@ -103,6 +105,8 @@ SPLIT_REASON_CALLER: SplitReason.ValueType  # 5
 """The caller had cut the stage."""
 SPLIT_REASON_OVERHEAD: SplitReason.ValueType  # 6
 """The measured overhead per task asked for longer tasks."""
+SPLIT_REASON_GUESS: SplitReason.ValueType  # 7
+"""The work is a guess that may be far too low: at least as many tasks as the pool has slots."""
 Global___SplitReason: _TypeAlias = SplitReason  # noqa: Y015
 
 class _TaskResultStatus:
