@@ -164,7 +164,7 @@ class Dispatch:
             slots = _room(job.user, slots)
         if slots < needs:
             return 0
-        if slots == needs or not job.pool.policy.order_survives_launch:
+        if slots == needs or job.guessed or not job.pool.policy.order_survives_launch:
             return 1
         return min(slots // needs, tasks, stage.waiting)
 

@@ -255,12 +255,16 @@ class State:
             return
         if not self.estimators[job.pool.name].knows(job.signature):
             self.guessed.setdefault((job.pool.name, job.signature), {})[job.number] = job
+            job.guessed = True
 
     def take_guessed(self, pool: Pool, signature: str) -> list[Job]:
         """The unfinished jobs of a signature that was not known when they came, once it is."""
         if not self.estimators[pool.name].knows(signature):
             return []
-        return list(self.guessed.pop((pool.name, signature), {}).values())
+        jobs = list(self.guessed.pop((pool.name, signature), {}).values())
+        for job in jobs:
+            job.guessed = False
+        return jobs
 
     def _drop_guess(self, job: Job) -> None:
         guessed = self.guessed.get((job.pool.name, job.signature))

@@ -12,6 +12,10 @@ only heads have a place in the order of the pool:
 Time alone never changes a D, and an event of one user changes no other user's, so an event costs
 the recomputing of one head.  Entries of all heaps that have become false stay until they surface.
 
+A job of a signature that nobody has seen has a deadline that means little.  While it is its user's
+head, that user gets no more than its share of the slots as long as others want them: such a job
+fares as it would under user-job fairness.
+
 Source: arXiv:2510.15485; the chain over remaining work and the corrections are ours
 (``algorithm.md``).
 """
@@ -48,7 +52,7 @@ class UserQueue:
         self.launchable = 0
         self.head: JobClock | None = None
         #: The head's valid entry in the pool's order.
-        self.entry: tuple[Any, int, UserQueue] | None = None
+        self.entry: tuple[bool, Any, int, UserQueue] | None = None
         #: Whether head and entry are to be found anew before anybody looks at them.
         self.stale = False
 
@@ -131,8 +135,9 @@ class UwfqPolicy(Policy):
         super().__init__(number, now)
         self._clock = FluidClock(number(now), number(0))
         self._queues: dict[int, UserQueue] = {}
-        #: Heap of the users' heads: (D, job number, queue); valid if it is the queue's ``entry``.
-        self._heads: list[tuple[Any, int, UserQueue]] = []
+        #: Heap of the users' heads: (whether all others go first, D, job number, queue); valid if
+        #: it is the queue's ``entry``.
+        self._heads: list[tuple[bool, Any, int, UserQueue]] = []
         self._stale: list[UserQueue] = []
         # No need to pass through a method of ours: this is called for every event.
         self.advance = self._clock.advance  # type: ignore[method-assign]
@@ -204,6 +209,16 @@ class UwfqPolicy(Policy):
             queue.clock.advance_debt(clock, job.work, used, self._clock.value(now))
             self._mark(queue)
 
+    def running_changed(self, stage: Stage, slots: int) -> None:
+        queue: UserQueue = stage.job.user.policy_state
+        if queue.head is not None and queue.head.job.guessed:
+            self._mark(queue)
+
+    def _has_its_share(self, user: User) -> bool:
+        """Whether a user runs on as many slots as would be its share of the pool."""
+        clock = self._clock
+        return user.running_slots * clock.active_weight >= clock.slots * user.weight
+
     # -- the order ------------------------------------------------------------------------------
 
     def offer(self, stage: Stage, now: Any) -> None:
@@ -241,7 +256,7 @@ class UwfqPolicy(Policy):
         heads = self._heads
         while heads:
             entry = heads[0]
-            queue = entry[2]
+            queue = entry[3]
             if queue.entry is entry:
                 assert queue.head is not None, "an entry has a head"
                 job: Job = queue.head.job
@@ -255,14 +270,16 @@ class UwfqPolicy(Policy):
         for user, queue in self._queues.items():
             jobs = iter(queue.launchable_jobs())
             if (first := next(jobs, None)) is not None:
-                heads.append((first[0], first[1], user, first[2], jobs))
+                job = first[2].job
+                late = job.guessed and self._has_its_share(job.user)
+                heads.append((late, first[0], first[1], user, first[2], jobs))
         heapify(heads)
         while heads:
-            _, _, user, clock, jobs = heads[0]
+            late, _, _, user, clock, jobs = heads[0]
             for index in clock.job.offered:
                 yield clock.job.stages[index]
             if (following := next(jobs, None)) is not None:
-                heapreplace(heads, (following[0], following[1], user, following[2], jobs))
+                heapreplace(heads, (late, following[0], following[1], user, following[2], jobs))
             else:
                 heappop(heads)
 
@@ -286,13 +303,14 @@ class UwfqPolicy(Policy):
             queue.head = queue.entry = None
             return
         queue.head = best[2]
+        late = best[2].job.guessed and self._has_its_share(best[2].job.user)
         entry = queue.entry
-        if entry is not None and entry[0] == best[0] and entry[1] == best[1]:
+        if entry is not None and entry[0] == late and entry[1] == best[0] and entry[2] == best[1]:
             return
-        queue.entry = (best[0], best[1], queue)
+        queue.entry = (late, best[0], best[1], queue)
         heappush(self._heads, queue.entry)
         if len(self._heads) > 2 * len(self._queues) + 64:
-            self._heads = [e for e in self._heads if e[2].entry is e]
+            self._heads = [e for e in self._heads if e[3].entry is e]
             heapify(self._heads)
 
     def _queue_of(self, user: User) -> UserQueue:
