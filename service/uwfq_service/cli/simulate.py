@@ -168,7 +168,7 @@ def simulate(
     wanted = [*asked, *([baseline] if baseline and baseline not in asked else [])]
     made = _options(options)
     _check(workloads, made)
-    _check_places({"--output": output, "--report": report})
+    _check_places({"--output": output, "--report": report}, plots)
     if plots is not None or report is not None:
         _need_matplotlib()
     every = _play(workloads, wanted, made, keep_launches=bool(plots or report))
@@ -268,8 +268,10 @@ def _check(workloads: Sequence[Workload], options: Options) -> None:
             )
 
 
-def _check_places(files: Mapping[str, Path | None]) -> None:
+def _check_places(files: Mapping[str, Path | None], directory: Path | None) -> None:
     # Before hours of simulation, not after them.
+    if directory is not None and directory.exists() and not directory.is_dir():
+        raise Failure(f"--plots {directory}: {os.strerror(errno.ENOTDIR)}", REFUSED)
     for option, path in files.items():
         if path is None or str(path) == "-":
             continue
