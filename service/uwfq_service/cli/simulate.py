@@ -170,7 +170,7 @@ def simulate(
     _check(workloads, made)
     _check_places({"--output": output, "--report": report}, plots)
     if plots is not None or report is not None:
-        _need_matplotlib()
+        _need_the_extra()
     every = _play(workloads, wanted, made, keep_launches=bool(plots or report))
     runs = [run for run in every if run.options.policy in asked]
     baselines = [run for run in every if run.options.policy == baseline]
@@ -281,10 +281,11 @@ def _check_places(files: Mapping[str, Path | None], directory: Path | None) -> N
             raise Failure(f"{option} {path}: {os.strerror(errno.ENOENT)}", REFUSED)
 
 
-def _need_matplotlib() -> None:
+def _need_the_extra() -> None:
     # As early, too.
-    if importlib.util.find_spec("matplotlib") is None:
-        raise Failure("--plots and --report need matplotlib; install uwfq[simulate]", REFUSED)
+    for package in ("matplotlib", "jinja2"):
+        if importlib.util.find_spec(package) is None:
+            raise Failure(f"--plots and --report need {package}; install uwfq[simulate]", REFUSED)
 
 
 # --------------------------------------------------------------------- playing
