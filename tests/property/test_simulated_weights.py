@@ -128,12 +128,6 @@ def test_what_users_declare_does_not_pay(weights: dict[str, float]) -> None:
     assert not too_far_apart(weights, ever_new=True)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="When hundreds of under-declared jobs leave the virtual system before they run, the end "
-    "of their user's debt jumps, and the user gets nothing until other users' deadlines pass it: "
-    "217 slot-seconds less than the other one with 190 such jobs, 2,656 with 1,464.",
-)
 def test_hundreds_of_lies_at_once_do_not_change_that() -> None:
     """The same bound when all jobs are there from the beginning."""
     assert not too_far_apart({"honest": 1.0, "under": 1.0}, ever_new=False)

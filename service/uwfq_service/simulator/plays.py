@@ -125,6 +125,10 @@ class JobPlay:
             return []
         return [stage for stage, waits in enumerate(self._waits) if not waits]
 
+    def may_reveal(self, lease: Lease) -> bool:
+        """Whether the end of this task may make a stage of an open job launchable."""
+        return self.open and self._undone[self._positions[lease.stage.index]] == 1
+
     def task_done(self, lease: Lease) -> list[int]:
         """A task is done; gives the stages of an open job that need not wait any longer."""
         done = self._positions[lease.stage.index]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from uwfq_service.core.commands import NextTask
+from uwfq_service.core.commands import NextTask, TaskResult
 from uwfq_service.core.model import Lease
 from uwfq_service.simulator.plays import JobPlay
 
@@ -76,13 +76,16 @@ class Workers:
             if worker.free and worker.live:
                 yield worker
 
-    def poll(self, worker: Worker) -> NextTask:
-        """A poll for as many tasks as the worker has free slots."""
-        key = (worker.name, len(worker.free))
+    def poll(self, worker: Worker, *done: TaskResult) -> NextTask:
+        """A poll for as many tasks as the worker has free slots; results may ride along."""
+        free = len(worker.free)
+        if done:
+            return NextTask(worker_id=worker.name, slots=worker.slots, free_slots=free, done=done)
+        key = (worker.name, free)
         poll = self._polls.get(key)
         if poll is None:
             poll = self._polls[key] = NextTask(
-                worker_id=worker.name, slots=worker.slots, free_slots=len(worker.free)
+                worker_id=worker.name, slots=worker.slots, free_slots=free
             )
         return poll
 
@@ -92,12 +95,13 @@ class Workers:
         worker.running.add(attempt)
         self.free -= 1
 
-    def end(self, attempt: Attempt) -> None:
-        """Give the attempt's slot back."""
+    def end(self, attempt: Attempt) -> Worker:
+        """Give the attempt's slot back; tells whose it is."""
         worker = self.all[attempt.worker]
         worker.running.remove(attempt)
         heappush(worker.free, attempt.slot)
         self.free += 1
+        return worker
 
     def lose(self, index: int) -> list[Attempt]:
         """A worker is gone, with what ran on it (returned in the order of the slots)."""

@@ -231,9 +231,9 @@ class World:
             while worker.free and self._poll(worker):
                 pass
 
-    def _poll(self, worker: Worker) -> int:
+    def _poll(self, worker: Worker, *done: cmd.TaskResult) -> int:
         """Ask for as many tasks as there are free slots; gives how many there were."""
-        reply = self._apply(self._workers.poll(worker))
+        reply = self._apply(self._workers.poll(worker, *done))
         assert isinstance(reply, NextTaskReply), "a poll is answered by leases"
         for lease in reply.leases:
             self._start(lease, worker)
@@ -249,7 +249,7 @@ class World:
     def _complete(self, attempt: Attempt) -> None:
         if attempt.lost:
             return
-        self._workers.end(attempt)
+        worker = self._workers.end(attempt)
         self._note(attempt, done=not attempt.fails)
         lease, runtime = attempt.lease, min(attempt.runtime, MAX_SECONDS)
         outcome: cmd.TaskSuccess | cmd.TaskFailure
@@ -259,7 +259,11 @@ class World:
             outcome = cmd.TaskSuccess(runtime=runtime)
         ref = cmd.TaskRef(lease_id=lease.lease_id, attempt=lease.attempt)
         result = cmd.TaskResult(task=ref, outcome=outcome)
-        self._apply(cmd.TaskDone(worker_id=lease.worker.name, results=(result,)))
+        if self.scheduler.has_launchable(POOL) and not attempt.play.may_reveal(lease):
+            # Nothing comes between the result and the next poll, so they can be one command.
+            self._poll(worker, result)
+        else:
+            self._apply(cmd.TaskDone(worker_id=worker.name, results=(result,)))
         if not attempt.fails:
             self._await(attempt.play, attempt.play.task_done(lease))
 
