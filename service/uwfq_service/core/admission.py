@@ -158,7 +158,7 @@ class Admission:
         work, source = estimate
         if work < MIN_WORK:
             work = self._number(MIN_WORK)
-        split = self._split(spec, work, self._slots if source in GUESSES else 1)
+        split = self._split(spec, work, source)
         return AdmittedStage(
             stage=spec.stage,
             after=after,
@@ -177,8 +177,7 @@ class Admission:
             fingerprint=fingerprint(spec) if self._open else b"",
         )
 
-    def _split(self, spec: StageSpec, work: Any, least: int) -> splitting.Split:
-        """Cut a stage; into ``least`` tasks at least, as far as that is possible and allowed."""
+    def _split(self, spec: StageSpec, work: Any, source: Source) -> splitting.Split:
         settings = self._settings
         advisory_task_runtime = (
             spec.advisory_task_runtime
@@ -195,7 +194,9 @@ class Admission:
             task_overhead=float(self._overhead),
             overhead_budget=settings.overhead_budget,
             min_tasks=spec.min_tasks,
-            guess_tasks=least,
+            # A guess that is too low would leave most slots without a task.
+            guess_tasks=max(self._slots, 1) if source in GUESSES else 0,
+            known=source is not Source.PRIOR,
             max_tasks=min(
                 settings.max_split_tasks,
                 settings.limits.max_tasks_per_stage,

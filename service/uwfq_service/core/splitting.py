@@ -87,15 +87,18 @@ def split(
     overhead_budget: float,
     min_tasks: int | None,
     max_tasks: int,
-    guess_tasks: int = 1,
+    guess_tasks: int = 0,
+    known: bool = True,
 ) -> Split:
     """Cut a stage of ``work`` slot-seconds; at least one task, however little work.
 
     A task's runtime is raised where ``task_overhead`` (seconds) would otherwise exceed
     ``overhead_budget`` (a fraction) of it.  Where clamps contradict each other, ``max_tasks`` wins
-    over ``min_tasks``, and what the input can be cut into over both.  ``guess_tasks`` is a second
-    ``min_tasks``, for ``work`` that is a guess and may be far too low.  A ``TaskList`` stays as it
+    over ``min_tasks``, and what the input can be cut into over both.  A ``TaskList`` stays as it
     is.
+
+    ``guess_tasks`` is a second ``min_tasks``, for ``work`` that is a guess and may be far too low;
+    with nothing ``known`` at all it is what decides.
 
     O(tasks x log(units) + units).
     """
@@ -107,8 +110,9 @@ def split(
     count, reason = _task_count(
         work / slots_per_task, advisory_task_runtime, runtime, min_tasks, max_tasks
     )
-    if count < guess_tasks and count < max_tasks:
-        count, reason = min(guess_tasks, max_tasks), Reason.GUESS
+    if guess_tasks and (not known or count < guess_tasks):
+        count = min(max(guess_tasks, min_tasks or 1), max_tasks)
+        reason = Reason.GUESS
     if cut is None:
         return Split(task_count=count, work=work, advisory_task_runtime=runtime, reason=reason)
     ruler = _Ruler(cut)

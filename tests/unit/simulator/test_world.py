@@ -343,8 +343,8 @@ def test_learned_estimates_get_better() -> None:
         workload(*jobs, slots=4), estimates="learned", partitioning=Partitioning.RUNTIME, atr=0.5
     )
     counts = [sum(launch.job == number for launch in run.launches) for number in range(30)]
-    # A prior of 1 slot-second is two tasks; 8 are sixteen.
-    assert counts[0] == 2
+    # With nothing known, a task for each slot; 8 slot-seconds are sixteen tasks.
+    assert counts[0] == 4
     assert counts[-1] == 16
 
 
