@@ -136,6 +136,7 @@ def pool_view(scheduler: Scheduler, pool: Pool) -> PoolView:
             for user in pool.users.values()
             if pool.policy.corrects_estimates and user.policy_state is not None
         },
+        share=Fraction(pool.slots * WEIGHT_SCALE, max(pool.policy.active_weight(), 1)),
     )
 
 
@@ -156,4 +157,5 @@ def _describe(stage: Stage) -> LaunchableStage:
         job_weight=Fraction(job.weight, WEIGHT_SCALE),
         deadline=Fraction(0 if deadline is None else deadline),
         placed_by=job.engine_id,
+        unseen=job.guessed,
     )

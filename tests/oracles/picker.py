@@ -13,7 +13,9 @@ the one with the lowest index.
 | uwfq, uwfq_paper | deadline of the job, arrival of the job, number of the stage |
 
 Under ``uwfq`` a user may be in debt: the user's jobs keep their order, but none of them is more
-urgent than the end of the debt.
+urgent than the end of the debt.  And a job may be *unseen* (nothing is known of its signature): of
+those that are their users' first ones, the one whose user runs on the fewest slots per weight is
+next, unless that is the user's share of the pool already and somebody else wants to run.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ class LaunchableStage:
     job_weight: Fraction = ONE
     #: Of the job; under cfq of the stage.
     deadline: Fraction = ZERO
+    #: Whether nothing is known of the job's signature.
+    unseen: bool = False
     #: The engine that places the tasks itself; empty: they are leased.
     placed_by: str = ""
 
@@ -76,6 +80,8 @@ class PoolView:
     caps: Mapping[str, int] = field(default_factory=dict)
     #: V at which a user is out of debt.
     debt_ends: Mapping[str, Fraction] = field(default_factory=dict)
+    #: Slots that an active user is due per unit of weight.
+    share: Fraction = ZERO
 
     @property
     def running(self) -> Mapping[str, int]:
@@ -95,11 +101,26 @@ class PoolView:
         return self._after_debts(order) if self.debt_ends else order
 
     def _after_debts(self, order: list[LaunchableStage]) -> list[LaunchableStage]:
-        """``order`` with every user held back until the end of the user's debt."""
+        """``order`` with users held back until the end of their debt, or by what is unseen."""
         merged: list[LaunchableStage] = []
+        running = self.running
+
+        def ratio(stage: LaunchableStage) -> Fraction:
+            return running.get(stage.user, 0) / self.weights.get(stage.user, ONE)
+
+        def urgency(stage: LaunchableStage) -> tuple[Fraction, int]:
+            return self._due(stage), stage.job_number
+
         while order:
             firsts = {stage.user: stage for stage in reversed(order)}.values()
-            stage = min(firsts, key=lambda stage: (self._due(stage), stage.job_number))
+            known = [stage for stage in firsts if not stage.unseen]
+            unseen = [stage for stage in firsts if stage.unseen]
+            candidates = [min(known, key=urgency)] if known else []
+            if unseen:
+                other = min(unseen, key=lambda stage: (ratio(stage), *urgency(stage)))
+                if not known or ratio(other) < self.share:
+                    candidates.append(other)
+            stage = min(candidates, key=urgency)
             merged.append(stage)
             order.remove(stage)
         return merged

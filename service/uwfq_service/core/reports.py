@@ -379,20 +379,19 @@ class Reports:
                 measured=job.measured + job.running_work(now),
             )
         )
-        if self._state.guessed:
-            self._replace_guesses(job, now)
+        if self._state.recognised:
+            self._charge_recognised(now)
         self._forget_surplus(now)
 
-    def _replace_guesses(self, ended: Job, now: Any) -> None:
+    def _charge_recognised(self, now: Any) -> None:
         """The first job of a signature has ended: charge those that wait for what is known now.
 
         Once per job, at most.
         """
-        guessed = self._state.take_guessed(ended.pool, ended.signature)
-        if not ended.pool.policy.corrects_estimates:
-            return
-        estimator = self._state.estimators[ended.pool.name]
-        for job in guessed:
+        for job in self._state.recognised:
+            if not job.pool.policy.corrects_estimates:
+                continue
+            estimator = self._state.estimators[job.pool.name]
             known = estimator.predict(job.signature, job.user.name, job.input_bytes)
             work = max(self._state.number(known.work), job.measured + job.running_work(now))
             if abs(work - job.work) > self._settings.correction_threshold * job.work:

@@ -75,6 +75,8 @@ class State:
         self.jobs_by_request: dict[tuple[str, str, str], Job] = {}
         #: Derived: by pool and signature, unfinished jobs that came when nothing was known of it.
         self.guessed: dict[tuple[str, str], dict[int, Job]] = {}
+        #: Those about which something is known since the latest end of a job.
+        self.recognised: list[Job] = []
         #: Finished jobs that are still remembered, in the order of their end.
         self.finished: deque[Job] = deque()
         #: Live leases.
@@ -257,19 +259,22 @@ class State:
             self.guessed.setdefault((job.pool.name, job.signature), {})[job.number] = job
             job.guessed = True
 
-    def take_guessed(self, pool: Pool, signature: str) -> list[Job]:
-        """The unfinished jobs of a signature that was not known when they came, once it is."""
-        if not self.estimators[pool.name].knows(signature):
-            return []
-        jobs = list(self.guessed.pop((pool.name, signature), {}).values())
-        for job in jobs:
-            job.guessed = False
-        return jobs
-
-    def _drop_guess(self, job: Job) -> None:
-        guessed = self.guessed.get((job.pool.name, job.signature))
-        if guessed is not None and guessed.pop(job.number, None) is not None and not guessed:
-            del self.guessed[job.pool.name, job.signature]
+    def _end_guesses(self, ended: Job) -> None:
+        """A job has ended: it waits for nothing, and others of its signature may be known now."""
+        self.recognised = []
+        key = (ended.pool.name, ended.signature)
+        guessed = self.guessed.get(key)
+        if guessed is None:
+            return
+        guessed.pop(ended.number, None)
+        if self.estimators[ended.pool.name].knows(ended.signature):
+            self.recognised = list(guessed.values())
+            for job in self.recognised:
+                job.guessed = False
+                job.pool.policy.recognise(job)
+            guessed.clear()
+        if not guessed:
+            del self.guessed[key]
 
     def _stages_added(self, event: ev.StagesAdded) -> None:
         job = self.jobs_by_number[event.job]
@@ -340,10 +345,10 @@ class State:
         step(job, STATES[event.state])
         job.finished_at = event.at
         job.cause = event.cause
-        self._drop_guess(job)
         if succeeded and len(job.stages) > 1:
             estimate = job.declared_work or job.estimated_total
             self.learn(job, job.input_bytes, job.measured, estimate)
+        self._end_guesses(job)
         if not self.finished:
             self.timers.set(event.at + self.settings.retention_seconds, TimerKind.RETENTION, None)
         self.finished.append(job)

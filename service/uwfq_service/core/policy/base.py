@@ -65,6 +65,9 @@ class Policy(ABC):
     def correct(self, job: Job, change: Any, now: Any) -> None:
         """``job.work`` is about to change by ``change``."""
 
+    def recognise(self, job: Job) -> None:
+        """``job.guessed`` is not set any more: the first job of its signature has ended."""
+
     def work_done(self, job: Job, now: Any) -> None:
         """Attempts of ``job`` have ended, or its charge has changed."""
 

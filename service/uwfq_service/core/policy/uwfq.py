@@ -12,9 +12,9 @@ only heads have a place in the order of the pool:
 Time alone never changes a D, and an event of one user changes no other user's, so an event costs
 the recomputing of one head.  Entries of all heaps that have become false stay until they surface.
 
-A job of a signature that nobody has seen has a deadline that means little.  While it is its user's
-head, that user gets no more than its share of the slots as long as others want them: such a job
-fares as it would under user-job fairness.
+A job of a signature that nobody has *seen* has a deadline that means little.  Such heads wait in a
+heap of their own, the user with the fewest running slots per weight first, and one whose user has
+its share of the slots lets all others go ahead: it fares as it would under user-job fairness.
 
 Source: arXiv:2510.15485; the chain over remaining work and the corrections are ours
 (``algorithm.md``).
@@ -22,9 +22,10 @@ Source: arXiv:2510.15485; the chain over remaining work and the corrections are 
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.policy.base import Policy
 from uwfq_service.core.user_clock import JobClock, UserClock
 from uwfq_service.core.virtual_time import FluidClock
@@ -37,10 +38,24 @@ if TYPE_CHECKING:
     from uwfq_service.core.user_clock import JobKey
 
 
+#: A user's head in the order of the pool: slots that the user runs on per unit of weight (0, unless
+#: the job is unseen), D, job number, queue.
+Entry = tuple[Any, Any, int, "UserQueue"]
+
+
 class UserQueue:
     """One user's clock and launchable jobs."""
 
-    __slots__ = ("clock", "entry", "fixed", "head", "launchable", "stale", "unserved")
+    __slots__ = (
+        "clock",
+        "entry",
+        "entry_unseen",
+        "fixed",
+        "head",
+        "launchable",
+        "stale",
+        "unserved",
+    )
 
     def __init__(self, clock: UserClock) -> None:
         self.clock = clock
@@ -52,7 +67,9 @@ class UserQueue:
         self.launchable = 0
         self.head: JobClock | None = None
         #: The head's valid entry in the pool's order.
-        self.entry: tuple[bool, Any, int, UserQueue] | None = None
+        self.entry: Entry | None = None
+        #: Whether that lies among the unseen ones.
+        self.entry_unseen = False
         #: Whether head and entry are to be found anew before anybody looks at them.
         self.stale = False
 
@@ -135,9 +152,10 @@ class UwfqPolicy(Policy):
         super().__init__(number, now)
         self._clock = FluidClock(number(now), number(0))
         self._queues: dict[int, UserQueue] = {}
-        #: Heap of the users' heads: (whether all others go first, D, job number, queue); valid if
-        #: it is the queue's ``entry``.
-        self._heads: list[tuple[bool, Any, int, UserQueue]] = []
+        #: Heaps of the users' heads, those of unseen jobs apart; an entry is valid if it is the
+        #: queue's ``entry``.
+        self._heads: list[Entry] = []
+        self._unseen: list[Entry] = []
         self._stale: list[UserQueue] = []
         # No need to pass through a method of ours: this is called for every event.
         self.advance = self._clock.advance  # type: ignore[method-assign]
@@ -209,15 +227,23 @@ class UwfqPolicy(Policy):
             queue.clock.advance_debt(clock, job.work, used, self._clock.value(now))
             self._mark(queue)
 
+    def recognise(self, job: Job) -> None:
+        self._mark(job.user.policy_state)
+
     def running_changed(self, stage: Stage, slots: int) -> None:
         queue: UserQueue = stage.job.user.policy_state
-        if queue.head is not None and queue.head.job.guessed:
+        if queue.entry_unseen and queue.entry is not None:
             self._mark(queue)
 
-    def _has_its_share(self, user: User) -> bool:
-        """Whether a user runs on as many slots as would be its share of the pool."""
-        clock = self._clock
-        return user.running_slots * clock.active_weight >= clock.slots * user.weight
+    def _is_unseen(self, job: Job) -> bool:
+        """Whether a job's deadline is no more than a guess; the paper trusts its estimates."""
+        return job.guessed and self.corrects_estimates
+
+    def _ratio(self, job: Job) -> Any:
+        """Slots that the user runs on per unit of weight, which counts for an unseen job alone."""
+        if not self._is_unseen(job):
+            return 0
+        return job.user.running_slots * WEIGHT_SCALE / job.user.weight
 
     # -- the order ------------------------------------------------------------------------------
 
@@ -253,35 +279,45 @@ class UwfqPolicy(Policy):
     def first(self) -> Stage | None:
         if self._stale:
             self._refresh()
-        heads = self._heads
-        while heads:
-            entry = heads[0]
-            queue = entry[3]
-            if queue.entry is entry:
-                assert queue.head is not None, "an entry has a head"
-                job: Job = queue.head.job
-                return job.stages[job.offered[0]]
-            heappop(heads)
-        return None
+        known, unseen = _top(self._heads), _top(self._unseen)
+        if unseen is None or (known is not None and self._goes_first(known, unseen)):
+            if known is None:
+                return None
+            unseen = known
+        head = unseen[3].head
+        assert head is not None, "an entry has a head"
+        job: Job = head.job
+        return job.stages[job.offered[0]]
+
+    def _goes_first(self, known: Entry, unseen: Entry) -> bool:
+        """Whether a known head goes before an unseen one.
+
+        It does if it is more urgent, or if the user of the other one has its share of the slots.
+        """
+        clock = self._clock
+        if unseen[0] * clock.active_weight >= clock.slots * WEIGHT_SCALE:
+            return True
+        return known[1:3] < unseen[1:3]
 
     def ranking(self) -> Iterator[Stage]:
-        # Each user's jobs in their order, whoever has the most urgent first one going next.
-        heads = []
+        # Each user's jobs in their order; of the users' first ones the one that goes first is next.
+        known: list[Any] = []
+        unseen: list[Any] = []
+
+        def push(user: int, jobs: Iterator[tuple[Any, int, JobClock]]) -> None:
+            if (head := next(jobs, None)) is not None:
+                deadline, number, clock = head
+                heap = unseen if self._is_unseen(clock.job) else known
+                heappush(heap, (self._ratio(clock.job), deadline, number, user, clock, jobs))
+
         for user, queue in self._queues.items():
-            jobs = iter(queue.launchable_jobs())
-            if (first := next(jobs, None)) is not None:
-                job = first[2].job
-                late = job.guessed and self._has_its_share(job.user)
-                heads.append((late, first[0], first[1], user, first[2], jobs))
-        heapify(heads)
-        while heads:
-            late, _, _, user, clock, jobs = heads[0]
+            push(user, iter(queue.launchable_jobs()))
+        while known or unseen:
+            ahead = known and (not unseen or self._goes_first(known[0], unseen[0]))
+            *_, user, clock, jobs = heappop(known if ahead else unseen)
             for index in clock.job.offered:
                 yield clock.job.stages[index]
-            if (following := next(jobs, None)) is not None:
-                heapreplace(heads, (late, following[0], following[1], user, following[2], jobs))
-            else:
-                heappop(heads)
+            push(user, jobs)
 
     def _mark(self, queue: UserQueue) -> None:
         """Something has changed that may concern the user's head."""
@@ -302,16 +338,24 @@ class UwfqPolicy(Policy):
         if best is None:
             queue.head = queue.entry = None
             return
-        queue.head = best[2]
-        late = best[2].job.guessed and self._has_its_share(best[2].job.user)
-        entry = queue.entry
-        if entry is not None and entry[0] == late and entry[1] == best[0] and entry[2] == best[1]:
+        deadline, number, clock = best
+        entry, ratio, unseen = queue.entry, self._ratio(clock.job), self._is_unseen(clock.job)
+        if (
+            entry is not None
+            and queue.head is clock
+            and entry[0] == ratio
+            and entry[1] == deadline
+            and queue.entry_unseen == unseen
+        ):
             return
-        queue.entry = (late, best[0], best[1], queue)
-        heappush(self._heads, queue.entry)
-        if len(self._heads) > 2 * len(self._queues) + 64:
-            self._heads = [e for e in self._heads if e[3].entry is e]
-            heapify(self._heads)
+        queue.head = clock
+        queue.entry_unseen = unseen
+        queue.entry = (ratio, deadline, number, queue)
+        heap = self._unseen if unseen else self._heads
+        heappush(heap, queue.entry)
+        if len(heap) > 2 * len(self._queues) + 64:
+            heap[:] = [e for e in heap if e[3].entry is e]
+            heapify(heap)
 
     def _queue_of(self, user: User) -> UserQueue:
         queue: UserQueue | None = user.policy_state
@@ -426,3 +470,13 @@ def _turn(clock: JobClock, stored: Sequence[Any]) -> JobKey:
     """The turn that a snapshot holds; an older one holds none, for there it was the key."""
     assert clock.key is not None, "the key comes first"
     return (stored[0], clock.number, clock) if stored else clock.key
+
+
+def _top(heap: list[Entry]) -> Entry | None:
+    """The first valid entry of a heap of heads."""
+    while heap:
+        entry = heap[0]
+        if entry[3].entry is entry:
+            return entry
+        heappop(heap)
+    return None
