@@ -1,0 +1,154 @@
+"""Jobs about which nothing is known: guesses, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.oracles.driver import POOL, Driver, stage
+from uwfq_service.core import commands as cmd
+from uwfq_service.core.estimation import Estimator, Source
+from uwfq_service.core.events import JobReestimated
+from uwfq_service.core.settings import Settings
+
+
+def tasks(count: int) -> cmd.StageSpec:
+    """A stage of ``count`` tasks that says nothing about their work."""
+    return cmd.StageSpec(stage="s", cut=cmd.TaskList(count=count))
+
+
+def seen(core: Driver, signature: str, *, runtime: float) -> None:
+    """Let one job of a signature have run for ``runtime`` seconds."""
+    core.submit("first", f"first-{signature}", tasks(1), signature=signature)
+    lease = next(each for each in core.poll("w0") if each.stage.job.signature == signature)
+    core.at(core.now + runtime)
+    core.done(lease, runtime, worker="w0")
+
+
+def test_stages_and_jobs_have_histories_of_their_own() -> None:
+    """A stage of a second says nothing about a job of a hundred."""
+    estimator = Estimator(prior_work=5.0)
+    estimator.observe("q", "alice", None, 1.0, predicted=None, stage="scan")
+    assert estimator.predict("q", "alice", None).source == Source.PRIOR
+    estimator.observe("q", "alice", None, 100.0, predicted=None)
+    assert estimator.predict("q", "alice", None).work == pytest.approx(100.0)
+    scan = estimator.predict("q", "alice", None, stage="scan")
+    assert scan.work == pytest.approx(1.0)
+    assert scan.source == Source.SIGNATURE_USER
+    other = estimator.predict("new", "alice", None, stage="scan")
+    assert other.work == pytest.approx(1.0)
+    assert other.source == Source.USER
+    assert estimator.predict("new", "alice", None, stage="sum").source == Source.PRIOR
+
+
+def test_a_guess_is_rather_too_high() -> None:
+    """Most of what the user has run took less than what an unknown job is taken for."""
+    estimator = Estimator(prior_work=5.0)
+    for work in (3, 8, 1, 10, 5, 2, 9, 4, 7, 6):
+        estimator.observe("q", "alice", None, float(work), predicted=None)
+    assert estimator.predict("new", "alice", None).work == pytest.approx(8.0)
+    assert estimator.predict("new", "bob", None).work == pytest.approx(9.0)
+    assert estimator.predict("q", "bob", None).work == pytest.approx(5.5, rel=0.02)
+
+
+def test_a_guess_grows_with_the_size_as_the_history_does() -> None:
+    """Twice the bytes, twice the work, if that is how it was before."""
+    estimator = Estimator(prior_work=5.0)
+    for megabytes in (1, 2, 4, 8):
+        estimator.observe("q", "alice", megabytes << 20, megabytes * 2.0, predicted=None)
+    assert estimator.predict("new", "alice", 16 << 20).work == pytest.approx(32.0)
+
+
+@pytest.mark.parametrize(
+    ("slots", "fields", "expected"),
+    [
+        (8, {}, 8),
+        (8, {"max_tasks": 3}, 3),
+        (8, {"min_tasks": 12}, 12),
+        (8, {"cut": cmd.InputDescriptor(unit_sizes=(10, 10, 10))}, 3),
+    ],
+)
+def test_an_unknown_stage_is_cut_for_all_slots(
+    slots: int, fields: dict[str, object], expected: int
+) -> None:
+    """As far as that is allowed and possible: a single task might run for an hour."""
+    core = Driver(slots=slots)
+    job = core.submit("alice", "j", cmd.StageSpec(stage="s", **fields))  # type: ignore[arg-type]
+    assert job.stages[0].task_count == expected
+
+
+def test_a_guess_of_much_work_is_cut_as_that_asks_for() -> None:
+    """Other work of the user took 24 slot-seconds: at 0.75 s a task that is 32 tasks."""
+    core = Driver(slots=4)
+    seen(core, "old", runtime=24.0)
+    job = core.submit("first", "j", cmd.StageSpec(stage="s"), signature="new")
+    assert job.stages[0].task_count == 32
+
+
+def test_waiting_jobs_are_charged_anew_when_the_first_of_their_kind_has_ended() -> None:
+    """From then on something is known of them; a job that had an estimate keeps it."""
+    core = Driver(slots=1, settings=Settings(prior_work=50.0))
+    waiting = [core.submit("alice", f"a{n}", tasks(2), signature="q") for n in range(2)]
+    other = core.submit("bob", "other", tasks(2), signature="r")
+    declared = core.submit("bob", "sure", stage("s", 7.0), signature="q")
+    assert [job.work for job in waiting] == [50.0, 50.0]
+    assert declared.work == 7.0
+    (lease,) = core.poll("w")
+    assert lease.stage.job is declared, "the only one that is known"
+    core.at(4.0)
+    core.done(lease, 4.0)
+    assert [job.work for job in waiting] == [pytest.approx(4.0)] * 2
+    assert other.work == 50.0
+    assert len(core.events_of(JobReestimated)) == 2
+
+
+def test_a_restart_knows_who_is_unseen() -> None:
+    """From a snapshot as well as from the journal: the next end of a job charges them anew."""
+    core = Driver(slots=1, settings=Settings(prior_work=50.0))
+    core.submit("alice", "a", tasks(2), signature="q")
+    core.submit("bob", "b", stage("s", 7.0), signature="q")
+    (lease,) = core.poll("w")
+    core.reload()
+    core.at(4.0)
+    core.report("w", cmd.TaskRef(lease_id=lease.lease_id), cmd.TaskSuccess(runtime=4.0))
+    assert core.scheduler.job("a").work == pytest.approx(4.0)
+
+
+def test_a_job_that_fails_teaches_nothing() -> None:
+    """What is unseen stays so, and a cancelled job is forgotten as one of them."""
+    core = Driver(slots=1, settings=Settings(prior_work=50.0))
+    core.submit("alice", "a", tasks(1), signature="q")
+    core.submit("alice", "b", tasks(1), signature="q")
+    core.cancel("a")
+    assert core.scheduler.job("b").work == 50.0
+    core.cancel("b")
+    assert not core.scheduler.state.guessed
+
+
+def test_unseen_jobs_share_the_slots_as_their_users_do() -> None:
+    """A long job of one user leaves the others' first jobs their share of the slots."""
+    core = Driver(slots=8)
+    core.submit("big", "big", tasks(100), signature="never seen")
+    core.submit("small", "small", tasks(4), signature="nor this")
+    leases = core.poll("w", slots=8)
+    assert Counter(lease.stage.job.user.name for lease in leases) == {"big": 4, "small": 4}
+
+
+def test_an_unseen_job_takes_what_nobody_else_wants() -> None:
+    """No slot stays idle for the sake of fairness."""
+    core = Driver(slots=8)
+    core.submit("big", "big", tasks(100), signature="never seen")
+    core.submit("small", "small", tasks(2), signature="nor this")
+    leases = core.poll("w", slots=8)
+    assert Counter(lease.stage.job.user.name for lease in leases) == {"big": 6, "small": 2}
+
+
+def test_weights_count_for_unseen_jobs_too() -> None:
+    """Three times the weight, three times the slots."""
+    core = Driver(slots=8)
+    core.apply(cmd.SetUser(pool=POOL, user="heavy", weight=3.0))
+    for user in ("heavy", "light"):
+        core.submit(user, user, tasks(100), signature=user)
+    leases = core.poll("w", slots=8)
+    assert Counter(lease.stage.job.user.name for lease in leases) == {"heavy": 6, "light": 2}
