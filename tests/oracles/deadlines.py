@@ -2,7 +2,8 @@
 
 ``RemainingWorkChain`` (policy ``uwfq``).  Beside its fluid jobs each user has a serial server: it
 serves the jobs one at a time in the order of F, at the user's weight per unit of V.  A job whose F
-a correction has put off keeps its turn; one that leaves the fluid cluster first, too.  ``owed`` is
+a correction has put off keeps its turn, unless it is said to lose it; one that leaves the fluid
+cluster first keeps it, too.  ``owed`` is
 what the server has left to do of a job.  A job's deadline is where V will stand when the server is
 done with it.  Once the server is done, the deadline stays as it is.
 
@@ -104,9 +105,10 @@ class RemainingWorkChain(DeadlineOracle):
             (self.owed[o.name] for o in self.served(job.user) if self.turns[o.name] <= turn), ZERO
         )
 
-    def _added(self, job: FluidJob, extra: Fraction, *, was_active: bool) -> None:
-        # It keeps its turn.
+    def _added(self, job: FluidJob, extra: Fraction, *, was_active: bool, keeps_turn: bool) -> None:
         self.owed[job.name] += extra
+        if not keeps_turn:
+            self.turns[job.name] = job.order
 
     def _taking(self, job: FluidJob, chain: list[FluidJob], total: Fraction) -> None:
         self.emptied = []

@@ -123,14 +123,19 @@ class FluidCluster:
         self.advance(now)
         self.slots = slots
 
-    def add_work(self, now: Fraction, name: str, extra: Fraction) -> None:
-        """A job turns out to need ``extra`` more; if it had left, it comes back with that."""
+    def add_work(
+        self, now: Fraction, name: str, extra: Fraction, *, keeps_turn: bool = True
+    ) -> None:
+        """A job turns out to need ``extra`` more; if it had left, it comes back with that.
+
+        ``keeps_turn``: see ``deadlines.py``.
+        """
         self.advance(now)
         job = self.jobs[name]
         was_active = job.user.active
         job.left += extra
         job.finish = None
-        self._added(job, extra, was_active=was_active)
+        self._added(job, extra, was_active=was_active, keeps_turn=keeps_turn)
 
     def take_work(self, now: Fraction, name: str, less: Fraction) -> None:
         """A job turns out to need ``less`` less.
@@ -209,7 +214,9 @@ class FluidCluster:
 
     def _reweighted(self, user: FluidUser, before: Fraction) -> None: ...
 
-    def _added(self, job: FluidJob, extra: Fraction, *, was_active: bool) -> None: ...
+    def _added(
+        self, job: FluidJob, extra: Fraction, *, was_active: bool, keeps_turn: bool
+    ) -> None: ...
 
     def _taking(self, job: FluidJob, chain: list[FluidJob], total: Fraction) -> None: ...
 

@@ -36,7 +36,10 @@ class Step:
 
 
 def stories(*kinds: str, max_size: int = 25) -> st.SearchStrategy[list[Step]]:
-    """Stories of arrivals and of the other ``kinds``: weight, slots, add, take."""
+    """Stories of arrivals and of the other ``kinds``: weight, slots, add, take, overtake.
+
+    The last adds to a job that loses its turn by it.
+    """
     step = st.builds(
         Step,
         kind=st.sampled_from(["arrive", *kinds]),
@@ -76,8 +79,10 @@ def tell_oracle(oracle: DeadlineOracle, step: Step) -> None:
         oracle.set_slots(now, step.choice % 5)
     elif oracle.jobs:
         name = list(oracle.jobs)[step.choice % len(oracle.jobs)]
-        change = oracle.add_work if step.kind == "add" else oracle.take_work
-        change(now, name, step.amount)
+        if step.kind == "take":
+            oracle.take_work(now, name, step.amount)
+        else:
+            oracle.add_work(now, name, step.amount, keeps_turn=step.kind == "add")
 
 
 class PolicyAlone:
@@ -117,6 +122,7 @@ class PolicyAlone:
             self.policy.set_slots(step.choice % 5, now)
         elif self.jobs:
             job = list(self.jobs.values())[step.choice % len(self.jobs)]
-            change = self.number(step.amount if step.kind == "add" else -step.amount)
+            change = self.number(-step.amount if step.kind == "take" else step.amount)
+            job.guessed = step.kind == "overtake"
             self.policy.correct(job, change, now)
             job.work += change

@@ -16,6 +16,9 @@ from tests.oracles.stories import PolicyAlone, Step, random_story, stories, tell
 from uwfq_service.core.policy.uwfq import UwfqPolicy
 from uwfq_service.core.policy.uwfq_paper import UwfqPaperPolicy
 
+#: What happens in a long story, and how often.
+KINDS = ["arrive", "arrive", "arrive", "weight", "slots", "add", "take", "overtake"]
+
 approx = partial(pytest.approx, rel=1e-9, abs=1e-9)
 
 
@@ -47,7 +50,7 @@ def test_uwfq_follows_the_fluid_cluster(story: list[Step]) -> None:
     follow(PolicyAlone(UwfqPolicy, 2), RemainingWorkChain(2), story)
 
 
-@given(stories("weight", "slots", "add", "take"))
+@given(stories("weight", "slots", "add", "take", "overtake"))
 def test_uwfq_corrects_its_chain_as_the_oracle_does(story: list[Step]) -> None:
     """Corrections both ways, to jobs that are there and to jobs that have left (section 3)."""
     follow(PolicyAlone(UwfqPolicy, 2), RemainingWorkChain(2), story)
@@ -56,7 +59,7 @@ def test_uwfq_corrects_its_chain_as_the_oracle_does(story: list[Step]) -> None:
 @pytest.mark.parametrize("seed", range(150))
 def test_uwfq_corrects_its_chain_in_long_stories(seed: int) -> None:
     """As above, for stories long enough that jobs overtake each other again and again."""
-    story = random_story(seed, ["arrive", "arrive", "weight", "slots", "add", "take"], steps=40)
+    story = random_story(seed, KINDS, steps=40)
     follow(PolicyAlone(UwfqPolicy, 2), RemainingWorkChain(2), story)
 
 

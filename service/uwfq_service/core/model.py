@@ -141,7 +141,8 @@ class Job(msgspec.Struct, eq=False):
     estimated_started: Any = 0.0
     #: When the overrun of the charge is looked at next; ``None``: not at all.
     overrun_timer: Any = None
-    #: Whether nothing was known of the job's signature when it came, nor is yet.
+    #: Whether the charge is a guess: nothing was known of the job's signature, which it may not
+    #: have, when it came, nor is yet.
     guessed: bool = False
     policy_state: Any = None
 

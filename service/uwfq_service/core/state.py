@@ -252,8 +252,12 @@ class State:
         self._attach_stages(job, event.stages)
 
     def note_guess(self, job: Job) -> None:
-        """Remember a job whose charge rests on nothing that is known of its signature."""
-        if job.declared_work is not None or not job.signature:
+        """Note whether a job's charge rests on nothing that is known of its signature."""
+        if job.declared_work is not None:
+            return
+        if not job.signature:
+            # It will never be known better.
+            job.guessed = True
             return
         if not self.estimators[job.pool.name].knows(job.signature):
             self.guessed.setdefault((job.pool.name, job.signature), {})[job.number] = job

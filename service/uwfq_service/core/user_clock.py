@@ -20,6 +20,8 @@ and every correction keeps it so.
 A job that turns out to cost more keeps its *turn* at the serial server: the jobs behind it wait
 longer, and other users do not pay.  Were it sent back behind those that look smaller now, a user
 whose jobs are all under-estimated alike would have each of them begun and none of them finished.
+Only a charge that was a guess, and most likely too high, says something when it is overtaken: the
+job is one of the large ones, and gives way.
 
 What such a job has *used* already is a *debt*, which the serial server works off before anything
 else, so that all of the user's jobs wait for it.  Otherwise a user could go on declaring ever less
@@ -234,14 +236,18 @@ class UserClock:
         self._chain_add(job, work, v)
         self.fluid_charged += work
 
-    def correct(self, job: JobClock, change: Number, v: Number) -> None:
+    def correct(self, job: JobClock, change: Number, v: Number, *, keeps_turn: bool = True) -> None:
         """``job`` costs ``change`` more (or less, if negative) than it was charged for.
 
-        More: it waits longer, and so do the jobs behind it; a job that had left comes back.  Less:
+        More: it waits longer, and so do the jobs behind it; a job that had left comes back.  One
+        that does not keep its turn goes behind those that look smaller now.  Less:
         what the fluid cluster has not served yet is taken back, from this job first, then from
         those behind it; the rest lapses, for absence earns no credit (``algorithm.md`` section 3).
         """
         self.sync(v)
+        if change > 0 and not keeps_turn:
+            self._give_way(job, change, v)
+            return
         if change > 0 and not job.present:
             self.arrive(job, change, v)
             return
@@ -264,6 +270,23 @@ class UserClock:
             if paid_off:
                 self._settle([other for other in paid_off if other.present and not other.chained])
             self.fluid_charged -= taken
+
+    def _give_way(self, job: JobClock, change: Number, v: Number) -> None:
+        """``job`` costs ``change`` > 0 more, and its turn is where its new F says."""
+        self._anchor(v)
+        work = self._unchain(job) + change
+        finish = self._value
+        if job.present:
+            finish = job.key[0]  # type: ignore[index]
+            self.present.remove(job.key)
+            self._present_weight -= job.weight
+        job.key = job.turn = (finish + change * WEIGHT_SCALE / job.weight, job.number, job)
+        job.present = True
+        self.present.add(job.key, job.weight)
+        self._present_weight += job.weight
+        self.displaced.append(job)
+        self._chain_add(job, work, v)
+        self.fluid_charged += change
 
     def set_weight(self, weight: int, v: Number) -> None:
         """The user's weight is another one from V = ``v`` on; e stays, the deadlines move."""
@@ -507,7 +530,7 @@ class PaperUserClock(UserClock):
 
     __slots__ = ()
 
-    def correct(self, job: JobClock, change: Number, v: Number) -> None:
+    def correct(self, job: JobClock, change: Number, v: Number, *, keeps_turn: bool = True) -> None:
         """Nothing: the paper trusts its estimates."""
 
     def set_weight(self, weight: int, v: Number) -> None:

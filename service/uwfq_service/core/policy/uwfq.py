@@ -207,7 +207,8 @@ class UwfqPolicy(Policy):
         was_active = user_clock.active
         clock = job.policy_state
         clock.corrected = clock.corrected or change > 0
-        user_clock.correct(clock, change, self._clock.value(now))
+        v = self._clock.value(now)
+        user_clock.correct(clock, change, v, keeps_turn=not job.guessed)
         if not was_active:
             if user_clock.present:
                 self._clock.enter(user_clock, now)
@@ -237,7 +238,7 @@ class UwfqPolicy(Policy):
 
     def _is_unseen(self, job: Job) -> bool:
         """Whether a job's deadline is no more than a guess; the paper trusts its estimates."""
-        return job.guessed and self.corrects_estimates
+        return job.guessed and bool(job.signature) and self.corrects_estimates
 
     def _ratio(self, job: Job) -> Any:
         """Slots that the user runs on per unit of weight, which counts for an unseen job alone."""
