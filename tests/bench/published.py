@@ -1,11 +1,16 @@
-"""The authors' published figures next to what the simulator makes of the same workloads.
+"""The tables of the simulator's README: the published figures next to ours, and wrong estimates.
 
     .venv/bin/python -m tests.bench.published [--atr 0.75] [--task-overhead 0] [--driver-gap 0]
+    .venv/bin/python -m tests.bench.published --kept
 
 Prints tables in Markdown.  A cell holds what was published, then what is simulated with the
 estimates that the authors' oracle declared, then with exact ones; a figure that is more than 15 %
 off the published one is bold.  The published UWFQ is ``uwfq_paper``; ``uwfq``, the service's own,
 stands beside the same published figures.  Rows that end in -P have runtime partitioning.
+
+With ``--kept``: which part of the gain over ``ujf`` is left with each kind of estimates, both with
+exact ones to begin with.  Behind it stands the mean response over that of ``ujf`` with the same
+estimates, as far as they cut its stages, too; bold where that is more than 5 % worse.
 
 The workloads are read in place, beside the repository; the published figures are from the README
 that lies with them.
@@ -17,12 +22,15 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import structs
+
 from uwfq_service.simulator.metrics import banded, makespan, mean, size_bands
 from uwfq_service.simulator.runs import FinishedJob, Options, Partitioning, Run
+from uwfq_service.simulator.scenarios import SCENARIOS, scenario
 from uwfq_service.simulator.workload import load
 from uwfq_service.simulator.world import simulate
 
@@ -30,6 +38,23 @@ DIRECTORY = Path(__file__).resolve().parents[2].parent / "shared" / "workloads"
 ESTIMATES = ("declared", "exact")
 #: A figure further off than this is marked.
 MUCH = 0.15
+
+#: What is tried with ``--kept``, and the seeds of noise that the mean is taken over.
+KINDS = (
+    "learned",
+    "noisy:0.25",
+    "noisy:0.5",
+    "noisy:1",
+    "scaled:0.5",
+    "scaled:0.25",
+    "none",
+    "declared",
+)
+NOISE_SEEDS = 3
+#: How a built-in workload is told from one of the same name beside the repository.
+BUILT_IN = "built-in "
+#: Mean response over that of ``ujf`` that is marked.
+WORSE = 1.05
 
 #: A table's figures, by row.
 Figures = dict[str, tuple[float, ...]]
@@ -137,13 +162,17 @@ class Play(NamedTuple):
     """One run to be made."""
 
     workload: str
-    #: As the published tables name it, or ``ours``.
+    #: Of the table: as the published ones name it, or ``ours``.
     row: str
     options: Options
 
     def run(self) -> Run:
         """Make it."""
-        return simulate(load(DIRECTORY / f"{self.workload}.json"), self.options)
+        if self.workload.startswith(BUILT_IN):
+            workload = scenario(self.workload.removeprefix(BUILT_IN), 0)
+        else:
+            workload = load(DIRECTORY / f"{self.workload}.json")
+        return simulate(workload, self.options)
 
 
 def _run(play: Play) -> Run:
@@ -198,6 +227,47 @@ def show(table: Table, runs: dict[str, list[Run]]) -> None:
         print(f"| {row} | " + " | ".join(cells) + " |")
 
 
+def _mean_response(play: Play) -> float:
+    return mean([job.response for job in play.run().jobs])
+
+
+def kept_plays(name: str, partitioning: Partitioning, atr: float) -> list[Play]:
+    """Every run that a row of ``--kept`` needs; the row of a play says policy and estimates."""
+    options = Options(policy="ujf", partitioning=partitioning, atr=atr)
+    found = [
+        Play(name, "ujf exact", options),
+        Play(name, "uwfq exact", structs.replace(options, policy="uwfq")),
+    ]
+    for kind in KINDS:
+        for seed in range(NOISE_SEEDS if kind.startswith("noisy") else 1):
+            for policy in ("uwfq", "ujf") if partitioning is Partitioning.RUNTIME else ("uwfq",):
+                each = structs.replace(options, policy=policy, estimates=kind, seed=seed)
+                found.append(Play(name, f"{policy} {kind}", each))
+    return found
+
+
+def show_kept(names: Sequence[str], partitioning: Partitioning, atr: float, pool: Executor) -> None:
+    """Print what is kept of the gain, a row for every workload."""
+    print(f"\npartitioning {partitioning}: part of the gain that is kept, response / ujf's\n")
+    print("| | ujf | exact | " + " | ".join(KINDS) + " |")
+    print("|---" * (len(KINDS) + 3) + "|")
+    for name in names:
+        wanted = kept_plays(name, partitioning, atr)
+        means: dict[str, list[float]] = {}
+        for play, figure in zip(wanted, pool.map(_mean_response, wanted), strict=True):
+            means.setdefault(play.row, []).append(figure)
+        found = {row: mean(figures) for row, figures in means.items()}
+        without, best = found["ujf exact"], found["uwfq exact"]
+        cells = [f"{without:.2f}", f"{best:.2f}"]
+        for kind in KINDS:
+            figure = found[f"uwfq {kind}"]
+            ratio = figure / found.get(f"ujf {kind}", without)
+            text = f"{ratio:.2f}"
+            kept = (without - figure) / (without - best)
+            cells.append(f"{kept:.0%} · " + (f"**{text}**" if ratio > WORSE else text))
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
 def main() -> None:
     """Play and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -206,10 +276,17 @@ def main() -> None:
     parser.add_argument("--driver-gap", type=float, default=0.0)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--workload", choices=list(TABLES), action="append")
+    parser.add_argument("--kept", action="store_true", help="What wrong estimates leave.")
     args = parser.parse_args()
     names = args.workload or list(TABLES)
     if absent := [name for name in names if not (DIRECTORY / f"{name}.json").is_file()]:
         sys.exit(f"needs ../shared/workloads/{absent[0]}.json, which is not part of the repository")
+    if args.kept:
+        every = [*names, *(BUILT_IN + name for name in SCENARIOS)]
+        with ProcessPoolExecutor(args.processes) as pool:
+            for partitioning in Partitioning:
+                show_kept(every, partitioning, args.atr, pool)
+        return
     print(f"atr {args.atr:g}, task overhead {args.task_overhead:g} s, ", end="")
     print(f"driver gap {args.driver_gap:g} s")
     with ProcessPoolExecutor(args.processes) as pool:
