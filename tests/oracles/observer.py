@@ -157,5 +157,5 @@ def _describe(stage: Stage) -> LaunchableStage:
         job_weight=Fraction(job.weight, WEIGHT_SCALE),
         deadline=Fraction(0 if deadline is None else deadline),
         placed_by=job.engine_id,
-        unseen=job.guessed,
+        unseen=job.guessed and bool(job.signature),
     )

@@ -73,6 +73,12 @@ class UserQueue:
         #: Whether head and entry are to be found anew before anybody looks at them.
         self.stale = False
 
+    @property
+    def clock_of_head(self) -> JobClock:
+        """The head, of a queue that has an entry."""
+        assert self.head is not None, "an entry has a head"
+        return self.head
+
     def push(self, job: JobClock) -> None:
         """Put a launchable job where it belongs."""
         if job.chained:
@@ -281,22 +287,24 @@ class UwfqPolicy(Policy):
         if self._stale:
             self._refresh()
         known, unseen = _top(self._heads), _top(self._unseen)
-        if unseen is None or (known is not None and self._goes_first(known, unseen)):
-            if known is None:
-                return None
-            unseen = known
-        head = unseen[3].head
-        assert head is not None, "an entry has a head"
-        job: Job = head.job
+        entry = known
+        if unseen is not None:
+            user = unseen[3].clock_of_head.job.user
+            if known is None or not self._goes_first(known, unseen, user):
+                entry = unseen
+        if entry is None:
+            return None
+        job: Job = entry[3].clock_of_head.job
         return job.stages[job.offered[0]]
 
-    def _goes_first(self, known: Entry, unseen: Entry) -> bool:
-        """Whether a known head goes before an unseen one.
+    def _goes_first(self, known: tuple[Any, ...], unseen: tuple[Any, ...], user: User) -> bool:
+        """Whether a known head goes before an unseen one of ``user``.
 
-        It does if it is more urgent, or if the user of the other one has its share of the slots.
+        It does if it is more urgent, or if the user has its share of the slots.
         """
         clock = self._clock
-        if unseen[0] * clock.active_weight >= clock.slots * WEIGHT_SCALE:
+        # In whole numbers, for at equality rounding would decide.
+        if user.running_slots * clock.active_weight >= clock.slots * user.weight:
             return True
         return known[1:3] < unseen[1:3]
 
@@ -314,7 +322,9 @@ class UwfqPolicy(Policy):
         for user, queue in self._queues.items():
             push(user, iter(queue.launchable_jobs()))
         while known or unseen:
-            ahead = known and (not unseen or self._goes_first(known[0], unseen[0]))
+            ahead = known and (
+                not unseen or self._goes_first(known[0], unseen[0], unseen[0][4].job.user)
+            )
             *_, user, clock, jobs = heappop(known if ahead else unseen)
             for index in clock.job.offered:
                 yield clock.job.stages[index]
