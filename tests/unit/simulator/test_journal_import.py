@@ -136,7 +136,7 @@ def test_a_job_that_has_not_ended_is_left_out_and_counted(tmp_path: Path) -> Non
     past = Past()
     past.submit("long", stage("a", 5))
     past.run(seconds=1.0)
-    past.submit("short", stage("a", 1), user="bo")
+    past.submit("short", stage("a", 1), user="bo", declared_work=1.0)
     for _ in range(3):
         past.run(seconds=1.0)
     recording = read_recording(past.write(tmp_path))
