@@ -24,7 +24,8 @@ from uwfq_service.simulator.workload import Workload, load
 from uwfq_service.simulator.world import simulate
 
 SCENARIOS = ("infrequent-users", "mixed-sizes", "recurring")
-SHARED = ("google-homogeneous", "infrequent-users", "mixed-sizes")
+#: Those beside the repository that take a few seconds.
+SHARED = ("infrequent-users", "mixed-sizes")
 KINDS = ("learned", "noisy:0.5", "noisy:1", "scaled:0.25", "none")
 #: Draws of the noise to take the mean of, where a single one says little: of twenty jobs, that is.
 DRAWS = {"mixed-sizes": 3}
