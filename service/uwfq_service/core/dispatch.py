@@ -141,7 +141,8 @@ class Dispatch:
                     # From now on what runs free is kept.
                     break
                 continue
-            if tasks > 1:
+            # A single lease always goes.
+            if leases or slots > stage.slots_per_task:
                 each = _described_bytes(stage)
                 count = min(count, max(room // each, 0 if leases else 1))
                 if not count:

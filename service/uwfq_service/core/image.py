@@ -219,7 +219,7 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
     if not job.ended:
         user.unfinished_jobs += 1
         pool.unfinished_jobs += 1
-        state.note_guess(job)
+        state.note_guess(job, [stage.spec for stage in job.stages])
 
 
 def _load_stage(job: Job, image: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uwfq_service.core import events as ev
 from uwfq_service.core.attempts import Attempts
-from uwfq_service.core.estimation import Estimator
+from uwfq_service.core.estimation import GUESSES, Estimator
 from uwfq_service.core.launchable import (
     check_cap,
     make_ready,
@@ -38,7 +38,7 @@ from uwfq_service.core.stage import Stage
 from uwfq_service.core.timers import TimerKind, Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from uwfq_service.core.settings import Settings
 
@@ -241,7 +241,7 @@ class State:
         self.next_job = event.job + 1
         self.jobs[job.job_id] = job
         self.jobs_by_number[job.number] = job
-        self.note_guess(job)
+        self.note_guess(job, event.stages)
         if event.request_id:
             self.jobs_by_request[pool.name, user.name, event.request_id] = job
         user.unfinished_jobs += 1
@@ -251,9 +251,14 @@ class State:
         pool.policy.add_job(job, event.at)
         self._attach_stages(job, event.stages)
 
-    def note_guess(self, job: Job) -> None:
+    def note_guess(self, job: Job, stages: Iterable[ev.AdmittedStage]) -> None:
         """Note whether a job's charge rests on nothing that is known of its signature."""
         if job.declared_work is not None:
+            return
+        # The stages of an open job, which have fingerprints, are not the whole of it.
+        if not job.open and not any(
+            stage.source in GUESSES or stage.fingerprint for stage in stages
+        ):
             return
         if not job.signature:
             # It will never be known better.

@@ -115,6 +115,19 @@ def test_a_restart_knows_who_is_unseen() -> None:
     assert core.scheduler.job("a").work == pytest.approx(4.0)
 
 
+def test_a_job_whose_stages_say_what_they_take_is_no_guess() -> None:
+    """Nor one that says it as a whole; an open one that says nothing is, though its stages do."""
+    core = Driver(slots=1)
+    assert not core.submit("a", "stages", stage("s", 7.0), signature="q").guessed
+    whole = core.submit("a", "whole", tasks(1), signature="q", declared_work=3.0)
+    assert not whole.guessed
+    assert core.submit("a", "open", stage("s", 7.0), signature="q", open=True).guessed
+    core.apply(cmd.CloseJob(job_id="open"))
+    core.reload()
+    guessed = {job.job_id for job in core.scheduler.jobs() if job.guessed}
+    assert guessed == {"open"}
+
+
 def test_a_job_that_fails_teaches_nothing() -> None:
     """What is unseen stays so, and a cancelled job is forgotten as one of them."""
     core = Driver(slots=1, settings=Settings(prior_work=50.0))
