@@ -174,9 +174,10 @@ def simulate(
     every = _play(workloads, wanted, made, keep_launches=bool(plots or report))
     runs = [run for run in every if run.options.policy in asked]
     baselines = [run for run in every if run.options.policy == baseline]
-    _show(runs, baselines, output)
+    # The tables last: whoever reads only their top (`| head`) ends us, and wants the files still.
     if plots is not None or report is not None:
         _draw(runs, baselines, plots, report)
+    _show(runs, baselines, output)
 
 
 # ------------------------------------------------------------------- what to play
