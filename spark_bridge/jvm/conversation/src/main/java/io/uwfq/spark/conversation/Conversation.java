@@ -1,0 +1,53 @@
+package io.uwfq.spark.conversation;
+
+import java.time.Duration;
+import java.util.OptionalInt;
+
+/**
+ * What the Spark application and the service tell each other.
+ *
+ * <p>Spark's threads bring facts ({@code jobAppeared} ... {@code slotsChanged}) and read the last
+ * {@link Standings}. Neither ever blocks, throws, or waits for the network: facts go into a queue
+ * that a thread of the conversation empties, standings are one volatile read of an immutable
+ * snapshot. Facts of one job must come in their order; a fact about a job or stage that was never
+ * announced is dropped and counted.
+ *
+ * <p>The conversation keeps a mirror of everything that is open, so that it can say it all again to
+ * a service that was restarted, has lost its data, or was out of reach.
+ */
+public interface Conversation extends AutoCloseable {
+
+  /** A query or a Spark job has appeared. Again for a known id: ignored. */
+  void jobAppeared(JobFacts job);
+
+  /** Spark is about to run the tasks of a stage attempt. Again for a known key: ignored. */
+  void stageAppeared(StageFacts stage);
+
+  /** A task attempt was launched. */
+  void taskStarted(TaskKey task);
+
+  /** A task attempt has ended, in whatever way. */
+  void taskEnded(TaskKey task, TaskOutcome outcome);
+
+  /** A job is over: closed if all its tasks are done, else cancelled with this reason. */
+  void jobEnded(String jobId, JobEnd end);
+
+  /** The application's slots (cores of its executors over cores per task), now; at least 0. */
+  void slotsChanged(int slots);
+
+  /** The last order that the service gave. Never null; empty before the first answer. */
+  Standings standings();
+
+  /**
+   * How many tasks a stage should be cut into; empty when the service does not answer within the
+   * limit, or is known to be out of reach (then at once). Blocks the caller, at most {@code limit}.
+   */
+  OptionalInt taskCount(SplitQuestion question, Duration limit);
+
+  /** Counters and gauges, for Spark's metrics and for the doctor. */
+  Figures figures();
+
+  /** Says goodbye (open jobs are cancelled) and stops the threads, within two seconds. */
+  @Override
+  void close();
+}
