@@ -5,7 +5,25 @@ The service that decides what runs next.
 
 A job's journey: SubmitJob -> (NextTask -> TaskDone)* -> done.  Whoever has free slots asks
 NextTask; the answer is a batch of leases, most urgent first.  Every reply leaves after what it
-says is on disk.
+says is on disk (SplitStage alone gives advice, and rests on nothing that is stored).
+
+An engine that places tasks itself (Spark, say) talks to the service like this:
+
+ 1. It polls NextTask in the ranking form, always, with its slots, under a worker id of its own: the
+    first poll makes it known, each one is a sign of life.  Starts and results ride along, in the
+    order in which they happened: all attempts, also those that ran beside another one.
+ 2. For each query SubmitJob, `open` and with its `engine_id`; with the signature and the input bytes
+    of the whole, which it is charged for until its stages exceed it or what is measured says less.
+ 3. SplitStage before a stage is planned, where the engine can still choose its tasks.
+ 4. AddStages as stages reveal themselves, each when it can start (`after` stays empty), cut already:
+    `tasks` with the bytes of each, and a `signature`.  A stage that is tried again is another
+    stage, with the tasks that it has.  DropStages for what was left of the former, and for
+    whatever stage will not be finished.
+ 5. CloseJob with `finished` when the query is through, CancelJob when it has failed or was given up.
+ 6. After a break (the service was away, an acknowledgement says UNKNOWN, a call NOT_FOUND) it says
+    once more all that is open: SubmitJob, AddStages, starts of what runs, results of what is done.
+    What the service knows already it leaves as it is.  A result needs no start before it.
+ 7. A last poll with `leaving`.  An engine that is silent for long has left, too.
 
 Errors carry google.rpc details: BadRequest (INVALID_ARGUMENT: which field, and the remedy),
 ResourceInfo (NOT_FOUND, ALREADY_EXISTS), RetryInfo (RESOURCE_EXHAUSTED, UNAVAILABLE), ErrorInfo
@@ -312,22 +330,145 @@ class AddStagesResponse(_message.Message):
 Global___AddStagesResponse: _TypeAlias = AddStagesResponse  # noqa: Y015
 
 @_typing.final
+class SplitStageRequest(_message.Message):
+    """A stage to be thought through."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POOL_FIELD_NUMBER: _builtins.int
+    USER_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    OMIT_RANGES_FIELD_NUMBER: _builtins.int
+    pool: _builtins.str
+    """The pool; empty: "default"."""
+    user: _builtins.str
+    """Whose job it would be; 1 to 128 bytes."""
+    signature: _builtins.str
+    """The job's signature, for the estimate; at most 256 bytes.  Empty: nothing is known."""
+    omit_ranges: _builtins.bool
+    """Leave the ranges out of the answer; with many tasks it comes sooner."""
+    @_builtins.property
+    def stage(self) -> _types_pb2.StageSpec:
+        """The stage; required.  As in AddStages, but that `after` is not looked at."""
+
+    def __init__(
+        self,
+        *,
+        pool: _builtins.str = ...,
+        user: _builtins.str = ...,
+        signature: _builtins.str = ...,
+        stage: _types_pb2.StageSpec | None = ...,
+        omit_ranges: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stage", b"stage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["omit_ranges", b"omit_ranges", "pool", b"pool", "signature", b"signature", "stage", b"stage", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SplitStageRequest: _TypeAlias = SplitStageRequest  # noqa: Y015
+
+@_typing.final
+class SplitStageResponse(_message.Message):
+    """How AddStages would cut the stage now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPLIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def split(self) -> _types_pb2.StageSplit:
+        """How the stage would be cut, and why."""
+
+    def __init__(
+        self,
+        *,
+        split: _types_pb2.StageSplit | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["split", b"split"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["split", b"split"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SplitStageResponse: _TypeAlias = SplitStageResponse  # noqa: Y015
+
+@_typing.final
+class DropStagesRequest(_message.Message):
+    """Stages of which no more tasks will run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their names; at least one.  A stage that is done, or was dropped before, is left as it is."""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        stages: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "stages", b"stages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropStagesRequest: _TypeAlias = DropStagesRequest  # noqa: Y015
+
+@_typing.final
+class DropStagesResponse(_message.Message):
+    """The job, as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> _types_pb2.Job:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        job: _types_pb2.Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropStagesResponse: _TypeAlias = DropStagesResponse  # noqa: Y015
+
+@_typing.final
 class CloseJobRequest(_message.Message):
     """A job to which no more stages will come."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
+    FINISHED_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job."""
+    finished: _builtins.bool
+    """The job is through, says its engine, which places its tasks itself: it has succeeded, whatever is
+    left of its stages.  Waiting tasks are dropped, attempts that run end with it.
+    FAILED_PRECONDITION for a job whose tasks are leased.
+    """
     def __init__(
         self,
         *,
         job_id: _builtins.str = ...,
+        finished: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "job_id", b"job_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -424,6 +565,7 @@ class NextTaskRequest(_message.Message):
     DONE_FIELD_NUMBER: _builtins.int
     STARTED_FIELD_NUMBER: _builtins.int
     RANKING_FIELD_NUMBER: _builtins.int
+    LEAVING_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
     """The pool; empty: "default"."""
     worker_id: _builtins.str
@@ -451,6 +593,11 @@ class NextTaskRequest(_message.Message):
     """Chosen by the worker, rising with each poll; > 0.  A poll that repeats the last id is answered
     with the same leases again, so that a lost reply costs nothing.  0: no such safety.
     """
+    leaving: _builtins.bool
+    """The worker goes, and this is its last poll.  What rides along counts; then the worker is forgotten:
+    nothing is granted, its open jobs (an engine's) are cancelled, leases that it still holds go back
+    to be leased to others.  Of the rest of the poll only `pool` and `worker_id` are read.
+    """
     @_builtins.property
     def done(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.TaskResult]:
         """Results that ride along."""
@@ -477,10 +624,11 @@ class NextTaskRequest(_message.Message):
         done: _abc.Iterable[_types_pb2.TaskResult] | None = ...,
         started: _abc.Iterable[_types_pb2.TaskStart] | None = ...,
         ranking: Global___RankingRequest | None = ...,
+        leaving: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tasks", b"_max_tasks", "max_tasks", b"max_tasks", "ranking", b"ranking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tasks", b"_max_tasks", "done", b"done", "free_slots", b"free_slots", "max_tasks", b"max_tasks", "poll_id", b"poll_id", "pool", b"pool", "prefetch", b"prefetch", "ranking", b"ranking", "slots", b"slots", "started", b"started", "wait_seconds", b"wait_seconds", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tasks", b"_max_tasks", "done", b"done", "free_slots", b"free_slots", "leaving", b"leaving", "max_tasks", b"max_tasks", "poll_id", b"poll_id", "pool", b"pool", "prefetch", b"prefetch", "ranking", b"ranking", "slots", b"slots", "started", b"started", "wait_seconds", b"wait_seconds", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tasks: _TypeAlias = _typing.Literal["max_tasks"]  # noqa: Y015
     _WhichOneofArgType__max_tasks: _TypeAlias = _typing.Literal["_max_tasks", b"_max_tasks"]  # noqa: Y015

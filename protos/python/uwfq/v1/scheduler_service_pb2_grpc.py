@@ -45,6 +45,16 @@ class SchedulerServiceStub:
                 request_serializer=uwfq_dot_v1_dot_scheduler__service__pb2.AddStagesRequest.SerializeToString,
                 response_deserializer=uwfq_dot_v1_dot_scheduler__service__pb2.AddStagesResponse.FromString,
                 _registered_method=True)
+        self.SplitStage = channel.unary_unary(
+                '/uwfq.v1.SchedulerService/SplitStage',
+                request_serializer=uwfq_dot_v1_dot_scheduler__service__pb2.SplitStageRequest.SerializeToString,
+                response_deserializer=uwfq_dot_v1_dot_scheduler__service__pb2.SplitStageResponse.FromString,
+                _registered_method=True)
+        self.DropStages = channel.unary_unary(
+                '/uwfq.v1.SchedulerService/DropStages',
+                request_serializer=uwfq_dot_v1_dot_scheduler__service__pb2.DropStagesRequest.SerializeToString,
+                response_deserializer=uwfq_dot_v1_dot_scheduler__service__pb2.DropStagesResponse.FromString,
+                _registered_method=True)
         self.CloseJob = channel.unary_unary(
                 '/uwfq.v1.SchedulerService/CloseJob',
                 request_serializer=uwfq_dot_v1_dot_scheduler__service__pb2.CloseJobRequest.SerializeToString,
@@ -112,6 +122,24 @@ class SchedulerServiceServicer:
 
     def AddStages(self, request, context):
         """Adds stages to an open job.  Idempotent by stage name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SplitStage(self, request, context):
+        """How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
+        nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
+        stage otherwise in AddStages, and a crash may take back what the advice rested on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropStages(self, request, context):
+        """Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
+        Attempts that run go on and count.  The job is not charged any longer for what was dropped.
+        Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,6 +231,16 @@ def add_SchedulerServiceServicer_to_server(servicer, server):
                     servicer.AddStages,
                     request_deserializer=uwfq_dot_v1_dot_scheduler__service__pb2.AddStagesRequest.FromString,
                     response_serializer=uwfq_dot_v1_dot_scheduler__service__pb2.AddStagesResponse.SerializeToString,
+            ),
+            'SplitStage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SplitStage,
+                    request_deserializer=uwfq_dot_v1_dot_scheduler__service__pb2.SplitStageRequest.FromString,
+                    response_serializer=uwfq_dot_v1_dot_scheduler__service__pb2.SplitStageResponse.SerializeToString,
+            ),
+            'DropStages': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropStages,
+                    request_deserializer=uwfq_dot_v1_dot_scheduler__service__pb2.DropStagesRequest.FromString,
+                    response_serializer=uwfq_dot_v1_dot_scheduler__service__pb2.DropStagesResponse.SerializeToString,
             ),
             'CloseJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CloseJob,
@@ -310,6 +348,60 @@ class SchedulerService:
             '/uwfq.v1.SchedulerService/AddStages',
             uwfq_dot_v1_dot_scheduler__service__pb2.AddStagesRequest.SerializeToString,
             uwfq_dot_v1_dot_scheduler__service__pb2.AddStagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SplitStage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/uwfq.v1.SchedulerService/SplitStage',
+            uwfq_dot_v1_dot_scheduler__service__pb2.SplitStageRequest.SerializeToString,
+            uwfq_dot_v1_dot_scheduler__service__pb2.SplitStageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropStages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/uwfq.v1.SchedulerService/DropStages',
+            uwfq_dot_v1_dot_scheduler__service__pb2.DropStagesRequest.SerializeToString,
+            uwfq_dot_v1_dot_scheduler__service__pb2.DropStagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,7 +5,25 @@ The service that decides what runs next.
 
 A job's journey: SubmitJob -> (NextTask -> TaskDone)* -> done.  Whoever has free slots asks
 NextTask; the answer is a batch of leases, most urgent first.  Every reply leaves after what it
-says is on disk.
+says is on disk (SplitStage alone gives advice, and rests on nothing that is stored).
+
+An engine that places tasks itself (Spark, say) talks to the service like this:
+
+ 1. It polls NextTask in the ranking form, always, with its slots, under a worker id of its own: the
+    first poll makes it known, each one is a sign of life.  Starts and results ride along, in the
+    order in which they happened: all attempts, also those that ran beside another one.
+ 2. For each query SubmitJob, `open` and with its `engine_id`; with the signature and the input bytes
+    of the whole, which it is charged for until its stages exceed it or what is measured says less.
+ 3. SplitStage before a stage is planned, where the engine can still choose its tasks.
+ 4. AddStages as stages reveal themselves, each when it can start (`after` stays empty), cut already:
+    `tasks` with the bytes of each, and a `signature`.  A stage that is tried again is another
+    stage, with the tasks that it has.  DropStages for what was left of the former, and for
+    whatever stage will not be finished.
+ 5. CloseJob with `finished` when the query is through, CancelJob when it has failed or was given up.
+ 6. After a break (the service was away, an acknowledgement says UNKNOWN, a call NOT_FOUND) it says
+    once more all that is open: SubmitJob, AddStages, starts of what runs, results of what is done.
+    What the service knows already it leaves as it is.  A result needs no start before it.
+ 7. A last poll with `leaving`.  An engine that is silent for long has left, too.
 
 Errors carry google.rpc details: BadRequest (INVALID_ARGUMENT: which field, and the remedy),
 ResourceInfo (NOT_FOUND, ALREADY_EXISTS), RetryInfo (RESOURCE_EXHAUSTED, UNAVAILABLE), ErrorInfo
@@ -49,6 +67,16 @@ class SchedulerServiceStub:
     """
     AddStages: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddStagesRequest, _scheduler_service_pb2.AddStagesResponse]
     """Adds stages to an open job.  Idempotent by stage name."""
+    SplitStage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SplitStageRequest, _scheduler_service_pb2.SplitStageResponse]
+    """How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
+    nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
+    stage otherwise in AddStages, and a crash may take back what the advice rested on.
+    """
+    DropStages: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropStagesRequest, _scheduler_service_pb2.DropStagesResponse]
+    """Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
+    Attempts that run go on and count.  The job is not charged any longer for what was dropped.
+    Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+    """
     CloseJob: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CloseJobRequest, _scheduler_service_pb2.CloseJobResponse]
     """Says that no more stages will come.  Idempotent."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelJobRequest, _scheduler_service_pb2.CancelJobResponse]
@@ -90,6 +118,16 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """
     AddStages: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddStagesRequest, _scheduler_service_pb2.AddStagesResponse]  # type: ignore[assignment]
     """Adds stages to an open job.  Idempotent by stage name."""
+    SplitStage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SplitStageRequest, _scheduler_service_pb2.SplitStageResponse]  # type: ignore[assignment]
+    """How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
+    nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
+    stage otherwise in AddStages, and a crash may take back what the advice rested on.
+    """
+    DropStages: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropStagesRequest, _scheduler_service_pb2.DropStagesResponse]  # type: ignore[assignment]
+    """Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
+    Attempts that run go on and count.  The job is not charged any longer for what was dropped.
+    Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+    """
     CloseJob: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CloseJobRequest, _scheduler_service_pb2.CloseJobResponse]  # type: ignore[assignment]
     """Says that no more stages will come.  Idempotent."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelJobRequest, _scheduler_service_pb2.CancelJobResponse]  # type: ignore[assignment]
@@ -140,6 +178,28 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.AddStagesResponse, _abc.Awaitable[_scheduler_service_pb2.AddStagesResponse]]:
         """Adds stages to an open job.  Idempotent by stage name."""
+
+    @_abc_1.abstractmethod
+    def SplitStage(
+        self,
+        request: _scheduler_service_pb2.SplitStageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.SplitStageResponse, _abc.Awaitable[_scheduler_service_pb2.SplitStageResponse]]:
+        """How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
+        nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
+        stage otherwise in AddStages, and a crash may take back what the advice rested on.
+        """
+
+    @_abc_1.abstractmethod
+    def DropStages(
+        self,
+        request: _scheduler_service_pb2.DropStagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduler_service_pb2.DropStagesResponse, _abc.Awaitable[_scheduler_service_pb2.DropStagesResponse]]:
+        """Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
+        Attempts that run go on and count.  The job is not charged any longer for what was dropped.
+        Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+        """
 
     @_abc_1.abstractmethod
     def CloseJob(

@@ -36,9 +36,9 @@ class _EstimateSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Estima
     ESTIMATE_SOURCE_DECLARED: _EstimateSource.ValueType  # 1
     """The caller declared it."""
     ESTIMATE_SOURCE_SIGNATURE_USER: _EstimateSource.ValueType  # 2
-    """History of this signature under this user."""
+    """History of this signature (the stage's, else the job's) under this user."""
     ESTIMATE_SOURCE_SIGNATURE: _EstimateSource.ValueType  # 3
-    """History of this signature, whoever ran it."""
+    """History of this signature (the stage's, else the job's), whoever ran it."""
     ESTIMATE_SOURCE_USER: _EstimateSource.ValueType  # 4
     """History of this user."""
     ESTIMATE_SOURCE_POOL: _EstimateSource.ValueType  # 5
@@ -54,9 +54,9 @@ ESTIMATE_SOURCE_UNSPECIFIED: EstimateSource.ValueType  # 0
 ESTIMATE_SOURCE_DECLARED: EstimateSource.ValueType  # 1
 """The caller declared it."""
 ESTIMATE_SOURCE_SIGNATURE_USER: EstimateSource.ValueType  # 2
-"""History of this signature under this user."""
+"""History of this signature (the stage's, else the job's) under this user."""
 ESTIMATE_SOURCE_SIGNATURE: EstimateSource.ValueType  # 3
-"""History of this signature, whoever ran it."""
+"""History of this signature (the stage's, else the job's), whoever ran it."""
 ESTIMATE_SOURCE_USER: EstimateSource.ValueType  # 4
 """History of this user."""
 ESTIMATE_SOURCE_POOL: EstimateSource.ValueType  # 5
@@ -122,9 +122,13 @@ class _TaskResultStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Task
     TASK_RESULT_STATUS_SUPERSEDED: _TaskResultStatus.ValueType  # 2
     """Another attempt had finished the task already: thank you, nothing changes."""
     TASK_RESULT_STATUS_STALE: _TaskResultStatus.ValueType  # 3
-    """The lease has expired, was revoked, or its job is over or cancelled: nothing changes."""
+    """The lease has expired, was revoked, or its job is over or cancelled; or (an engine's own attempt)
+    its stage was dropped, or a later attempt was reported: nothing changes.
+    """
     TASK_RESULT_STATUS_UNKNOWN: _TaskResultStatus.ValueType  # 4
-    """No such lease was ever granted, or not to this worker: nothing changes."""
+    """No such lease was ever granted, or not to this worker; or (an engine's own attempt) no such job or
+    stage is there: submit them again, then report again.  Nothing changes.
+    """
 
 class TaskResultStatus(_TaskResultStatus, metaclass=_TaskResultStatusEnumTypeWrapper):
     """What became of a reported result."""
@@ -136,9 +140,13 @@ TASK_RESULT_STATUS_ACCEPTED: TaskResultStatus.ValueType  # 1
 TASK_RESULT_STATUS_SUPERSEDED: TaskResultStatus.ValueType  # 2
 """Another attempt had finished the task already: thank you, nothing changes."""
 TASK_RESULT_STATUS_STALE: TaskResultStatus.ValueType  # 3
-"""The lease has expired, was revoked, or its job is over or cancelled: nothing changes."""
+"""The lease has expired, was revoked, or its job is over or cancelled; or (an engine's own attempt)
+its stage was dropped, or a later attempt was reported: nothing changes.
+"""
 TASK_RESULT_STATUS_UNKNOWN: TaskResultStatus.ValueType  # 4
-"""No such lease was ever granted, or not to this worker: nothing changes."""
+"""No such lease was ever granted, or not to this worker; or (an engine's own attempt) no such job or
+stage is there: submit them again, then report again.  Nothing changes.
+"""
 Global___TaskResultStatus: _TypeAlias = TaskResultStatus  # noqa: Y015
 
 class _JobState:
@@ -154,7 +162,7 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
     """At least one task has started."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
-    """All stages are done."""
+    """All stages are done, or its engine says that it is."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
     """A task failed for good."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
@@ -170,7 +178,7 @@ JOB_STATE_WAITING: JobState.ValueType  # 1
 JOB_STATE_RUNNING: JobState.ValueType  # 2
 """At least one task has started."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
-"""All stages are done."""
+"""All stages are done, or its engine says that it is."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
 """A task failed for good."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
@@ -197,11 +205,12 @@ class StageSpec(_message.Message):
     MAX_TASKS_FIELD_NUMBER: _builtins.int
     MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
     TASK_TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """Name, unique within the job; 1 to 128 bytes."""
     estimated_work_slot_seconds: _builtins.float
     """Estimated work of the whole stage, slot-seconds; finite, > 0, at most 1e12.  Absent: the service
-    estimates it from the job's signature and the stage's input bytes.
+    estimates it from the stage's signature, else the job's, and the stage's input bytes.
     """
     slots_per_task: _builtins.int
     """Slots that each task occupies; 1 to 1,000,000.  Absent: 1."""
@@ -218,6 +227,12 @@ class StageSpec(_message.Message):
     task_timeout_seconds: _builtins.float
     """Longest that one attempt may run, seconds; > 0.  An attempt over it has failed (retryable).
     Absent: no limit.
+    """
+    signature: _builtins.str
+    """What the stage runs, without its literals: stages with one signature have like work per byte,
+    whatever jobs they belong to; at most 256 bytes.  Empty: nothing is known.  History kept under it
+    goes before that of the job's signature, with which it is never mixed up.  Give it where names of
+    stages do not recur from job to job.
     """
     @_builtins.property
     def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -248,10 +263,11 @@ class StageSpec(_message.Message):
         max_tasks: _builtins.int | None = ...,
         max_attempts: _builtins.int | None = ...,
         task_timeout_seconds: _builtins.float | None = ...,
+        signature: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_advisory_task_runtime_seconds", b"_advisory_task_runtime_seconds", "_estimated_work_slot_seconds", b"_estimated_work_slot_seconds", "_max_attempts", b"_max_attempts", "_max_tasks", b"_max_tasks", "_min_tasks", b"_min_tasks", "_slots_per_task", b"_slots_per_task", "_task_timeout_seconds", b"_task_timeout_seconds", "advisory_task_runtime_seconds", b"advisory_task_runtime_seconds", "cut", b"cut", "estimated_work_slot_seconds", b"estimated_work_slot_seconds", "input", b"input", "max_attempts", b"max_attempts", "max_tasks", b"max_tasks", "min_tasks", b"min_tasks", "slots_per_task", b"slots_per_task", "task_timeout_seconds", b"task_timeout_seconds", "tasks", b"tasks"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_advisory_task_runtime_seconds", b"_advisory_task_runtime_seconds", "_estimated_work_slot_seconds", b"_estimated_work_slot_seconds", "_max_attempts", b"_max_attempts", "_max_tasks", b"_max_tasks", "_min_tasks", b"_min_tasks", "_slots_per_task", b"_slots_per_task", "_task_timeout_seconds", b"_task_timeout_seconds", "advisory_task_runtime_seconds", b"advisory_task_runtime_seconds", "after", b"after", "cut", b"cut", "estimated_work_slot_seconds", b"estimated_work_slot_seconds", "input", b"input", "max_attempts", b"max_attempts", "max_tasks", b"max_tasks", "min_tasks", b"min_tasks", "payload", b"payload", "slots_per_task", b"slots_per_task", "stage", b"stage", "task_timeout_seconds", b"task_timeout_seconds", "tasks", b"tasks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_advisory_task_runtime_seconds", b"_advisory_task_runtime_seconds", "_estimated_work_slot_seconds", b"_estimated_work_slot_seconds", "_max_attempts", b"_max_attempts", "_max_tasks", b"_max_tasks", "_min_tasks", b"_min_tasks", "_slots_per_task", b"_slots_per_task", "_task_timeout_seconds", b"_task_timeout_seconds", "advisory_task_runtime_seconds", b"advisory_task_runtime_seconds", "after", b"after", "cut", b"cut", "estimated_work_slot_seconds", b"estimated_work_slot_seconds", "input", b"input", "max_attempts", b"max_attempts", "max_tasks", b"max_tasks", "min_tasks", b"min_tasks", "payload", b"payload", "signature", b"signature", "slots_per_task", b"slots_per_task", "stage", b"stage", "task_timeout_seconds", b"task_timeout_seconds", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__advisory_task_runtime_seconds: _TypeAlias = _typing.Literal["advisory_task_runtime_seconds"]  # noqa: Y015
     _WhichOneofArgType__advisory_task_runtime_seconds: _TypeAlias = _typing.Literal["_advisory_task_runtime_seconds", b"_advisory_task_runtime_seconds"]  # noqa: Y015
@@ -771,7 +787,7 @@ class StageStatus(_message.Message):
     task_count: _builtins.int
     """Number of tasks."""
     waiting: _builtins.int
-    """Tasks that wait (launchable or not yet)."""
+    """Tasks that wait (launchable or not yet); 0 of a stage that was dropped."""
     running: _builtins.int
     """Attempts that are leased or running."""
     done: _builtins.int
