@@ -88,6 +88,7 @@ def test_kind_numbers_never_change() -> None:
         18: "JobEnded",
         19: "JobsForgotten",
         20: "Recovered",
+        21: "StagesDropped",
     }
 
 

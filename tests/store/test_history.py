@@ -39,6 +39,7 @@ def test_history_tells_who_submitted_what_and_when_it_ran_and_on_how_many_slots(
         events.WorkerLost,
         events.JobAdmitted,
         events.StagesAdded,
+        events.StagesDropped,
         events.TasksLeased,
         events.TasksStarted,
         events.TaskPlaced,

@@ -5,6 +5,8 @@ Nothing here changes the state.  What is found goes into ``JobAdmitted`` and ``S
 A stage's work is what its tasks declare, else what the stage declares, else its part of what the
 job declares, else what the estimator predicts.  Units: slot-seconds.
 
+``Admission.advise`` asks the same of a stage that nobody has submitted.
+
 Source: ``algorithm.md`` sections 4 and 5.
 """
 
@@ -124,7 +126,11 @@ class Admission:
         if spec.declared_work is not None:
             return self._number(spec.declared_work), _DECLARED
         prediction = self._estimator.predict(
-            self._signature, self._user, input_bytes, stage="" if alone else spec.stage
+            self._signature,
+            self._user,
+            input_bytes,
+            stage="" if alone else spec.stage,
+            stage_signature=spec.signature,
         )
         return self._number(prediction.work), prediction.source
 
@@ -147,18 +153,29 @@ class Admission:
             for work, source in estimates
         ]
 
+    def advise(self, spec: StageSpec, *, ranges: bool) -> AdmittedStage:
+        """How ``stages`` would cut one stage of an open job, whatever it waits for.
+
+        Without ``ranges`` it says into how many tasks, not where, and takes no time for each.
+        """
+        size = stage_bytes(spec.cut)
+        estimate = self._estimate(spec, size, alone=False)
+        return self._admit(spec, (), estimate, size, ranges=ranges)
+
     def _admit(
         self,
         spec: StageSpec,
         after: tuple[int, ...],
         estimate: tuple[Any, Source],
         input_bytes: int | None,
+        *,
+        ranges: bool = True,
     ) -> AdmittedStage:
         settings = self._settings
         work, source = estimate
         if work < MIN_WORK:
             work = self._number(MIN_WORK)
-        split = self._split(spec, work, source)
+        split = self._split(spec, work, source, ranges=ranges)
         return AdmittedStage(
             stage=spec.stage,
             after=after,
@@ -175,9 +192,12 @@ class Admission:
             max_attempts=spec.max_attempts or settings.max_attempts,
             task_timeout=spec.task_timeout,
             fingerprint=fingerprint(spec) if self._open else b"",
+            signature=spec.signature,
         )
 
-    def _split(self, spec: StageSpec, work: Any, source: Source) -> splitting.Split:
+    def _split(
+        self, spec: StageSpec, work: Any, source: Source, *, ranges: bool
+    ) -> splitting.Split:
         settings = self._settings
         advisory_task_runtime = (
             spec.advisory_task_runtime
@@ -197,6 +217,7 @@ class Admission:
             # A guess that is too low would leave most slots without a task.
             guess_tasks=max(self._slots, 1) if source in GUESSES else 0,
             known=source is not Source.PRIOR,
+            ranges=ranges,
             max_tasks=min(
                 settings.max_split_tasks,
                 settings.limits.max_tasks_per_stage,

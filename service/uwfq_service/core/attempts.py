@@ -185,12 +185,14 @@ class Attempts:
                 self._remove_lease(lease, ran)
                 self._void(lease)
                 stage.job.wasted += ran * lease.slots
-                stage.job.failed_attempts += 1
+                if not event.unstarted:
+                    stage.job.failed_attempts += 1
+                    self._set_attempts(stage, lease)
                 if self._leaves_task_undone(lease):
                     back += 1
-                    self._set_attempts(stage, lease)
                     stage.give_back(lease.task if lease.place < 0 else lease.place)
             running_changed(stage, -len(leases), self._state.at)
+            self.stage_progressed(stage)
             stage.job.pool.policy.work_done(stage.job, self._state.at)
             if back:
                 waiting_changed(stage, back, self._state.at)
@@ -204,7 +206,7 @@ class Attempts:
             lease = leases[lease_id]
             if lease.stage is not stage:
                 if stage is not None:
-                    self._stage_progressed(stage, ended)
+                    self._tasks_done(stage, ended)
                 stage, ended = lease.stage, 0
                 stage.job.pool.policy.advance(event.at)
             if lease.started_at == lease.granted_at:
@@ -213,30 +215,35 @@ class Attempts:
             ended += 1
             stage.done += 1
             stage.job.estimated_done += lease.estimate
-            if stage.attempts is not None:
-                stage.attempts.pop(lease.task, None)
-            if stage.live is not None and stage.won is not None:
+            if stage.live is None or stage.won is None:
+                if stage.attempts is not None:
+                    stage.attempts.pop(lease.task, None)
+            else:
+                if lease.attempt > 1:
+                    self._set_attempts(stage, lease)
                 if stage.live[lease.task]:
                     stage.won.add(lease.task)
                 else:
                     del stage.live[lease.task]
         if stage is not None:
-            self._stage_progressed(stage, ended)
+            self._tasks_done(stage, ended)
 
-    def _stage_progressed(self, stage: Stage, ended: int) -> None:
+    def _tasks_done(self, stage: Stage, ended: int) -> None:
         """``ended`` attempts of ``stage`` have finished their tasks."""
         running_changed(stage, -ended, self._state.at)
         stage.job.pool.policy.work_done(stage.job, self._state.at)
-        if stage.done < stage.task_count:
+        self.stage_progressed(stage)
+
+    def stage_progressed(self, stage: Stage) -> None:
+        """Let the stage be over if nothing of it is to be waited for any more."""
+        done = stage.done == stage.task_count
+        if stage.over or not (done or (stage.dropped_work is not None and not stage.running)):
             return
+        stage.over = True
         job = stage.job
         job.stages_left -= 1
-        input_bytes = stage.spec.input_bytes
-        if len(job.stages) == 1 and not job.open:
-            estimate = job.declared_work or stage.work
-            self._state.learn(job, input_bytes, stage.measured, estimate)
-        else:
-            self._state.learn(job, input_bytes, stage.measured, None, stage=stage.name)
+        if done:
+            self._state.learn_stage(stage)
         for index in stage.dependents:
             dependent = job.stages[index]
             dependent.waits_for -= 1
@@ -261,6 +268,7 @@ class Attempts:
         running_changed(stage, -1, self._state.at)
         stage.job.pool.policy.work_done(stage.job, self._state.at)
         if not self._leaves_task_undone(lease):
+            self.stage_progressed(stage)
             return
         place = lease.task if lease.place < 0 else lease.place
         if event.retry_at is None or event.retry_at <= event.at:
@@ -290,7 +298,10 @@ class Attempts:
         self._remove_lease(lease, event.runtime)
         lease.stage.job.wasted += event.runtime * lease.slots
         self._leaves_task_undone(lease)
+        if lease.attempt > 1:
+            self._set_attempts(lease.stage, lease)
         running_changed(lease.stage, -1, self._state.at)
+        self.stage_progressed(lease.stage)
 
     # -- ends of attempts -----------------------------------------------------------------------
 
@@ -348,13 +359,19 @@ class Attempts:
         if task in stage.won:
             stage.won.discard(task)
             return False
+        if stage.dropped_work is not None:
+            stage.dropped_work += lease.estimate
+            stage.job.dropped_work += lease.estimate
+            return False
         return True
 
     @staticmethod
     def _set_attempts(stage: Stage, lease: Lease) -> None:
+        """Note the number of an attempt that has ended: no later one has a lower number."""
         if stage.attempts is None:
             stage.attempts = {}
-        stage.attempts[lease.task] = lease.attempt
+        if lease.attempt > stage.attempts.get(lease.task, 0):
+            stage.attempts[lease.task] = lease.attempt
 
     def _void(self, lease: Lease) -> None:
         """Remember a lease that ended without a result, for whoever reports on it later."""

@@ -55,6 +55,8 @@ class StageSpec(Record, frozen=True, kw_only=True):
     max_tasks: int | None = None
     max_attempts: int | None = None
     task_timeout: float | None = None
+    #: What the stage runs, without its literals; its history goes before that of the job's.
+    signature: str = ""
 
 
 class SubmitJob(Record, frozen=True, kw_only=True):
@@ -78,6 +80,18 @@ class SubmitJob(Record, frozen=True, kw_only=True):
     engine_id: str = ""
 
 
+class SplitStage(Record, frozen=True, kw_only=True):
+    """Ask how a stage would be cut now.  A question, not a command: it changes nothing."""
+
+    pool: str = "default"
+    user: str
+    #: The job's.
+    signature: str = ""
+    stage: StageSpec
+    #: Where the cuts lie is wanted, too, not only how many tasks there are.
+    ranges: bool = True
+
+
 class AddStages(Record, frozen=True, kw_only=True):
     """More stages for an open job."""
 
@@ -86,10 +100,19 @@ class AddStages(Record, frozen=True, kw_only=True):
     close: bool = False
 
 
+class DropStages(Record, frozen=True, kw_only=True):
+    """What waits of some stages will never run, says the engine that places the job's tasks."""
+
+    job_id: str
+    stages: tuple[str, ...]
+
+
 class CloseJob(Record, frozen=True, kw_only=True):
     """No more stages will come."""
 
     job_id: str
+    #: The engine that places the job's tasks says that it has succeeded, whatever is left of it.
+    finished: bool = False
 
 
 class CancelJob(Record, frozen=True, kw_only=True):
@@ -161,6 +184,8 @@ class NextTask(Record, frozen=True, kw_only=True):
     started: tuple[TaskStart, ...] = ()
     ranking: bool = False
     max_stages: int = 0
+    #: The worker goes; only what rides along counts.
+    leaving: bool = False
 
 
 class TaskDone(Record, frozen=True, kw_only=True):
@@ -209,6 +234,7 @@ class Tick(Record, frozen=True, kw_only=True):
 Command = (
     SubmitJob
     | AddStages
+    | DropStages
     | CloseJob
     | CancelJob
     | NextTask

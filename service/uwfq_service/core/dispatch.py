@@ -59,6 +59,8 @@ class Dispatch:
         """Decide a poll."""
         validation.next_task(command, self._settings.limits)
         pool = self._decider.pool(command.pool)
+        if command.leaving:
+            return self._take_leave(pool, command, now)
         if command.ranking and not pool.policy.has_deadlines:
             raise NoRanking(pool.name, pool.policy.name)
         worker = self._greet(pool, command, now)
@@ -108,6 +110,30 @@ class Dispatch:
             worker = pool.workers[command.worker_id]
         self._decider.touch(worker, now, command.wait)
         return worker
+
+    # -- workers that go ------------------------------------------------------------------------
+
+    def _take_leave(self, pool: Pool, command: NextTask, now: Any) -> Reply:
+        """A worker's last poll: what rides along counts, the rest goes back."""
+        name = command.worker_id
+        started = self._reports.starts(name, command.started, now)
+        done = self._reports.results(name, command.done, now)
+        worker = pool.workers.get(name)
+        if worker is not None:
+            self._reports.return_leases(tuple(worker.queued), now)
+            self.forget(worker, "has left", now)
+        return NextTaskReply(done_acks=done, started_acks=started)
+
+    def forget(self, worker: Worker, why: str, now: Any) -> None:
+        """The worker is gone: an engine's jobs are cancelled, its leases go to others."""
+        if worker.engine:
+            self._reports.cancel_engine_jobs(worker, why, now)
+        self._reports.lose_leases(list(worker.leases.values()), now)
+        if worker.holds is not None:
+            # Somebody else may be held.
+            self._holders.pop(worker.holds.key, None)
+            worker.holds = None
+        self._decider.emit(ev.WorkerLost(at=now, pool=worker.pool.name, worker=worker.name))
 
     # -- leases ---------------------------------------------------------------------------------
 
@@ -249,12 +275,6 @@ class Dispatch:
         if wanted and command.max_tasks != 0:
             leases.extend(self._lease(stage, worker, 1, command.poll_id, now))
         return True
-
-    def release_hold(self, worker: Worker) -> None:
-        """The worker is gone: somebody else may be held."""
-        if worker.holds is not None:
-            self._holders.pop(worker.holds.key, None)
-            worker.holds = None
 
     # -- rankings -------------------------------------------------------------------------------
 

@@ -59,6 +59,17 @@ class JobNotOpen(SchedulerError):
         self.job_id = job_id
 
 
+class TasksAreLeased(SchedulerError):
+    """Only whoever places a job's tasks can say that they will not run."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"the tasks of job {job_id!r} are leased to workers, not placed by an engine; "
+            "to end it before its time use CancelJob"
+        )
+        self.job_id = job_id
+
+
 class NoRanking(SchedulerError):
     """A ranking was asked of a policy whose order does not follow deadlines."""
 

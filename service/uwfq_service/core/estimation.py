@@ -6,6 +6,10 @@ card holds the latest two dozen notes.  To predict, take the most specific card 
 say the configured prior.  The stages of a job of several have cards of their own, by their names: a
 stage says nothing about a whole job.
 
+A stage that says what it runs has its cards in a second drawer: that of its signature under its
+user, of its signature, and of all such stages of its user and of the pool.  The two drawers hold
+signatures of their own kind each, and one of a stage is never taken for one of a job.
+
 The cards of a signature are read for what to expect.  Those of a user and of the pool are about
 other work, and what they give is a *guess*.  A guess that is too low does much harm, one that is
 too high hardly any (``algorithm.md`` section 5), so of those cards not the middle is read but a
@@ -74,9 +78,9 @@ class Source(enum.StrEnum):
 
     #: The caller said so; never the estimator's own answer.
     DECLARED = enum.auto()
-    #: History of this signature under this user.
+    #: History of this signature (the stage's, else the job's) under this user.
     SIGNATURE_USER = enum.auto()
-    #: History of this signature, whoever ran it.
+    #: History of this signature (the stage's, else the job's), whoever ran it.
     SIGNATURE = enum.auto()
     #: History of this user.
     USER = enum.auto()
@@ -200,6 +204,11 @@ class _Card:
         return self.level()
 
 
+#: The two drawers.
+_JOBS: Final = "jobs"
+_STAGES: Final = "stages"
+
+
 class Estimator:
     """Predicts work in one pool, and learns from what was measured there.
 
@@ -211,42 +220,61 @@ class Estimator:
         assert capacity >= 4, "one job's notes go on four cards"
         self._prior_work = prior_work
         self._capacity = capacity
-        #: By (subject, user): a signature, "" for any, and "/name" behind it for a stage; the least
-        #: recently noted first.
-        self._cards: OrderedDict[tuple[str, str], _Card] = OrderedDict()
+        #: By (drawer, subject, user), the least recently noted first.  A subject is a signature or
+        #: "" for any, among jobs with "/name" behind it for a stage.  User "": whoever.
+        self._cards: OrderedDict[tuple[str, str, str], _Card] = OrderedDict()
         #: Measured / predicted, latest last.
         self._ratios: deque[float] = deque(maxlen=RECENT_JOBS)
 
     def predict(
-        self, signature: str, user: str, input_bytes: int | None, *, stage: str = ""
+        self,
+        signature: str,
+        user: str,
+        input_bytes: int | None,
+        *,
+        stage: str = "",
+        stage_signature: str = "",
     ) -> Prediction:
         """The work to expect of a job, or of one ``stage`` of a job of several.
 
-        An empty signature has no history; ``None`` bytes: unknown.  About 2 us; after a new note on
-        the cards in question some 10 us more.
+        ``signature`` is the job's.  An empty one has no history; ``None`` bytes: unknown.  About 2
+        us; after a new note on the cards in question some 10 us more.
         """
-        cards = self._cards
         size = _ln_bytes(input_bytes)
         any_job = f"/{stage}" if stage else ""
-        subject = signature + any_job
-        if signature and (general := cards.get((subject, ""))) is not None:
-            exponent = general.exponent
-            expected = general.expect(size, exponent)
-            own = cards.get((subject, user))
-            if own is None:
-                return _prediction(expected, Source.SIGNATURE, general)
-            count = len(own.works)
-            expected = (count * own.expect(size, exponent) + PULL * expected) / (count + PULL)
-            return _prediction(expected, Source.SIGNATURE_USER, own)
-        if (card := cards.get((any_job, user))) is not None:
-            return _prediction(card.quantile(size, USER_QUANTILE), Source.USER, card)
-        if (card := cards.get((any_job, ""))) is not None:
-            return _prediction(card.quantile(size, POOL_QUANTILE), Source.POOL, card)
+        if stage_signature and (known := self._recall(_STAGES, stage_signature, user, size)):
+            return known
+        if signature and (known := self._recall(_JOBS, signature + any_job, user, size)):
+            return known
+        cards = self._cards
+        for whose, source, part in (
+            (user, Source.USER, USER_QUANTILE),
+            ("", Source.POOL, POOL_QUANTILE),
+        ):
+            card = cards.get((_JOBS, any_job, whose))
+            if card is None and stage_signature:
+                card = cards.get((_STAGES, "", whose))
+            if card is not None:
+                return _prediction(card.quantile(size, part), source, card)
         return Prediction(work=_within_range(self._prior_work), source=Source.PRIOR)
+
+    def _recall(self, drawer: str, subject: str, user: str, size: float) -> Prediction | None:
+        """What the cards of a signature say; ``None``: there are none."""
+        general = self._cards.get((drawer, subject, ""))
+        if general is None:
+            return None
+        exponent = general.exponent
+        expected = general.expect(size, exponent)
+        own = self._cards.get((drawer, subject, user))
+        if own is None:
+            return _prediction(expected, Source.SIGNATURE, general)
+        count = len(own.works)
+        expected = (count * own.expect(size, exponent) + PULL * expected) / (count + PULL)
+        return _prediction(expected, Source.SIGNATURE_USER, own)
 
     def knows(self, signature: str) -> bool:
         """Whether whole jobs of a signature have been seen."""
-        return (signature, "") in self._cards
+        return (_JOBS, signature, "") in self._cards
 
     def observe(
         self,
@@ -265,15 +293,29 @@ class Estimator:
         work = _within_range(work_measured)
         if predicted is not None:
             self._ratios.append(work / _within_range(predicted))
-        size, ln_work = _ln_bytes(input_bytes), math.log(work)
-        # The most general last, so that it is forgotten last.
         any_job = f"/{stage}" if stage else ""
-        subjects: tuple[tuple[str, str], ...] = ((any_job, user), (any_job, ""))
-        if signature:
-            subject = signature + any_job
-            subjects = ((subject, user), (subject, ""), *subjects)
+        subjects = (signature + any_job, any_job) if signature else (any_job,)
+        self._note(_JOBS, subjects, user, input_bytes, work)
+
+    def observe_stage(
+        self, signature: str, user: str, input_bytes: int | None, work_measured: float
+    ) -> None:
+        """Learn what a stage took that says what it runs.  O(1)."""
+        assert signature, "a stage that says nothing is observed by its name"
+        self._note(_STAGES, (signature, ""), user, input_bytes, _within_range(work_measured))
+
+    def _note(
+        self,
+        drawer: str,
+        subjects: tuple[str, ...],
+        user: str,
+        input_bytes: int | None,
+        work: float,
+    ) -> None:
+        """Add a note to the cards of the subjects, the most general last: it is forgotten last."""
+        size, ln_work = _ln_bytes(input_bytes), math.log(work)
         cards = self._cards
-        for key in subjects:
+        for key in [(drawer, subject, whose) for subject in subjects for whose in (user, "")]:
             card = cards.get(key)
             if card is None:
                 if len(cards) == self._capacity:
@@ -297,9 +339,11 @@ class Estimator:
         return {
             "prior_work": self._prior_work,
             "capacity": self._capacity,
+            # Those of jobs do not name their drawer: there was one only.
             "cards": [
-                [signature, user, card.sizes.tolist(), card.works.tolist()]
-                for (signature, user), card in self._cards.items()
+                [subject, user, card.sizes.tolist(), card.works.tolist()]
+                + ([] if drawer == _JOBS else [drawer])
+                for (drawer, subject, user), card in self._cards.items()
             ],
             "ratios": list(self._ratios),
         }
@@ -308,8 +352,9 @@ class Estimator:
     def load(cls, image: dict[str, Any]) -> Estimator:
         """The estimator that ``dump`` was called on: the same predictions to the last bit; O(n)."""
         loaded = cls(prior_work=image["prior_work"], capacity=image["capacity"])
-        for signature, user, sizes, works in image["cards"]:
-            card = loaded._cards[signature, user] = _Card()
+        for subject, user, sizes, works, *named in image["cards"]:
+            (drawer,) = named or (_JOBS,)
+            card = loaded._cards[drawer, subject, user] = _Card()
             card.sizes.extend(sizes)
             card.works.extend(works)
         loaded._ratios.extend(image["ratios"])

@@ -46,8 +46,11 @@ class AdmittedStage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     input_bytes: int | None = None
     max_attempts: int = 1
     task_timeout: float | None = None
-    #: Digest of the spec, to tell a repeated AddStages from a conflicting one.
+    #: Digest of the spec, to tell a repeated AddStages from a conflicting one.  Only stages of jobs
+    #: that were submitted open have one.
     fingerprint: bytes = b""
+    #: What the stage runs, for the estimator.
+    signature: str = ""
 
 
 class PoolConfigured(Event, frozen=True, kw_only=True):
@@ -118,6 +121,13 @@ class StagesAdded(Event, frozen=True, kw_only=True):
     stages: tuple[AdmittedStage, ...]
 
 
+class StagesDropped(Event, frozen=True, kw_only=True):
+    """What waited of these stages will never run; what runs goes on."""
+
+    job: int
+    stages: tuple[int, ...]
+
+
 class JobClosed(Event, frozen=True, kw_only=True):
     """No more stages will come."""
 
@@ -130,6 +140,8 @@ class JobReestimated(Event, frozen=True, kw_only=True):
     job: int
     #: The new charge, slot-seconds.
     work: float
+    #: It is what history says of the whole job: an open one is charged for no less.
+    whole: bool = False
 
 
 class TasksLeased(Event, frozen=True, kw_only=True):
@@ -174,6 +186,8 @@ class LeasesExpired(Event, frozen=True, kw_only=True):
     """Nobody renewed; the tasks are ready for their next attempt."""
 
     leases: tuple[int, ...]
+    #: Their worker has left before they began to run: they were no attempts.
+    unstarted: bool = False
 
 
 class TasksFinished(Event, frozen=True, kw_only=True):
@@ -243,6 +257,7 @@ AnyEvent = (
     | WorkerLost
     | JobAdmitted
     | StagesAdded
+    | StagesDropped
     | JobClosed
     | JobReestimated
     | TasksLeased

@@ -131,6 +131,8 @@ def _dump_stage(stage: Stage) -> dict[str, Any]:
         image["backing_off"] = sorted([t, at, p] for t, (at, p) in stage.backing_off.items())
     if stage.won is not None:
         image["won"] = sorted(stage.won)
+    if stage.dropped_work is not None:
+        image["dropped"] = [stage.dropped_work, stage.over]
     return image
 
 
@@ -215,7 +217,7 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
         _load_stage(job, stage_image)
     for stage in job.stages:
         link_dependencies(stage)
-        job.stages_left += stage.done < stage.task_count
+        job.stages_left += not stage.over
     if not job.ended:
         user.unfinished_jobs += 1
         pool.unfinished_jobs += 1
@@ -235,6 +237,10 @@ def _load_stage(job: Job, image: dict[str, Any]) -> None:
     stage.backing_off = {t: (at, p) for t, at, p in image.get("backing_off", ())} or None
     if "won" in image:
         stage.placed, stage.live, stage.won = {}, {}, set(image["won"])
+    stage.over = stage.done == stage.task_count
+    if "dropped" in image:
+        stage.dropped_work, stage.over = image["dropped"]
+        job.dropped_work += stage.dropped_work
     job.stages.append(stage)
 
 

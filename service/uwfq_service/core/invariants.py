@@ -61,7 +61,9 @@ def _check_leases(state: State) -> None:
 
 def _check_job(job: Job) -> None:
     assert job.ended == (job.state in END_STATES), f"{job!r} has an end and a state that differ"
-    assert job.stages_left == sum(s.done < s.task_count for s in job.stages), "stages are counted"
+    assert job.stages_left == sum(not s.over for s in job.stages), "stages are counted"
+    dropped = sum(s.dropped_work or 0 for s in job.stages)
+    assert _close(job.dropped_work, dropped), "dropped work adds up"
     if job.ended:
         assert not job.offered, f"{job!r} is over and offered"
         assert not job.started_slots, f"{job!r} is over and runs"
@@ -75,7 +77,12 @@ def _check_stage(stage: Stage) -> None:
     rivals = sum(max(count - 1, 0) for count in (stage.live or {}).values())
     rivals += sum(1 for task in (stage.won or ()) if (stage.live or {}).get(task))
     accounted = stage.done + stage.waiting + stage.running - rivals + backing_off
-    assert accounted == stage.task_count, f"{stage!r}: every task is in one state"
+    if stage.dropped_work is None:
+        assert accounted == stage.task_count, f"{stage!r}: every task is in one state"
+        assert stage.over == (stage.done == stage.task_count), f"{stage!r} is over when it is done"
+    else:
+        assert not stage.waiting, f"{stage!r} was dropped and waits"
+        assert stage.over or stage.running, f"{stage!r} was dropped and is not over"
     places = sum(stage.is_waiting(place) for place in range(stage.task_count))
     assert stage.waiting == places, f"{stage!r}: waiting tasks are counted"
     assert stage.ready == (stage.waits_for == 0), f"{stage!r} is ready when nothing is before it"

@@ -132,6 +132,8 @@ class Job(msgspec.Struct, eq=False):
     # Derived.
     stage_by_name: dict[str, Stage] | None = None
     stages_left: int = 0
+    #: Estimated work of the tasks that were dropped with their stages.
+    dropped_work: Any = 0
     #: Indices of the stages with a launchable task, ascending.
     offered: list[int] = []
     #: As in ``User``, but since the job's submission.
@@ -158,9 +160,10 @@ class Job(msgspec.Struct, eq=False):
 
     @property
     def estimated_total(self) -> Any:
-        """Estimated work of all revealed stages, slot-seconds.  O(stages)."""
+        """Estimated work of all revealed stages less what was dropped, slot-seconds.  O(stages)."""
         stages = self.stages
-        return stages[0].work if len(stages) == 1 else sum(stage.work for stage in stages)
+        total = stages[0].work if len(stages) == 1 else sum(stage.work for stage in stages)
+        return total - self.dropped_work
 
     def running_work(self, now: Any) -> Any:
         """Work of the running attempts so far, slot-seconds."""

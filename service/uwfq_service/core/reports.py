@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uwfq_service.core import events as ev
 from uwfq_service.core import validation
 from uwfq_service.core.commands import TaskFailure
+from uwfq_service.core.estimation import GUESSES, Source
 from uwfq_service.core.model import JobState
 from uwfq_service.core.replies import Ack, AckStatus, Reply, TaskDoneReply
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 #: Looking up a member of an enum costs as much as two calls under Python 3.11.
 _ACCEPTED: Final = AckStatus.ACCEPTED
 _SUCCEEDED: Final = JobState.SUCCEEDED
+#: What an estimate of a stage rests on when nothing is known of it at all.
+_NOTHING: Final = frozenset({Source.PRIOR})
 #: A worker's clock may count this much more than ours, seconds.
 CLOCK_TOLERANCE: Final = 1e-6
 
@@ -116,6 +119,9 @@ class Reports:
         won = lease.stage.won
         if won is not None and lease.task in won:
             self._decider.emit(ev.AttemptSuperseded(at=now, lease=lease.lease_id, runtime=runtime))
+            if not lease.stage.job.stages_left:
+                # Of a stage that was dropped it was the last.
+                self.settle_progress(lease.stage.job, now)
             return AckStatus.SUPERSEDED
         if isinstance(result.outcome, TaskFailure):
             # A failure may end the job and void leases that later results name.
@@ -189,12 +195,20 @@ class Reports:
         lease = (stage.placed or {}).get((ref.task_index, ref.attempt))
         if lease is not None:
             return lease, AckStatus.ACCEPTED
-        live = (stage.live or {}).get(ref.task_index)
-        if not live and not stage.is_waiting(ref.task_index):
-            return None, AckStatus.SUPERSEDED
+        if self._is_settled(stage, ref.task_index):
+            late = stage.dropped_work is not None
+            return None, AckStatus.STALE if late else AckStatus.SUPERSEDED
         if stage.attempts and stage.attempts.get(ref.task_index, 0) >= ref.attempt:
             return None, AckStatus.STALE
         return self._place(stage, engine, ref, running, now), AckStatus.ACCEPTED
+
+    @staticmethod
+    def _is_settled(stage: Stage, task: int) -> bool:
+        """Whether a task is done, or was dropped before it began."""
+        if stage.live and stage.live.get(task):
+            assert stage.won is not None, "made together with the count of live attempts"
+            return task in stage.won
+        return not stage.is_waiting(task)
 
     def _engine_stage(self, engine: str, ref: TaskRef) -> tuple[Stage | None, AckStatus]:
         job = self._state.jobs.get(ref.job_id)
@@ -255,7 +269,11 @@ class Reports:
             return status
         if (ref.task_index, ref.attempt) in (stage.placed or {}):
             return AckStatus.ACCEPTED
-        if stage.attempts and stage.attempts.get(ref.task_index, 0) >= ref.attempt:
+        ended = stage.attempts.get(ref.task_index, 0) if stage.attempts else 0
+        if not ended and stage.dropped_work is None and self._is_settled(stage, ref.task_index):
+            # Of a task that is done the first attempt is not noted.
+            ended = 1
+        if ended >= ref.attempt:
             return AckStatus.STALE
         self._place(stage, engine, ref, start.running, now)
         return AckStatus.ACCEPTED
@@ -313,6 +331,12 @@ class Reports:
         backoff = settings.retry_backoff * 2.0 ** min(failures - 1, 60)
         return min(backoff, settings.retry_backoff_max) * self._jitter()
 
+    def return_leases(self, leases: Sequence[Lease], now: Any) -> None:
+        """A worker leaves: what has not begun to run goes back, and was no attempt."""
+        if leases:
+            ids = tuple(lease.lease_id for lease in leases)
+            self._decider.emit(ev.LeasesExpired(at=now, leases=ids, unstarted=True))
+
     def lose_leases(self, leases: Sequence[Lease], now: Any) -> None:
         """Leases expired, or their worker is gone: the tasks go back, or their job fails."""
         if not leases:
@@ -352,18 +376,23 @@ class Reports:
     def _reestimate(job: Job, now: Any) -> Any:
         """L': measured + what remains by estimate, scaled by how the done tasks measured up.
 
-        Never by task count: the largest tasks run first.
+        Never by task count: the largest tasks run first.  An open job is charged for the whole that
+        it was expected to be until what is known of its stages is more.
         """
-        total = job.estimated_total
+        total, started = job.estimated_total, job.estimated_started
+        if job.floor_work:
+            vague, vague_started = _vague_work(job)
+            total -= vague
+            started = max(0, started - vague_started)
         ratio: Any = 1
         if job.estimated_done > 0:
             ratio = (job.measured - job.wasted) / job.estimated_done
-        waiting = total - job.estimated_done - job.estimated_started
+        waiting = total - job.estimated_done - started
         if waiting < 0:
             waiting = 0
         running = job.running_work(now)
-        if running < job.estimated_started * ratio:
-            running = job.estimated_started * ratio
+        if running < started * ratio:
+            running = started * ratio
         work = job.measured + running + waiting * ratio
         return job.floor_work if job.floor_work > work else work
 
@@ -395,7 +424,7 @@ class Reports:
             known = estimator.predict(job.signature, job.user.name, job.input_bytes)
             work = max(self._state.number(known.work), job.measured + job.running_work(now))
             if abs(work - job.work) > self._settings.correction_threshold * job.work:
-                self._decider.emit(ev.JobReestimated(at=now, job=job.number, work=work))
+                self._decider.emit(ev.JobReestimated(at=now, job=job.number, work=work, whole=True))
 
     def _forget_surplus(self, now: Any) -> None:
         keep = self._settings.retention_jobs
@@ -404,12 +433,32 @@ class Reports:
         if surplus > keep // 100:
             self._decider.emit(ev.JobsForgotten(at=now, count=surplus))
 
-    def cancel_engine_jobs(self, engine: Worker, now: Any) -> None:
-        """An engine has gone silent: nobody will finish its jobs.  O(jobs of the service)."""
+    def cancel_engine_jobs(self, engine: Worker, why: str, now: Any) -> None:
+        """An engine is gone: nobody will finish its jobs.  O(jobs of the service)."""
         orphans = [
             job
             for job in self._state.jobs.values()
             if job.engine_id == engine.name and job.pool is engine.pool and not job.ended
         ]
         for job in orphans:
-            self.end_job(job, JobState.CANCELLED, f"engine {engine.name!r} has gone silent", now)
+            self.end_job(job, JobState.CANCELLED, f"engine {engine.name!r} {why}", now)
+
+
+def _vague_work(job: Job) -> tuple[Any, Any]:
+    """Estimates of stages of which less is known than of their job, and nothing measured.
+
+    Of all their tasks, and of those that run.  Guesses at parts of a job must not outweigh what
+    history says of the whole.  O(stages + attempts that run).
+    """
+    vague = _NOTHING if job.guessed else GUESSES
+    whole: Any = 0
+    started: Any = 0
+    for stage in job.stages:
+        if stage.done or stage.over or stage.spec.source not in vague:
+            continue
+        whole += stage.work - (stage.dropped_work or 0)
+        if stage.placed is not None:
+            started += sum(lease.estimate for lease in stage.placed.values())
+        else:
+            started += stage.work * stage.running / stage.task_count
+    return whole, started

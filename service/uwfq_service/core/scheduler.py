@@ -23,7 +23,14 @@ from uwfq_service.core import image, validation
 from uwfq_service.core.admission import Admission, fingerprint, job_fingerprint
 from uwfq_service.core.decider import Decider
 from uwfq_service.core.dispatch import Dispatch
-from uwfq_service.core.errors import BacklogFull, JobConflict, JobNotOpen, UnknownJob
+from uwfq_service.core.errors import (
+    BacklogFull,
+    JobConflict,
+    JobNotOpen,
+    NotFound,
+    TasksAreLeased,
+    UnknownJob,
+)
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
 from uwfq_service.core.replies import Done, JobReply, Reply
 from uwfq_service.core.reports import Reports
@@ -73,6 +80,7 @@ class Scheduler:
         self._commands: dict[type, Callable[[Any, Any], Reply]] = {
             cmd.SubmitJob: self._submit_job,
             cmd.AddStages: self._add_stages,
+            cmd.DropStages: self._drop_stages,
             cmd.CloseJob: self._close_job,
             cmd.CancelJob: self._cancel_job,
             cmd.NextTask: self._dispatch.next_task,
@@ -164,6 +172,17 @@ class Scheduler:
     def has_launchable(self, pool: str) -> bool:
         """Whether a poll of this pool might get a lease now.  O(1), amortised."""
         return self.state.pools[pool].policy.first() is not None
+
+    def split_stage(self, question: cmd.SplitStage) -> ev.AdmittedStage:
+        """How a stage of an open job would be cut now; nothing changes, nobody is told.
+
+        Raises ``SchedulerError``.  O(units), with ranges also O(tasks x log(units)).
+        """
+        validation.split_stage(question, self.settings.limits)
+        pool = self._decider.pool(question.pool)
+        job = cmd.SubmitJob(user=question.user, signature=question.signature, open=True)
+        admission = self._admission(pool, question.user, job)
+        return admission.advise(question.stage, ranges=question.ranges)
 
     def order_version(self, pool: str) -> int:
         """Rises whenever the order of the pool's launchable stages may have changed."""
@@ -288,10 +307,37 @@ class Scheduler:
                 raise JobConflict("stage", spec.stage)
         return new
 
+    def _drop_stages(self, command: cmd.DropStages, now: Any) -> Reply:
+        validation.drop_stages(command, self.settings.limits)
+        job = self.job(command.job_id)
+        if not job.engine_id:
+            raise TasksAreLeased(job.job_id)
+        named = []
+        for name in command.stages:
+            stage = job.stage_named(name)
+            if stage is None:
+                raise NotFound("stage", name, f"job {job.job_id!r} has no such stage")
+            named.append(stage)
+        # Once each, however often it is named.
+        indices = {s.index for s in named if not s.over and s.dropped_work is None}
+        if job.ended:
+            return self._job_reply(job, named, now, duplicate=True)
+        self._decider.touch_engine(job.pool, job.engine_id, now)
+        if indices:
+            stages = tuple(sorted(indices))
+            self._decider.emit(ev.StagesDropped(at=now, job=job.number, stages=stages))
+            self._reports.settle_progress(job, now)
+        return self._job_reply(job, named, now, duplicate=not indices)
+
     def _close_job(self, command: cmd.CloseJob, now: Any) -> Reply:
         job = self.job(command.job_id)
-        self._decider.touch_engine(job.pool, job.engine_id, now)
+        if command.finished and not job.engine_id:
+            raise TasksAreLeased(job.job_id)
+        if not job.ended:
+            self._decider.touch_engine(job.pool, job.engine_id, now)
         self._close(job, now, close=True)
+        if command.finished and not job.ended:
+            self._reports.end_job(job, JobState.SUCCEEDED, "", now)
         return self._job_reply(job, (), now)
 
     def _close(self, job: Job, now: Any, *, close: bool) -> None:

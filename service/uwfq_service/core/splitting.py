@@ -89,6 +89,7 @@ def split(
     max_tasks: int,
     guess_tasks: int = 0,
     known: bool = True,
+    ranges: bool = True,
 ) -> Split:
     """Cut a stage of ``work`` slot-seconds; at least one task, however little work.
 
@@ -100,7 +101,8 @@ def split(
     ``guess_tasks`` is a second ``min_tasks``, for ``work`` that is a guess and may be far too low;
     with nothing ``known`` at all it is what decides.
 
-    O(tasks x log(units) + units).
+    O(tasks x log(units) + units); without ``ranges``, when only the number of tasks is wanted,
+    O(units).
     """
     assert work > 0, "no estimate is zero"
     assert max_tasks >= 1, "a stage has a task"
@@ -118,6 +120,8 @@ def split(
     ruler = _Ruler(cut)
     if count > max(ruler.pieces[-1], 1):
         count, reason = max(ruler.pieces[-1], 1), Reason.INPUT_UNITS
+    if not ranges:
+        return Split(task_count=count, work=work, advisory_task_runtime=runtime, reason=reason)
     bounds, lengths = ruler.cut(count)
     return Split(
         task_count=count,

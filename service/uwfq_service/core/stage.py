@@ -52,7 +52,8 @@ class Stage(msgspec.Struct, eq=False):
     returned: list[int] | None = None
     #: Bit set of the places beyond the cursor that an engine has claimed out of order.
     claimed: bytearray | None = None
-    #: Task -> attempts so far, for tasks whose first attempt did not do.
+    #: Task -> attempts so far, for tasks whose first attempt did not do.  (Where an engine counts
+    #: them: the highest number that has ended.)
     attempts: dict[int, int] | None = None
     #: Task -> (instant, place in the launch order) of its retry.
     backing_off: dict[int, tuple[Any, int]] | None = None
@@ -62,6 +63,10 @@ class Stage(msgspec.Struct, eq=False):
     placed: dict[tuple[int, int], Lease] | None = None
     live: dict[int, int] | None = None
     won: set[int] | None = None
+    #: Estimated work of the tasks that the stage's engine will not run; ``None``: it runs them all.
+    dropped_work: Any = None
+    #: Nothing of it is to be waited for any more: every task is done, or was dropped.
+    over: bool = False
     #: Number in the pool in which the stage became launchable (the n of Spark's ``TaskSet_<n>``).
     launch_serial: int = -1
 
@@ -190,6 +195,16 @@ class Stage(msgspec.Struct, eq=False):
         if self.returned is None:
             self.returned = []
         heappush(self.returned, place)
+
+    def drop(self) -> Any:
+        """Let no task wait any more; what they were estimated at, slot-seconds.  O(waiting)."""
+        if self.spec.task_work:
+            dropped = sum(self.task_work(task) for task in self.next_tasks(self.waiting))
+        else:
+            dropped = self.work * self.waiting / self.task_count
+        self.waiting, self.cursor = 0, self.task_count
+        self.returned = self.claimed = None
+        return dropped
 
     def _skip_claimed(self) -> None:
         claimed = self.claimed

@@ -51,11 +51,16 @@ VERSIONS_PER_SECOND = 1_000_000
 DUST = 1e-9
 
 
+def _came_open(job: Job) -> bool:
+    """Whether a job was submitted open, of one stage at most."""
+    return any(stage.spec.fingerprint for stage in job.stages)
+
+
 def link_dependencies(stage: Stage) -> None:
     """Let ``stage`` wait for those of its stages that are not done; all must be there."""
     for index in stage.spec.after:
         before = stage.job.stages[index]
-        if before.done < before.task_count:
+        if not before.over:
             before.dependents.append(stage.index)
             stage.waits_for += 1
 
@@ -96,6 +101,7 @@ class State:
             ev.WorkerLost: self._worker_lost,
             ev.JobAdmitted: self._job_admitted,
             ev.StagesAdded: self._stages_added,
+            ev.StagesDropped: self._stages_dropped,
             ev.JobClosed: self._job_closed,
             ev.JobReestimated: self._job_reestimated,
             ev.TasksLeased: self.attempts.tasks_leased,
@@ -148,7 +154,7 @@ class State:
                     stage.policy_state = None
         for job in jobs:
             policy.add_job(job, self.at)
-        ready = [s for job in jobs for s in job.stages if s.ready and s.done < s.task_count]
+        ready = [s for job in jobs for s in job.stages if s.ready and not s.over]
         for stage in sorted(ready, key=lambda stage: stage.launch_serial):
             policy.add_stage(stage, self.at)
         for job in jobs:
@@ -302,6 +308,18 @@ class State:
             if not stage.waits_for:
                 make_ready(stage, self.at)
 
+    def _stages_dropped(self, event: ev.StagesDropped) -> None:
+        job = self.jobs_by_number[event.job]
+        job.pool.policy.advance(event.at)
+        for index in event.stages:
+            stage = job.stages[index]
+            waiting = stage.waiting
+            stage.dropped_work = stage.drop()
+            job.dropped_work += stage.dropped_work
+            if stage.ready:
+                waiting_changed(stage, -waiting, event.at)
+            self.attempts.stage_progressed(stage)
+
     def _job_closed(self, event: ev.JobClosed) -> None:
         job = self.jobs_by_number[event.job]
         job.open = False
@@ -310,7 +328,7 @@ class State:
     def _job_reestimated(self, event: ev.JobReestimated) -> None:
         job = self.jobs_by_number[event.job]
         cheaper = event.work < job.work
-        if event.work < job.floor_work:
+        if event.work < job.floor_work or (event.whole and job.open):
             # What it was charged for at least was a guess.
             job.floor_work = event.work
         job.pool.policy.advance(event.at)
@@ -338,7 +356,7 @@ class State:
         if job.engine_id or not succeeded:
             # An engine's job may succeed while a second attempt of a done task still runs.
             self.attempts.void_leases_of(job)
-        if not succeeded:
+        if job.stages_left:
             for index in tuple(job.offered):
                 withdraw(job.stages[index], event.at)
             for stage in job.stages:
@@ -354,7 +372,12 @@ class State:
         step(job, STATES[event.state])
         job.finished_at = event.at
         job.cause = event.cause
-        if succeeded and len(job.stages) > 1:
+        # The stage of a job that came closed, with one alone, has told of the job at its end.
+        if (
+            succeeded
+            and (len(job.stages) > 1 or _came_open(job))
+            and any(s.done for s in job.stages)
+        ):
             estimate = job.declared_work or job.estimated_total
             self.learn(job, job.input_bytes, job.measured, estimate)
         self._end_guesses(job)
@@ -371,6 +394,20 @@ class State:
                 self.jobs_by_request.pop((job.pool.name, job.user.name, job.request_id), None)
             for lease_id in job.void_leases or ():
                 self.void_leases.pop(lease_id, None)
+
+    def learn_stage(self, stage: Stage) -> None:
+        """Let the estimator note what a stage took, all of whose tasks are done."""
+        job, spec = stage.job, stage.spec
+        if spec.signature:
+            self.estimators[job.pool.name].observe_stage(
+                spec.signature, job.user.name, spec.input_bytes, float(stage.measured)
+            )
+        if len(job.stages) == 1 and not spec.fingerprint:
+            # It is the whole of its job.
+            estimate = job.declared_work or stage.work
+            self.learn(job, spec.input_bytes, stage.measured, estimate)
+        elif not spec.signature:
+            self.learn(job, spec.input_bytes, stage.measured, None, stage=stage.name)
 
     def learn(
         self, job: Job, input_bytes: int | None, measured: Any, estimate: Any, *, stage: str = ""

@@ -106,11 +106,7 @@ class Upkeep:
             worker.timer = worker.alive_until
             self._state.timers.set(worker.timer, TimerKind.WORKER, worker)
             return
-        if worker.engine:
-            self._reports.cancel_engine_jobs(worker, now)
-        self._reports.lose_leases(list(worker.leases.values()), now)
-        self._dispatch.release_hold(worker)
-        self._decider.emit(ev.WorkerLost(at=now, pool=worker.pool.name, worker=worker.name))
+        self._dispatch.forget(worker, "has gone silent", now)
 
     def _overrun(self, job: Job, now: Any) -> None:
         if job.ended or job.overrun_timer is None or job.overrun_timer > now:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from uwfq_service.core.commands import (
         AddStages,
         ConfigurePool,
+        DropStages,
         NextTask,
         RenewLeases,
         SetUser,
+        SplitStage,
         StageSpec,
         SubmitJob,
         TaskDone,
@@ -94,10 +96,34 @@ def add_stages(command: AddStages, limits: Limits) -> None:
     _stages(command.stages, limits)
 
 
+def split_stage(question: SplitStage, limits: Limits) -> None:
+    """Refuse a stage that could not be added either."""
+    name("pool", question.pool, limits.max_id_bytes)
+    name("user", question.user, limits.max_id_bytes)
+    text("signature", question.signature, limits.max_signature_bytes)
+    try:
+        _stage(question.stage, limits)
+    except InvalidField as refusal:
+        raise InvalidField(f"stage.{refusal.field}", refusal.problem) from None
+
+
+def drop_stages(command: DropStages, limits: Limits) -> None:
+    """Refuse malformed names."""
+    name("job_id", command.job_id, limits.max_id_bytes)
+    if not command.stages:
+        raise InvalidField("stages", "must not be empty; name the stages to drop")
+    size("stages", command.stages, limits.max_stages_per_job)
+    for index, stage in enumerate(command.stages):
+        name(f"stages[{index}]", stage, limits.max_id_bytes)
+
+
 def next_task(command: NextTask, limits: Limits) -> None:
     """Refuse a malformed poll."""
     short = limits.max_id_bytes // MAX_UTF8_BYTES
-    if (
+    if command.leaving:
+        name("pool", command.pool, limits.max_id_bytes)
+        name("worker_id", command.worker_id, limits.max_id_bytes)
+    elif (
         not 0 < len(command.pool) <= short
         or not 0 < len(command.worker_id) <= short
         or not 1 <= command.slots <= MAX_SLOTS
@@ -210,6 +236,8 @@ def _stage(stage: StageSpec, limits: Limits) -> None:
             f"has {len(stage.payload)} bytes, at most {limits.max_payload_bytes} are allowed; "
             "pass a reference instead",
         )
+    if len(stage.signature) > limits.max_signature_bytes // MAX_UTF8_BYTES:
+        text("signature", stage.signature, limits.max_signature_bytes)
     _task_limits(stage, limits)
 
 

@@ -28,6 +28,8 @@ class StageStatus(Record, frozen=True, kw_only=True):
     estimated_work: float
     measured_work: float
     ready: bool
+    signature: str
+    source: str
 
 
 class JobStatus(Record, frozen=True, kw_only=True):
@@ -149,17 +151,20 @@ def job_status(job: Job, now: Any) -> JobStatus:
 
 
 def stage_status(stage: Stage) -> StageStatus:
-    """One stage; of a job that was cut short nothing waits any more."""
+    """One stage; of one that was dropped, or whose job was cut short, nothing waits any more."""
     waiting = stage.task_count - stage.done - stage.running
+    dropped = stage.job.ended or stage.dropped_work is not None
     return StageStatus(
         stage=stage.name,
         task_count=stage.task_count,
-        waiting=0 if stage.job.ended else max(waiting, 0),
+        waiting=0 if dropped else max(waiting, 0),
         running=stage.running,
         done=stage.done,
         estimated_work=float(stage.work),
         measured_work=float(stage.measured),
         ready=stage.ready,
+        signature=stage.spec.signature,
+        source=stage.spec.source,
     )
 
 

@@ -20,8 +20,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from uwfq.v1 import admin_service_pb2 as admin
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
-from uwfq_service.core import commands, replies
+from uwfq_service.core import commands, replies, splitting
 from uwfq_service.core.errors import InvalidField
+from uwfq_service.core.events import AdmittedStage
 from uwfq_service.core.model import Lease
 from uwfq_service.core.stage import Stage
 
@@ -65,16 +66,39 @@ def add_stages(request: rpc.AddStagesRequest) -> commands.AddStages:
     )
 
 
+def split_stage(request: rpc.SplitStageRequest) -> commands.SplitStage:
+    """The question in a SplitStageRequest."""
+    if not request.HasField("stage"):
+        raise InvalidField("stage", "say which stage is meant")
+    return commands.SplitStage(
+        pool=request.pool or DEFAULT_POOL,
+        user=request.user,
+        signature=request.signature,
+        stage=_stage(request.stage, "stage"),
+        ranges=not request.omit_ranges,
+    )
+
+
+def drop_stages(request: rpc.DropStagesRequest) -> commands.DropStages:
+    """The command in a DropStagesRequest."""
+    return commands.DropStages(job_id=request.job_id, stages=tuple(request.stages))
+
+
+def close_job(request: rpc.CloseJobRequest) -> commands.CloseJob:
+    """The command in a CloseJobRequest."""
+    return commands.CloseJob(job_id=request.job_id, finished=request.finished)
+
+
 def _stages(stages: Iterable[types.StageSpec]) -> tuple[commands.StageSpec, ...]:
-    return tuple([_stage(stage, index) for index, stage in enumerate(stages)])
+    return tuple([_stage(stage, f"stages[{index}]") for index, stage in enumerate(stages)])
 
 
-def _stage(stage: types.StageSpec, index: int) -> commands.StageSpec:
+def _stage(stage: types.StageSpec, path: str) -> commands.StageSpec:
     has = stage.HasField
     return commands.StageSpec(
         stage=stage.stage,
         after=tuple(stage.after) if stage.after else (),
-        cut=_cut(stage, index),
+        cut=_cut(stage, path),
         declared_work=(
             stage.estimated_work_slot_seconds if has("estimated_work_slot_seconds") else None
         ),
@@ -87,10 +111,11 @@ def _stage(stage: types.StageSpec, index: int) -> commands.StageSpec:
         max_tasks=stage.max_tasks if has("max_tasks") else None,
         max_attempts=stage.max_attempts if has("max_attempts") else None,
         task_timeout=stage.task_timeout_seconds if has("task_timeout_seconds") else None,
+        signature=stage.signature,
     )
 
 
-def _cut(stage: types.StageSpec, index: int) -> commands.TaskList | commands.InputDescriptor | None:
+def _cut(stage: types.StageSpec, path: str) -> commands.TaskList | commands.InputDescriptor | None:
     which = stage.WhichOneof("cut")
     if which is None:
         return None
@@ -104,7 +129,7 @@ def _cut(stage: types.StageSpec, index: int) -> commands.TaskList | commands.Inp
     described = stage.input
     return commands.InputDescriptor(
         unit_sizes=tuple(described.unit_sizes),
-        splittable=_splittable(described, f"stages[{index}].input.splittable_units"),
+        splittable=_splittable(described, f"{path}.input.splittable_units"),
         unit_costs=tuple(described.unit_costs),
     )
 
@@ -141,13 +166,14 @@ def next_task(request: rpc.NextTaskRequest, wait: float) -> commands.NextTask:
         started=_starts(started) if started else (),
         ranking=ranking,
         max_stages=request.ranking.max_stages if ranking else 0,
+        leaving=request.leaving,
     )
 
 
 def wait_seconds(request: rpc.NextTaskRequest, longest: float) -> float:
     """How long the poll asks to wait, at most ``longest``."""
     wait = request.wait_seconds
-    if wait == 0:
+    if wait == 0 or request.leaving:
         return 0.0
     if math.isnan(wait) or wait < 0:
         raise InvalidField("wait_seconds", f"must be 0 (do not wait) or more, not {wait}")
@@ -235,7 +261,7 @@ def _numbers(enum: Iterable[tuple[str, int]], prefix: str) -> dict[str, int]:
     return {name.removeprefix(prefix).lower(): number for name, number in enum}
 
 
-_SOURCE: Final = _numbers(types.EstimateSource.items(), "ESTIMATE_SOURCE_")
+ESTIMATE_SOURCE: Final = _numbers(types.EstimateSource.items(), "ESTIMATE_SOURCE_")
 _REASON: Final = _numbers(types.SplitReason.items(), "SPLIT_REASON_")
 JOB_STATE: Final = _numbers(types.JobState.items(), "JOB_STATE_")
 
@@ -256,7 +282,7 @@ def submit_job_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.Su
         virtual_deadline=reply.virtual_deadline,
         predicted_finish_seconds=reply.predicted_finish,
         estimated_work_slot_seconds=reply.work,
-        splits=[_split(stage, omit_ranges=omit_ranges) for stage in reply.stages],
+        splits=[_split(stage.spec, omit_ranges=omit_ranges) for stage in reply.stages],
         duplicate=reply.duplicate,
     )
 
@@ -264,24 +290,29 @@ def submit_job_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.Su
 def add_stages_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.AddStagesResponse:
     """The stages as they were cut."""
     return rpc.AddStagesResponse(
-        splits=[_split(stage, omit_ranges=omit_ranges) for stage in reply.stages],
+        splits=[_split(stage.spec, omit_ranges=omit_ranges) for stage in reply.stages],
         virtual_deadline=reply.virtual_deadline,
         estimated_work_slot_seconds=reply.work,
     )
 
 
-def _split(stage: Stage, *, omit_ranges: bool) -> types.StageSplit:
+def split_stage_response(stage: AdmittedStage) -> rpc.SplitStageResponse:
+    """How a stage would be cut."""
+    return rpc.SplitStageResponse(split=_split(stage, omit_ranges=False))
+
+
+def _split(stage: AdmittedStage, *, omit_ranges: bool) -> types.StageSplit:
     ranges: list[types.InputRange] = []
-    if stage.spec.bounds and not omit_ranges:
-        ranges = [input_range(stage, task) for task in range(stage.task_count)]
+    if stage.bounds and not omit_ranges:
+        ranges = [_range(splitting.task_range(stage.bounds, n)) for n in range(stage.task_count)]
     return types.StageSplit(
-        stage=stage.name,
+        stage=stage.stage,
         task_count=stage.task_count,
         ranges=ranges,
         estimated_work_slot_seconds=stage.work,
-        estimate_source=types.EstimateSource.ValueType(_SOURCE[stage.spec.source]),
-        advisory_task_runtime_seconds=stage.spec.advisory_task_runtime,
-        reason=types.SplitReason.ValueType(_REASON[stage.spec.reason]),
+        estimate_source=types.EstimateSource.ValueType(ESTIMATE_SOURCE[stage.source]),
+        advisory_task_runtime_seconds=stage.advisory_task_runtime,
+        reason=types.SplitReason.ValueType(_REASON[stage.reason]),
     )
 
 
@@ -289,6 +320,10 @@ def input_range(stage: Stage, task: int) -> types.InputRange:
     """The part of the input that a task covers."""
     bounds = stage.task_range(task)
     assert bounds is not None, "a stage with an input has a range for each task"
+    return _range(bounds)
+
+
+def _range(bounds: tuple[int, int, int, int]) -> types.InputRange:
     begin_unit, begin_offset, end_unit, end_offset = bounds
     return types.InputRange(
         begin_unit=begin_unit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core import views
-from uwfq_service.server.convert import JOB_STATE, timestamp
+from uwfq_service.server.convert import ESTIMATE_SOURCE, JOB_STATE, timestamp
 
 
 def job(view: views.JobStatus) -> types.Job:
@@ -42,6 +42,8 @@ def _stage(view: views.StageStatus) -> types.StageStatus:
         estimated_work_slot_seconds=view.estimated_work,
         measured_work_slot_seconds=view.measured_work,
         ready=view.ready,
+        signature=view.signature,
+        estimate_source=types.EstimateSource.ValueType(ESTIMATE_SOURCE[view.source]),
     )
 
 

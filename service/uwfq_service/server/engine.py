@@ -84,7 +84,13 @@ class Engine:
     @overload
     def call(
         self,
-        command: commands.SubmitJob | commands.AddStages | commands.CloseJob | commands.CancelJob,
+        command: (
+            commands.SubmitJob
+            | commands.AddStages
+            | commands.DropStages
+            | commands.CloseJob
+            | commands.CancelJob
+        ),
     ) -> asyncio.Future[replies.JobReply]: ...
     @overload
     def call(self, command: commands.TaskDone) -> asyncio.Future[replies.TaskDoneReply]: ...
@@ -145,6 +151,14 @@ class Engine:
             raise
         await self._outbox.passes()
         return value
+
+    def glance(self, look: Callable[[Scheduler], T]) -> T:
+        """What ``look(scheduler)`` sees, at once, though a crash may yet undo what it rests on.
+
+        For advice that nobody holds the service to.  ``look`` must change nothing.
+        """
+        self._admit()
+        return look(self._scheduler)
 
     @property
     def sequence(self) -> int:
@@ -223,6 +237,9 @@ class Engine:
             return
         batch.events += outcome.events
         reply = outcome.reply
+        if type(call) is Poll and call.command.leaving:
+            # An older poll of the same worker would bring it back.
+            self._parking.send_away(call.command.pool, call.command.worker_id)
         if (
             isinstance(reply, replies.NextTaskReply)
             and type(call) is Poll

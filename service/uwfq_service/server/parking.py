@@ -114,6 +114,12 @@ class Parking:
         self._leave(poll)
         self._give_up(poll)
 
+    def send_away(self, pool: str, worker: str) -> None:
+        """Answer the polls of a worker that has left.  O(parked polls)."""
+        for poll in self.polls():
+            if poll.command.pool == pool and poll.command.worker_id == worker:
+                self.end(poll)
+
     def polls(self) -> list[Poll]:
         """All that wait."""
         return [poll for pool in self._pools.values() for poll in (*pool.leases, *pool.rankings)]

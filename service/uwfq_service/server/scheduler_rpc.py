@@ -53,6 +53,8 @@ class SchedulerRpc:
         add = handlers.unary
         add("SubmitJob", rpc.SubmitJobRequest, rpc.SubmitJobResponse, self.submit_job)
         add("AddStages", rpc.AddStagesRequest, rpc.AddStagesResponse, self.add_stages)
+        add("SplitStage", rpc.SplitStageRequest, rpc.SplitStageResponse, self.split_stage)
+        add("DropStages", rpc.DropStagesRequest, rpc.DropStagesResponse, self.drop_stages)
         add("CloseJob", rpc.CloseJobRequest, rpc.CloseJobResponse, self.close_job)
         add("CancelJob", rpc.CancelJobRequest, rpc.CancelJobResponse, self.cancel_job)
         add("NextTask", rpc.NextTaskRequest, None, self.next_task)
@@ -78,9 +80,24 @@ class SchedulerRpc:
         reply = await self._engine.call(convert.add_stages(request))
         return convert.add_stages_response(reply, omit_ranges=request.omit_ranges)
 
+    async def split_stage(
+        self, request: rpc.SplitStageRequest, _: Context
+    ) -> rpc.SplitStageResponse:
+        """Say how a stage would be cut; nothing is stored, so nothing is waited for."""
+        question = convert.split_stage(request)
+        split = self._engine.glance(lambda scheduler: scheduler.split_stage(question))
+        return convert.split_stage_response(split)
+
+    async def drop_stages(
+        self, request: rpc.DropStagesRequest, _: Context
+    ) -> rpc.DropStagesResponse:
+        """Let waiting tasks of some stages go."""
+        reply = await self._engine.call(convert.drop_stages(request))
+        return rpc.DropStagesResponse(job=await self._status(lambda _: reply.job))
+
     async def close_job(self, request: rpc.CloseJobRequest, _: Context) -> rpc.CloseJobResponse:
         """Close a job."""
-        reply = await self._engine.call(commands.CloseJob(job_id=request.job_id))
+        reply = await self._engine.call(convert.close_job(request))
         return rpc.CloseJobResponse(job=await self._status(lambda _: reply.job))
 
     async def cancel_job(self, request: rpc.CancelJobRequest, _: Context) -> rpc.CancelJobResponse:

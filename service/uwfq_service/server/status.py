@@ -90,6 +90,7 @@ TABLE: Final[Mapping[type[Exception], _Row]] = {
     errors.NotFound: _Row(_Code.NOT_FOUND, "NOT_FOUND", _not_found),
     errors.JobConflict: _Row(_Code.ALREADY_EXISTS, "CONFLICTING_CONTENT", _conflict),
     errors.JobNotOpen: _Row(_Code.FAILED_PRECONDITION, "JOB_NOT_OPEN", _nothing),
+    errors.TasksAreLeased: _Row(_Code.FAILED_PRECONDITION, "TASKS_ARE_LEASED", _nothing),
     errors.NoRanking: _Row(_Code.FAILED_PRECONDITION, "POLICY_HAS_NO_RANKING", _nothing),
     # A backlog drains at the pace of jobs, an inbox at the pace of the disk.
     errors.BacklogFull: _Row(_Code.RESOURCE_EXHAUSTED, "BACKLOG_FULL", lambda _: _retry(1.0)),

@@ -51,6 +51,7 @@ KINDS: Final[Mapping[int, type[Event]]] = {
     18: events.JobEnded,
     19: events.JobsForgotten,
     20: events.Recovered,
+    21: events.StagesDropped,
 }
 
 #: Kinds whose format is not their first.

@@ -31,6 +31,7 @@ HISTORY_KINDS: Final = tuple(
         events.WorkerLost,
         events.JobAdmitted,
         events.StagesAdded,
+        events.StagesDropped,
         events.TasksLeased,
         events.TaskPlaced,
         events.TasksStarted,

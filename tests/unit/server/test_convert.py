@@ -193,7 +193,7 @@ def test_settings_of_a_user_that_are_absent_stay_as_they_are() -> None:
 
 def test_the_cores_words_are_the_protocols() -> None:
     """Every source, reason, state and status has its number."""
-    assert set(Source) <= set(convert._SOURCE)
+    assert set(Source) <= set(convert.ESTIMATE_SOURCE)
     assert set(Reason) <= set(convert._REASON)
     assert set(JobState) <= set(convert.JOB_STATE)
     for status in AckStatus:

@@ -782,6 +782,8 @@ class StageStatus(_message.Message):
     ESTIMATED_WORK_SLOT_SECONDS_FIELD_NUMBER: _builtins.int
     MEASURED_WORK_SLOT_SECONDS_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    ESTIMATE_SOURCE_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """The stage."""
     task_count: _builtins.int
@@ -798,6 +800,10 @@ class StageStatus(_message.Message):
     """Work measured so far, slot-seconds."""
     ready: _builtins.bool
     """Whether the stages that it depends on are done."""
+    signature: _builtins.str
+    """What it runs, without its literals; empty: nothing is known."""
+    estimate_source: Global___EstimateSource.ValueType
+    """Where the estimate comes from."""
     def __init__(
         self,
         *,
@@ -809,10 +815,12 @@ class StageStatus(_message.Message):
         estimated_work_slot_seconds: _builtins.float = ...,
         measured_work_slot_seconds: _builtins.float = ...,
         ready: _builtins.bool = ...,
+        signature: _builtins.str = ...,
+        estimate_source: Global___EstimateSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "estimated_work_slot_seconds", b"estimated_work_slot_seconds", "measured_work_slot_seconds", b"measured_work_slot_seconds", "ready", b"ready", "running", b"running", "stage", b"stage", "task_count", b"task_count", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "estimate_source", b"estimate_source", "estimated_work_slot_seconds", b"estimated_work_slot_seconds", "measured_work_slot_seconds", b"measured_work_slot_seconds", "ready", b"ready", "running", b"running", "signature", b"signature", "stage", b"stage", "task_count", b"task_count", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
