@@ -74,7 +74,9 @@ class Ledger:
                 self._over(event.lease)
             case ev.LeasesExpired():
                 for lease in event.leases:
-                    self._over(lease)
+                    task = self._over(lease)
+                    if event.unstarted:
+                        self.attempts[task] = self.grants[lease].attempt - 1
             case ev.JobEnded():
                 self._end(event)
             case _:

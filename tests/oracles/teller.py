@@ -78,6 +78,7 @@ def stages(draw: st.DrawFn, *, first: int = 0) -> tuple[cmd.StageSpec, ...]:
                 max_tasks=draw(st.none() | st.integers(2, 6)),
                 max_attempts=draw(st.none() | st.integers(1, 3)),
                 task_timeout=draw(st.none() | st.sampled_from([1.0, 4.0])),
+                signature=draw(st.sampled_from(["", "s", "scan"])),
             )
         )
     return tuple(specs)

@@ -30,7 +30,7 @@ from tests.oracles.teller import (
 )
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
-from uwfq_service.core.errors import NoRanking
+from uwfq_service.core.errors import NoRanking, TasksAreLeased
 from uwfq_service.core.replies import AckStatus, JobReply, LeaseStatus, NextTaskReply, RenewReply
 from uwfq_service.core.scheduler import Scheduler
 
@@ -97,12 +97,59 @@ class Machine(Teller):
             reply = self.apply(command)
             assert was_open or reply is None or (isinstance(reply, JobReply) and reply.duplicate)
 
-    @rule(pick=picks)
-    def close(self, pick: int) -> None:
-        """No more stages will come."""
+    @rule(pick=picks, user=st.sampled_from(["ada", "bo"]), specs=stages(first=20))
+    def split_and_add(self, pick: int, user: str, specs: tuple[cmd.StageSpec, ...]) -> None:
+        """Advice changes nothing, and is what a stage that is added then gets."""
+        before = packed(self.scheduler.dump(self.now))
+        job = self.pick_job(pick)
+        user = user if job is None else job.user.name
+        question = cmd.SplitStage(pool=POOL, user=user, signature="s", stage=specs[0])
+        advice = self.scheduler.split_stage(question)
+        counted = self.scheduler.split_stage(msgspec.structs.replace(question, ranges=False))
+        assert packed(self.scheduler.dump(self.now)) == before
+        assert counted.task_count == advice.task_count
+        assert (counted.work, counted.reason) == (advice.work, advice.reason)
+        if job is None or not job.open or job.ended or job.stage_named(specs[0].stage):
+            return
+        self.expect(cmd.AddStages(job_id=job.job_id, stages=specs[:1]))
+        added = job.stages[-1].spec
+        assert msgspec.structs.replace(added, after=(), fingerprint=b"") == msgspec.structs.replace(
+            advice, fingerprint=b""
+        )
+
+    @rule(pick=picks, twice=st.booleans())
+    def drop(self, pick: int, twice: bool) -> None:
+        """What waits of a stage goes, once; only an engine may say so."""
+        if not (found := self.all_stages()):
+            return
+        stage = found[pick % len(found)]
+        job = stage.job
+        command = cmd.DropStages(job_id=job.job_id, stages=(stage.name,) * (1 + twice))
+        if not job.engine_id:
+            with pytest.raises(TasksAreLeased):
+                self.scheduler.apply(command, self.now)
+            return
+        self.expect(command)
+        assert job.ended or not stage.waiting
+        assert not self.scheduler.apply(command, self.now).events
+
+    @rule(pick=picks, finished=st.booleans())
+    def close(self, pick: int, finished: bool) -> None:
+        """No more stages will come; or its engine says that the job is through."""
         if (job := self.pick_job(pick)) is not None:
-            self.expect(cmd.CloseJob(job_id=job.job_id))
+            finished = finished and bool(job.engine_id)
+            self.expect(cmd.CloseJob(job_id=job.job_id, finished=finished))
             assert not job.open or job.ended
+            assert not finished or job.ended
+
+    @rule(worker=workers | st.just(ENGINE))
+    def leave(self, worker: str) -> None:
+        """A worker that has left holds nothing, and no job waits for an engine that has."""
+        command = cmd.NextTask(pool=POOL, worker_id=worker, slots=0, free_slots=0, leaving=True)
+        self.expect(command)
+        assert not self.held_slots(worker)
+        assert worker not in self.scheduler.pools[POOL].workers
+        assert all(job.ended for job in self.scheduler.jobs() if job.engine_id == worker)
 
     @rule(pick=picks)
     def cancel(self, pick: int) -> None:

@@ -185,7 +185,11 @@ class Attempts:
                 self._remove_lease(lease, ran)
                 self._void(lease)
                 stage.job.wasted += ran * lease.slots
-                if not event.unstarted:
+                if event.unstarted:
+                    # Its number goes to the next one; that it did not finish its task is noted.
+                    stage.attempts = stage.attempts or {}
+                    stage.attempts.setdefault(lease.task, lease.attempt - 1)
+                else:
                     stage.job.failed_attempts += 1
                     self._set_attempts(stage, lease)
                 if self._leaves_task_undone(lease):
