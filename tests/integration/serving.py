@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -72,6 +73,18 @@ async def serving(*, journal: Journal | None = None, **overrides: object) -> Asy
     journal = journal or MemoryJournal(asyncio.get_running_loop())
     async with (
         Server(config, journal=journal, clock=clock, jitter=lambda: 1.0) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        yield Service(server, clock, channel)
+
+
+@asynccontextmanager
+async def durable(data: Path, clock: FakeClock | None = None) -> AsyncIterator[Service]:
+    """A service that keeps its state in ``data``."""
+    config = load({"listen": "127.0.0.1:0", "data": str(data)})
+    clock = clock or FakeClock()
+    async with (
+        Server(config, clock=clock) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
     ):
         yield Service(server, clock, channel)

@@ -1,33 +1,18 @@
 """The service on its real journal: a restart knows what clients were told."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc
 import pytest
 
 from tests.fakes import FakeClock
-from tests.integration.serving import Service, result
+from tests.integration.serving import durable, result
 from uwfq.v1 import admin_service_pb2 as admin
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.server.app import Server
 from uwfq_service.server.config import load
 from uwfq_service.store.errors import StoreError
-
-
-@asynccontextmanager
-async def durable(data: Path, clock: FakeClock | None = None) -> AsyncIterator[Service]:
-    """A service that keeps its state in ``data``."""
-    config = load({"listen": "127.0.0.1:0", "data": str(data)})
-    clock = clock or FakeClock()
-    async with (
-        Server(config, clock=clock) as server,
-        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-    ):
-        yield Service(server, clock, channel)
 
 
 async def test_a_restart_knows_jobs_leases_users_and_idempotency_keys(tmp_path: Path) -> None:

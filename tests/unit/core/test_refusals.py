@@ -98,17 +98,22 @@ def test_numbers_of_a_job(
         ("min_tasks", "min_tasks", BAD_COUNTS),
         ("max_tasks", "max_tasks", BAD_COUNTS),
         ("max_attempts", "max_attempts", BAD_COUNTS),
+        ("signature", "signature", ("x" * 257, "ä" * 129)),
     ],
 )
-def test_numbers_of_a_stage(
-    core: Driver, field: str, api_name: str, values: tuple[float, ...]
+def test_values_of_a_stage(
+    core: Driver, field: str, api_name: str, values: tuple[float | str, ...]
 ) -> None:
-    """The same of a stage, in a submission and in AddStages."""
+    """The same of a stage, in a submission, in AddStages and in SplitStage."""
     for value in values:
         command = with_stage(**{field: value})
         assert_names(core, command, f"stages[0].{api_name}")
         added = cmd.AddStages(job_id="j", stages=(stage("t", 1.0), *command.stages[:1]))
         assert_names(core, added, f"stages[1].{api_name}")
+        question = cmd.SplitStage(pool=POOL, user="u", stage=command.stages[0])
+        with pytest.raises(InvalidField) as caught:
+            core.scheduler.split_stage(question)
+        assert caught.value.field == f"stage.{api_name}"
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_a_full_submission_arrives_whole() -> None:
                 slots_per_task=3,
                 payload=b"x",
                 max_attempts=4,
+                signature="t",
             ),
             types.StageSpec(
                 stage="two",
@@ -77,6 +78,7 @@ def test_a_full_submission_arrives_whole() -> None:
                 slots_per_task=3,
                 payload=b"x",
                 max_attempts=4,
+                signature="t",
             ),
             commands.StageSpec(
                 stage="two",
@@ -101,6 +103,10 @@ def test_every_command_has_all_fields_of_its_message() -> None:
     pairs: tuple[tuple[type[Message], type[commands.Record], set[str]], ...] = (
         (rpc.SubmitJobRequest, commands.SubmitJob, {"omit_ranges"}),
         (types.StageSpec, commands.StageSpec, {"input"}),
+        (rpc.AddStagesRequest, commands.AddStages, {"omit_ranges"}),
+        (rpc.SplitStageRequest, commands.SplitStage, set()),
+        (rpc.DropStagesRequest, commands.DropStages, set()),
+        (rpc.CloseJobRequest, commands.CloseJob, set()),
         (rpc.NextTaskRequest, commands.NextTask, set()),
         (rpc.TaskDoneRequest, commands.TaskDone, set()),
         (rpc.RenewLeasesRequest, commands.RenewLeases, set()),
@@ -113,8 +119,10 @@ def test_every_command_has_all_fields_of_its_message() -> None:
         "wait_seconds": "wait",
         "tasks": "cut",
     }
+    split = {"omit_ranges": "ranges"}
     for message, command, others in pairs:
-        names = {renamed.get(name, name) for name in message.DESCRIPTOR.fields_by_name}
+        words = renamed | (split if command is commands.SplitStage else {})
+        names = {words.get(name, name) for name in message.DESCRIPTOR.fields_by_name}
         # The ranking form's own fields stand beside the others in the command.
         extra = {"max_stages"} if command is commands.NextTask else set()
         assert names - others | extra == set(command.__struct_fields__), command.__name__

@@ -19,6 +19,7 @@ CASES = [
     (errors.UnknownPool("p"), Code.NOT_FOUND),
     (errors.JobConflict("job", "j"), Code.ALREADY_EXISTS),
     (errors.JobNotOpen("j", "closed"), Code.FAILED_PRECONDITION),
+    (errors.TasksAreLeased("j"), Code.FAILED_PRECONDITION),
     (errors.NoRanking("p", "fair"), Code.FAILED_PRECONDITION),
     (errors.BacklogFull("user", "u", 5), Code.RESOURCE_EXHAUSTED),
     (Busy("calls are waiting", 5), Code.RESOURCE_EXHAUSTED),
