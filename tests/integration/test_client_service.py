@@ -17,6 +17,7 @@ import pytest
 from uwfq_client import (
     AlreadyExists,
     Client,
+    EstimateSource,
     FailedPrecondition,
     Input,
     InvalidArgument,
@@ -313,6 +314,25 @@ async def test_an_open_job_takes_stages_until_it_is_closed(client: Client, targe
 
     async with worker:
         assert (await client.wait(job.job_id, timeout=20.0)).succeeded
+
+
+async def test_an_engine_plans_drops_and_finishes(client: Client) -> None:
+    """Advice is what is done; a finished job ends whatever is left."""
+    scan = Stage("scan", input=Input([1000], splittable=True), min_tasks=7, signature="scan")
+    advice = await client.split_stage(scan, user="alice", signature="q")
+    assert (advice.task_count, len(advice.ranges)) == (7, 7)
+    counted = await client.split_stage(scan, user="alice", omit_ranges=True)
+    assert (counted.task_count, counted.ranges) == (7, ())
+    job = await client.submit(user="alice", signature="q", open=True, engine_id="engine")
+    assert (await client.add_stages(job.job_id, [scan, Stage("more", tasks=2)])).splits[0] == advice
+    dropped = await client.drop_stages(job.job_id, ["scan"])
+    assert [stage.waiting for stage in dropped.stages] == [0, 2]
+    assert dropped.stages[0].signature == "scan"
+    assert dropped.stages[0].estimate_source is EstimateSource.PRIOR
+    assert (await client.close_job(job.job_id, finished=True)).succeeded
+    leased = await client.submit(user="alice", stages=[Stage("s", tasks=1)])
+    with pytest.raises(FailedPrecondition):
+        await client.drop_stages(leased.job_id, ["s"])
 
 
 async def test_operators_see_users_and_pools(client: Client) -> None:

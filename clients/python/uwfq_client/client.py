@@ -48,6 +48,7 @@ from uwfq_client.types import (
     JobState,
     Pool,
     Stage,
+    StageSplit,
     SubmittedJob,
     User,
 )
@@ -189,14 +190,59 @@ class Client:
         response = await self._ask(self._transport.scheduler.AddStages, request, timeout)
         return convert.added_stages(response)
 
+    async def split_stage(
+        self,
+        stage: Stage,
+        *,
+        user: str,
+        pool: str | None = None,
+        signature: str = "",
+        omit_ranges: bool = False,
+        timeout: float | None = None,
+    ) -> StageSplit:
+        """How ``add_stages`` would cut a stage now; nothing is admitted.
+
+        For engines that plan a stage before they submit it.  ``signature`` is that of the job.  It
+        is advice: what the service learns meanwhile may cut the same stage otherwise.
+        """
+        request = scheduler_pb.SplitStageRequest(
+            pool=self.pool if pool is None else pool,
+            user=user,
+            signature=signature,
+            stage=convert.stage_spec(stage),
+            omit_ranges=omit_ranges,
+        )
+        response = await self._ask(self._transport.scheduler.SplitStage, request, timeout)
+        return convert.stage_split(response.split)
+
+    async def drop_stages(
+        self,
+        job_id: str,
+        stages: Iterable[str],
+        *,
+        timeout: float | None = None,
+    ) -> Job:
+        """Say that what waits of these stages will never run; attempts that run go on.
+
+        For an engine that places its tasks itself; ``FailedPrecondition`` for any other job.
+        """
+        request = scheduler_pb.DropStagesRequest(job_id=job_id, stages=stages)
+        response = await self._ask(self._transport.scheduler.DropStages, request, timeout)
+        return convert.job(response.job)
+
     async def close_job(
         self,
         job_id: str,
         *,
+        finished: bool = False,
         timeout: float | None = None,
     ) -> Job:
-        """Say that no more stages will come."""
-        request = scheduler_pb.CloseJobRequest(job_id=job_id)
+        """Say that no more stages will come.
+
+        ``finished``: the engine that places the job's tasks itself says that it has succeeded,
+        whatever is left of it; ``FailedPrecondition`` for any other job.
+        """
+        request = scheduler_pb.CloseJobRequest(job_id=job_id, finished=finished)
         response = await self._ask(self._transport.scheduler.CloseJob, request, timeout)
         return convert.job(response.job)
 

@@ -45,6 +45,7 @@ def stage_spec(stage: types.Stage) -> types_pb2.StageSpec:
         max_tasks=stage.max_tasks,
         max_attempts=stage.max_attempts,
         task_timeout_seconds=stage.task_timeout_seconds,
+        signature=stage.signature,
     )
 
 
@@ -139,6 +140,8 @@ def stage_status(status: types_pb2.StageStatus) -> types.StageStatus:
         estimated_work_slot_seconds=status.estimated_work_slot_seconds,
         measured_work_slot_seconds=status.measured_work_slot_seconds,
         ready=status.ready,
+        signature=status.signature,
+        estimate_source=_ESTIMATE_SOURCES.get(status.estimate_source),
     )
 
 

@@ -102,6 +102,8 @@ class SyncClient:
     close = _blocking(Client.aclose)
     submit = _blocking(Client.submit)
     add_stages = _blocking(Client.add_stages)
+    split_stage = _blocking(Client.split_stage)
+    drop_stages = _blocking(Client.drop_stages)
     close_job = _blocking(Client.close_job)
     cancel = _blocking(Client.cancel)
     get_job = _blocking(Client.get_job)

@@ -125,6 +125,9 @@ class Stage:
     max_attempts: int | None = None
     #: Longest that one attempt may run; ``None``: no limit.
     task_timeout_seconds: float | None = None
+    #: What the stage runs, without its literals: the service learns the work per byte of each, and
+    #: prefers that to what it knows of the job's signature.
+    signature: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what the wire could not carry, where the mistake was made."""
@@ -286,6 +289,9 @@ class StageStatus:
     measured_work_slot_seconds: float
     #: Whether the stages that it depends on are done.
     ready: bool
+    signature: str
+    #: Where the estimate comes from.
+    estimate_source: EstimateSource | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

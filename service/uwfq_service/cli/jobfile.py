@@ -62,6 +62,7 @@ class StageFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_tasks: int | None = None
     max_attempts: int | None = None
     task_timeout_seconds: float | None = None
+    signature: str = ""
 
 
 class JobFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,6 +117,7 @@ def stage_of(described: StageFile) -> Stage:
             "max_tasks",
             "max_attempts",
             "task_timeout_seconds",
+            "signature",
         )
     }
     return Stage(

@@ -79,6 +79,7 @@ class Recorder:
             ev.WorkerLost: self._worker_lost,
             ev.JobAdmitted: self._job_admitted,
             ev.StagesAdded: self._stages_added,
+            ev.StagesDropped: self._stages_dropped,
             ev.TasksLeased: self._tasks_leased,
             ev.TaskPlaced: self._task_placed,
             ev.TasksFinished: self._tasks_finished,
@@ -111,6 +112,13 @@ class Recorder:
             if not after and all(stage.done_at is not None for stage in known):
                 after = _last_of(known)
             job.stages.append(_stage(spec, after, _delay(job, known, after, event.at)))
+
+    def _stages_dropped(self, event: ev.StagesDropped) -> None:
+        if (job := self.unfinished.get(event.job)) is not None:
+            for index in event.stages:
+                # Nobody waits for it any longer; what ran of it is what there is.
+                stage = job.stages[index]
+                stage.done_at = event.at if stage.done_at is None else stage.done_at
 
     def _job_ended(self, event: ev.JobEnded) -> None:
         if self._first is None or event.job < self._first:
