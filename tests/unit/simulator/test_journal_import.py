@@ -210,6 +210,30 @@ def test_of_rival_attempts_the_first_to_finish_counts(tmp_path: Path) -> None:
     assert only_job(past, tmp_path).stages[0].tasks == (3.0,)
 
 
+def test_what_comes_after_a_dropped_stage_follows_it(tmp_path: Path) -> None:
+    """Its engine gave it up half-way, and went on two seconds later."""
+    past = Past()
+    past.submit("j", stage("5.0", 2), engine_id="spark", open=True)
+
+    def ran(name: str) -> None:
+        ref = cmd.TaskRef(job_id="j", stage=name)
+        done = cmd.TaskResult(task=ref, outcome=cmd.TaskSuccess(runtime=1.0))
+        past.poll("spark", slots=2, ranking=True, done=(done,))
+
+    past.at(1)
+    ran("5.0")
+    past.do(cmd.DropStages(job_id="j", stages=("5.0",)))
+    past.at(3)
+    past.do(cmd.AddStages(job_id="j", stages=(stage("7.0"),)))
+    past.at(4)
+    ran("7.0")
+    past.do(cmd.CloseJob(job_id="j", finished=True))
+    (job,) = read_journal(past.write(tmp_path, compacted=True)).jobs
+    first, second = job.stages
+    assert first.tasks == (1.0,)
+    assert (second.after, second.delay) == (("5.0",), 2.0)
+
+
 def test_an_id_that_was_taken_again_stays_unique(tmp_path: Path) -> None:
     """A service forgets what ended long ago; a workload does not."""
     past = Past(retention_seconds=1.0)

@@ -22,7 +22,9 @@ An engine that places tasks itself (Spark, say) talks to the service like this:
  5. CloseJob with `finished` when the query is through, CancelJob when it has failed or was given up.
  6. After a break (the service was away, an acknowledgement says UNKNOWN, a call NOT_FOUND) it says
     once more all that is open: SubmitJob, AddStages, starts of what runs, results of what is done.
-    What the service knows already it leaves as it is.  A result needs no start before it.
+    What the service knows already it leaves as it is.  A result needs no start before it.  Where
+    AddStages is refused with JOB_NOT_OPEN the silence was too long, and the query was cancelled: it
+    is submitted anew, under another `job_id`.
  7. A last poll with `leaving`.  An engine that is silent for long has left, too.
 
 Errors carry google.rpc details: BadRequest (INVALID_ARGUMENT: which field, and the remedy),
