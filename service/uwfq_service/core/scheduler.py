@@ -288,7 +288,8 @@ class Scheduler:
         validation.size("stages", [*job.stages, *new], limits.max_stages_per_job)
         known = {stage.name: stage.index for stage in job.stages}
         stages = self._admission(job.pool, job.user.name, job).stages(new, known)
-        self._decider.touch_engine(job.pool, job.engine_id, now)
+        if not job.ended:
+            self._decider.touch_engine(job.pool, job.engine_id, now)
         if stages:
             self._decider.emit(ev.StagesAdded(at=now, job=job.number, stages=stages))
         self._close(job, now, close=command.close)
@@ -335,15 +336,17 @@ class Scheduler:
             raise TasksAreLeased(job.job_id)
         if not job.ended:
             self._decider.touch_engine(job.pool, job.engine_id, now)
-        self._close(job, now, close=True)
-        if command.finished and not job.ended:
-            self._reports.end_job(job, JobState.SUCCEEDED, "", now)
+        self._close(job, now, close=True, finished=command.finished)
         return self._job_reply(job, (), now)
 
-    def _close(self, job: Job, now: Any, *, close: bool) -> None:
-        if close and job.open and not job.ended:
+    def _close(self, job: Job, now: Any, *, close: bool, finished: bool = False) -> None:
+        if job.ended:
+            return
+        if close and job.open:
             self._decider.emit(ev.JobClosed(at=now, job=job.number))
-        if not job.ended:
+        if finished:
+            self._reports.end_job(job, JobState.SUCCEEDED, "", now)
+        else:
             self._reports.settle_progress(job, now)
 
     def _cancel_job(self, command: cmd.CancelJob, now: Any) -> Reply:

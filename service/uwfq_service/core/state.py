@@ -51,9 +51,11 @@ VERSIONS_PER_SECOND = 1_000_000
 DUST = 1e-9
 
 
-def _came_open(job: Job) -> bool:
-    """Whether a job was submitted open, of one stage at most."""
-    return any(stage.spec.fingerprint for stage in job.stages)
+def _tells_of_the_whole(job: Job) -> bool:
+    """Whether a success is news: a stage that came as all of its job has told already."""
+    stages = job.stages
+    several = len(stages) > 1 or any(stage.spec.fingerprint for stage in stages)
+    return several and any(stage.done for stage in stages)
 
 
 def link_dependencies(stage: Stage) -> None:
@@ -372,13 +374,9 @@ class State:
         step(job, STATES[event.state])
         job.finished_at = event.at
         job.cause = event.cause
-        # The stage of a job that came closed, with one alone, has told of the job at its end.
-        if (
-            succeeded
-            and (len(job.stages) > 1 or _came_open(job))
-            and any(s.done for s in job.stages)
-        ):
-            estimate = job.declared_work or job.estimated_total
+        if succeeded and _tells_of_the_whole(job):
+            # Estimates of what its engine has left over cannot have been right or wrong.
+            estimate = None if job.stages_left else job.declared_work or job.estimated_total
             self.learn(job, job.input_bytes, job.measured, estimate)
         self._end_guesses(job)
         if not self.finished:

@@ -124,6 +124,16 @@ class TestTheEnd:
         assert not engine.core.rank(ENGINE, slots=4).stages
         engine.close(finished=True)
 
+    def test_a_finished_query_teaches_its_signature_by_what_it_took(self) -> None:
+        """What was left of it counts neither as work nor as a wrong estimate."""
+        engine = Engine(signature="s")
+        engine.add("5.0", 4, declared_work=400.0)
+        engine.run("5.0", 0, 1, ran=2.0)
+        engine.close(finished=True)
+        estimator = engine.core.scheduler.state.estimators[POOL]
+        assert estimator.predict("s", "ann", None).work == pytest.approx(4.0)
+        assert estimator.error.jobs == 0
+
     def test_only_an_engine_can_say_that_it_is_through(self) -> None:
         """What is leased is known to be done when its results are in."""
         core = Driver(slots=1)
