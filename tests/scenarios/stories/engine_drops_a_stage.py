@@ -1,7 +1,7 @@
 """A stage is tried again as another one; what was left of the first try is dropped.
 
-The charge follows: what was dropped is not paid for twice.  The attempt that runs of a dropped stage
-counts.  The second query is finished half-way, and the third goes with its engine.
+The charge follows: what was dropped is not paid for twice.  The attempt that runs of a dropped
+stage counts.  The second query is finished half-way, and the third goes with its engine.
 """
 
 from tests.scenarios.story import Story, begun, ok, placed, stage
