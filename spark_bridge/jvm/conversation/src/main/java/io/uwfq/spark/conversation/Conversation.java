@@ -29,6 +29,9 @@ public interface Conversation extends AutoCloseable {
   /** A task attempt has ended, in whatever way. */
   void taskEnded(TaskKey task, TaskOutcome outcome);
 
+  /** Spark will start no more tasks of a stage attempt. */
+  void stageEnded(StageKey stage);
+
   /** A job is over: closed if all its tasks are done, else cancelled with this reason. */
   void jobEnded(String jobId, JobEnd end);
 
@@ -37,6 +40,17 @@ public interface Conversation extends AutoCloseable {
 
   /** The last order that the service gave. Never null; empty before the first answer. */
   Standings standings();
+
+  /**
+   * With {@code spark.uwfq.gate=leases}: how many tasks of a stage may have been launched by now,
+   * in all; empty while the service has not said. Never blocks.
+   */
+  default OptionalInt launchLimit(StageKey stage) {
+    return OptionalInt.empty();
+  }
+
+  /** Runs this after each change of the launch limits, on a thread of the conversation. */
+  default void onLaunchLimits(Runnable changed) {}
 
   /**
    * How many tasks a stage should be cut into; empty when the service does not answer within the

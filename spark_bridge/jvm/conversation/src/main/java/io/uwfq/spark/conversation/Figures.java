@@ -25,7 +25,9 @@ public final class Figures {
   /** Placements by round-robin over users, without the service. */
   public final LongAdder roundRobinPlacements = new LongAdder();
 
-  /** Exceptions that were caught under Spark's scheduler lock, and answered by Spark's own order. */
+  /**
+   * Exceptions that were caught under Spark's scheduler lock, and answered by Spark's own order.
+   */
   public final LongAdder caughtErrors = new LongAdder();
 
   /** Facts about jobs and stages that were never announced, or that found the queue full. */
@@ -36,4 +38,10 @@ public final class Figures {
 
   /** Stages that stayed as Spark had cut them since no answer came in time. */
   public final LongAdder splitTimeouts = new LongAdder();
+
+  /** Exceptions that were caught while a query was planned; its plan stayed as Spark made it. */
+  public final LongAdder planningErrors = new LongAdder();
+
+  /** Launches without a lease, since the service had not answered in time. */
+  public final LongAdder launchesWithoutLease = new LongAdder();
 }

@@ -1,0 +1,149 @@
+package io.uwfq.spark.conversation;
+
+import com.google.protobuf.Any;
+import com.google.protobuf.InvalidProtocolBufferException;
+import com.google.rpc.RetryInfo;
+import io.grpc.ManagedChannel;
+import io.grpc.Status;
+import io.grpc.protobuf.StatusProto;
+import io.grpc.stub.StreamObserver;
+import io.uwfq.v1.SchedulerServiceGrpc;
+import java.util.OptionalLong;
+import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+
+/**
+ * Unary calls to the service: each with a deadline, each answered on the speaker's thread exactly
+ * once.
+ */
+final class Service {
+  /** Starts one call on a stub that carries its deadline. */
+  interface Call<Q, A> {
+    void start(
+        SchedulerServiceGrpc.SchedulerServiceStub stub, Q request, StreamObserver<A> observer);
+  }
+
+  private final ManagedChannel channel;
+  private final SchedulerServiceGrpc.SchedulerServiceStub stub;
+  private final Executor speaker;
+  private final Figures figures;
+
+  Service(ManagedChannel channel, Executor speaker, Figures figures) {
+    this.channel = channel;
+    this.stub = SchedulerServiceGrpc.newStub(channel);
+    this.speaker = speaker;
+    this.figures = figures;
+  }
+
+  /** Calls; then runs one of the two on the speaker's thread. */
+  <Q, A> void call(
+      Call<Q, A> call,
+      Q request,
+      long deadlineMillis,
+      Consumer<A> answered,
+      Consumer<Status> failed) {
+    long sentAtNanos = System.nanoTime();
+    call.start(
+        stub.withDeadlineAfter(deadlineMillis, TimeUnit.MILLISECONDS),
+        request,
+        new Once<>(
+            (answer, status) -> {
+              try {
+                speaker.execute(
+                    () -> {
+                      if (answer != null) {
+                        figures.rpcs.increment();
+                        figures.rpcNanos.add(System.nanoTime() - sentAtNanos);
+                        answered.accept(answer);
+                      } else {
+                        figures.failedRpcs.increment();
+                        failed.accept(status);
+                      }
+                    });
+              } catch (RejectedExecutionException closed) {
+                // The conversation is over: nobody waits for this answer.
+              }
+            }));
+  }
+
+  ManagedChannel channel() {
+    return channel;
+  }
+
+  /** The failure in a line. */
+  static String describe(Status status) {
+    String description = status.getDescription();
+    return description == null ? status.getCode().name() : status.getCode() + ": " + description;
+  }
+
+  /** Whether the failure says that the service is out of reach, not that it refuses. */
+  static boolean isOutOfReach(Status status) {
+    return switch (status.getCode()) {
+      case UNAVAILABLE,
+          DEADLINE_EXCEEDED,
+          CANCELLED,
+          INTERNAL,
+          UNKNOWN,
+          UNIMPLEMENTED,
+          DATA_LOSS,
+          ABORTED,
+          UNAUTHENTICATED,
+          PERMISSION_DENIED ->
+          true;
+      default -> false;
+    };
+  }
+
+  /** How long the service asks its caller to wait before the next try, milliseconds. */
+  static OptionalLong retryDelayMillis(Status status) {
+    com.google.rpc.Status details =
+        status.getCause() == null ? null : StatusProto.fromThrowable(status.getCause());
+    if (details == null) {
+      return OptionalLong.empty();
+    }
+    for (Any detail : details.getDetailsList()) {
+      if (detail.is(RetryInfo.class)) {
+        try {
+          var delay = detail.unpack(RetryInfo.class).getRetryDelay();
+          return OptionalLong.of(delay.getSeconds() * 1000 + delay.getNanos() / 1_000_000);
+        } catch (InvalidProtocolBufferException broken) {
+          return OptionalLong.empty();
+        }
+      }
+    }
+    return OptionalLong.empty();
+  }
+
+  /** Hands on the first of what a unary call yields. */
+  private static final class Once<A> implements StreamObserver<A> {
+    private final BiConsumer<A, Status> then;
+    private A answer;
+
+    Once(BiConsumer<A, Status> then) {
+      this.then = then;
+    }
+
+    @Override
+    public void onNext(A value) {
+      answer = value;
+    }
+
+    @Override
+    public void onError(Throwable error) {
+      // The details travel in the trailers, which the exception alone has.
+      then.accept(null, Status.fromThrowable(error).withCause(error));
+    }
+
+    @Override
+    public void onCompleted() {
+      if (answer == null) {
+        then.accept(null, Status.INTERNAL.withDescription("no answer in a unary call"));
+      } else {
+        then.accept(answer, null);
+      }
+    }
+  }
+}

@@ -1,0 +1,260 @@
+package io.uwfq.spark.conversation;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * The settings {@code spark.uwfq.*} of an application, validated.
+ *
+ * @param target where the service listens, host:port
+ * @param pool the service's pool that this application's slots belong to
+ * @param defaultUser whose a job is that no source knows a user of
+ * @param userSources where a job's user is looked for; the first that knows one wins
+ * @param gate whether launches need a lease
+ * @param staleAfterMillis after this long without an answer users take turns
+ * @param rpcTimeoutMillis longest that one call may take, the wait of a long poll apart
+ * @param tlsCertificateAuthority file with the authorities to trust (PEM); empty: no TLS
+ * @param tlsCertificate file with the client's certificate chain (PEM); empty: none
+ * @param tlsKey file with the client's key (PEM); empty: none
+ */
+public record Settings(
+    String target,
+    String pool,
+    String defaultUser,
+    List<UserSource> userSources,
+    Gate gate,
+    long staleAfterMillis,
+    long rpcTimeoutMillis,
+    String tlsCertificateAuthority,
+    String tlsCertificate,
+    String tlsKey) {
+
+  /** All keys of the bridge begin so. */
+  public static final String PREFIX = "spark.uwfq.";
+
+  /** Where a job's user is looked for. */
+  public enum UserSource {
+    /** Whom the Thrift server has authenticated. */
+    THRIFT,
+    /** Whom the Connect server knows. */
+    CONNECT,
+    /** What the submitting thread says: the local property {@code spark.uwfq.user}. */
+    PROPERTY
+  }
+
+  /** Whether a task may launch. */
+  public enum Gate {
+    /** Whenever Spark has a free core; the order alone is the service's. */
+    NONE,
+    /** Only with a lease of the service. */
+    LEASES
+  }
+
+  /** One key: what it is for, and what holds when it is not set (null: it must be). */
+  public record Key(String name, String unset, String meaning) {}
+
+  private static final Pattern TARGET =
+      Pattern.compile("(\\[[0-9a-fA-F:.]+\\]|[^\\s:/]+):(\\d{1,5})");
+  private static final Pattern TIME = Pattern.compile("(\\d{1,9})\\s*(ms|s|m|min|h)?");
+
+  /** Every key that is read here, in the order of the documentation. */
+  public static final List<Key> KEYS =
+      List.of(
+          new Key(
+              "target",
+              null,
+              "where the service listens, `host:port`; the only key that must be set"),
+          new Key("pool", "default", "the service's pool that this application's slots belong to"),
+          new Key("user", "", "local property of a thread: whose its jobs are"),
+          new Key(
+              "weight",
+              "",
+              "local property of a thread: the weight of its jobs among its user's own, 0.001 to 1000000"),
+          new Key("defaultUser", "default", "whose a job is that no source knows a user of"),
+          new Key(
+              "userSources",
+              "thrift,connect,property",
+              "where a job's user is looked for; the first that knows one wins"),
+          new Key("gate", "none", "`leases`: a task launches only with a lease of the service"),
+          new Key(
+              "staleAfter",
+              "5s",
+              "after this long without an answer of the service users take turns"),
+          new Key("rpcTimeout", "2s", "longest that one call to the service may take"),
+          new Key("tls.ca", "", "file with the authorities to trust (PEM); switches TLS on"),
+          new Key("tls.certificate", "", "file with the client's certificate chain (PEM)"),
+          new Key("tls.key", "", "file with the client's key (PEM)"));
+
+  /**
+   * Reads the settings of an application.
+   *
+   * @param conf all settings of the application; those of others are not looked at
+   * @param others names behind {@link #PREFIX} that somebody else reads and checks
+   * @throws IllegalArgumentException names the key, its value, and what it may be
+   */
+  public static Settings of(Map<String, String> conf, Collection<String> others) {
+    Map<String, String> values = new HashMap<>();
+    Set<String> known = new java.util.TreeSet<>(others);
+    for (Key key : KEYS) {
+      known.add(key.name());
+      values.put(key.name(), key.unset());
+    }
+    for (Map.Entry<String, String> entry : new TreeMap<>(conf).entrySet()) {
+      if (entry.getKey().startsWith(PREFIX)) {
+        String name = entry.getKey().substring(PREFIX.length());
+        if (!known.contains(name)) {
+          throw new IllegalArgumentException(
+              entry.getKey() + " is not a setting of the bridge" + suggestion(name, known));
+        }
+        values.put(name, entry.getValue().strip());
+      }
+    }
+    String target = values.get("target");
+    if (target == null) {
+      throw new IllegalArgumentException(
+          PREFIX + "target is not set: say where the service listens, such as localhost:7170");
+    }
+    Settings settings =
+        new Settings(
+            read(values, "target", "host:port", Settings::checkedTarget),
+            read(values, "pool", "the name of a pool of the service", Settings::checkedName),
+            read(values, "defaultUser", "1 to 128 bytes", Settings::checkedName),
+            read(values, "userSources", "a list of thrift, connect, property", Settings::sources),
+            read(values, "gate", "none or leases", text -> constant(Gate.class, text)),
+            read(
+                values,
+                "staleAfter",
+                "a time such as 5s, at least 100ms",
+                text -> millis(text, 100)),
+            read(
+                values, "rpcTimeout", "a time such as 2s, at least 10ms", text -> millis(text, 10)),
+            values.get("tls.ca"),
+            values.get("tls.certificate"),
+            values.get("tls.key"));
+    settings.checkTls();
+    return settings;
+  }
+
+  private void checkTls() {
+    if (tlsCertificate.isEmpty() != tlsKey.isEmpty()) {
+      throw new IllegalArgumentException(
+          PREFIX + "tls.certificate and " + PREFIX + "tls.key go together: set both or none");
+    }
+    if (!tlsCertificate.isEmpty() && tlsCertificateAuthority.isEmpty()) {
+      throw new IllegalArgumentException(
+          PREFIX + "tls.certificate is set without " + PREFIX + "tls.ca, which switches TLS on");
+    }
+  }
+
+  private static <T> T read(
+      Map<String, String> values, String name, String may, Function<String, T> parse) {
+    String value = values.get(name);
+    try {
+      return parse.apply(value);
+    } catch (RuntimeException wrong) {
+      throw new IllegalArgumentException(
+          PREFIX + name + " is \"" + value + "\": set it to " + may, wrong);
+    }
+  }
+
+  private static String checkedTarget(String text) {
+    Matcher match = TARGET.matcher(text);
+    if (!match.matches()
+        || Integer.parseInt(match.group(2)) > 65_535
+        || match.group(2).matches("0+")) {
+      throw new IllegalArgumentException(text);
+    }
+    return text;
+  }
+
+  private static String checkedName(String text) {
+    int bytes = text.getBytes(java.nio.charset.StandardCharsets.UTF_8).length;
+    if (bytes < 1 || bytes > 128) {
+      throw new IllegalArgumentException(text);
+    }
+    return text;
+  }
+
+  private static List<UserSource> sources(String text) {
+    List<UserSource> sources = new ArrayList<>();
+    for (String name : text.isEmpty() ? new String[0] : text.split(",", -1)) {
+      UserSource source = constant(UserSource.class, name.strip());
+      if (sources.contains(source)) {
+        throw new IllegalArgumentException(name + " twice");
+      }
+      sources.add(source);
+    }
+    return List.copyOf(sources);
+  }
+
+  private static <E extends Enum<E>> E constant(Class<E> type, String text) {
+    return Enum.valueOf(type, text.toUpperCase(java.util.Locale.ROOT));
+  }
+
+  private static long millis(String text, long atLeast) {
+    Matcher match = TIME.matcher(text);
+    if (!match.matches()) {
+      throw new IllegalArgumentException(text);
+    }
+    long unit =
+        switch (match.group(2) == null ? "ms" : match.group(2)) {
+          case "s" -> 1_000;
+          case "m", "min" -> 60_000;
+          case "h" -> 3_600_000;
+          default -> 1;
+        };
+    long millis = Long.parseLong(match.group(1)) * unit;
+    if (millis < atLeast) {
+      throw new IllegalArgumentException(text);
+    }
+    return millis;
+  }
+
+  /**
+   * The weight that a local property asks for; 1 for what is no weight. Clients set local
+   * properties at will, and none of them may fail a job.
+   */
+  public static double weight(String text) {
+    try {
+      double weight = text == null ? 1 : Double.parseDouble(text.strip());
+      return weight >= 0.001 && weight <= 1_000_000 ? weight : 1;
+    } catch (NumberFormatException wrong) {
+      return 1;
+    }
+  }
+
+  private static String suggestion(String name, Collection<String> known) {
+    return known.stream()
+        .min(java.util.Comparator.comparingInt(other -> distance(name, other)))
+        .filter(nearest -> distance(name, nearest) <= Math.max(2, name.length() / 3))
+        .map(nearest -> "; did you mean " + PREFIX + nearest + "?")
+        .orElse("; there are " + String.join(", ", known));
+  }
+
+  /** Levenshtein distance without regard to case. */
+  private static int distance(String a, String b) {
+    String left = a.toLowerCase(java.util.Locale.ROOT);
+    String right = b.toLowerCase(java.util.Locale.ROOT);
+    int[] row = new int[right.length() + 1];
+    Arrays.setAll(row, i -> i);
+    for (int i = 1; i <= left.length(); i++) {
+      int diagonal = row[0];
+      row[0] = i;
+      for (int j = 1; j <= right.length(); j++) {
+        int changed = diagonal + (left.charAt(i - 1) == right.charAt(j - 1) ? 0 : 1);
+        diagonal = row[j];
+        row[j] = Math.min(changed, 1 + Math.min(row[j], row[j - 1]));
+      }
+    }
+    return row[right.length()];
+  }
+}

@@ -1,0 +1,75 @@
+package io.uwfq.spark.conversation;
+
+import io.uwfq.v1.StageSpec;
+import io.uwfq.v1.TaskList;
+import java.util.BitSet;
+import java.util.HashMap;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * What is known of one stage attempt, and what the service has been told of it.
+ *
+ * <p>Confined to the speaker's thread. Memory: a bit per task, and an entry per running attempt.
+ */
+final class StageMirror {
+  final StageFacts facts;
+
+  /** Attempts that run: (index, attempt) to when they started, {@link System#nanoTime}. */
+  final Map<Long, Long> startedAtNanos = new HashMap<>();
+
+  /** Tasks that have succeeded. */
+  final BitSet done = new BitSet();
+
+  /** Seconds that the successful attempts have held their slots. */
+  double doneSeconds;
+
+  /** Whether the service has acknowledged the stage in the job's present incarnation. */
+  boolean announced;
+
+  /** Whether Spark will start no more tasks of it. */
+  boolean dropped;
+
+  /** Whether the service knows that. */
+  boolean dropTold;
+
+  StageMirror(StageFacts facts) {
+    this.facts = facts;
+  }
+
+  static long attemptKey(int index, int attempt) {
+    return ((long) index << 32) | (attempt & 0xffffffffL);
+  }
+
+  static int indexOf(long attemptKey) {
+    return (int) (attemptKey >> 32);
+  }
+
+  static int attemptOf(long attemptKey) {
+    return (int) attemptKey;
+  }
+
+  boolean isDone() {
+    return done.cardinality() == facts.taskCount();
+  }
+
+  /** The stage as the service is told of it. Cost: linear in tasks when their bytes are known. */
+  StageSpec spec(String jobSignature) {
+    TaskList.Builder tasks = TaskList.newBuilder().setCount(facts.taskCount());
+    if (facts.taskBytes() != null) {
+      for (long bytes : facts.taskBytes()) {
+        tasks.addTaskBytes(Math.max(0, bytes));
+      }
+    }
+    StageSpec.Builder spec = StageSpec.newBuilder().setStage(facts.key().stage()).setTasks(tasks);
+    if (facts.slotsPerTask() > 1) {
+      spec.setSlotsPerTask(facts.slotsPerTask());
+    }
+    return spec.setSignature(signature(jobSignature, facts.kind())).build();
+  }
+
+  /** The name under which the service keeps the history of stages of this kind in such jobs. */
+  static String signature(String jobSignature, StageKind kind) {
+    return jobSignature.isEmpty() ? "" : jobSignature + "/" + kind.name().toLowerCase(Locale.ROOT);
+  }
+}

@@ -1,0 +1,54 @@
+package io.uwfq.spark.conversation;
+
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+
+/** The UWFQ service as a process of its own; {@code -Duwfq.command} says how it is called. */
+final class RealService implements AutoCloseable {
+  private final String command;
+  private final int port;
+  private Process process;
+
+  RealService(String command) throws IOException {
+    this.command = command;
+    try (ServerSocket socket = new ServerSocket(0)) {
+      this.port = socket.getLocalPort();
+    }
+  }
+
+  String target() {
+    return "127.0.0.1:" + port;
+  }
+
+  /** Starts it on a data directory; its log goes to the test's output. */
+  void start(Path data) throws IOException {
+    process =
+        new ProcessBuilder(
+                command,
+                "serve",
+                "--listen",
+                target(),
+                "--data",
+                data.toString(),
+                "--log-level",
+                "warning")
+            .redirectErrorStream(true)
+            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+            .start();
+  }
+
+  /** Ends it as a crash would. */
+  void kill() throws InterruptedException {
+    process.destroyForcibly();
+    process.waitFor(10, TimeUnit.SECONDS);
+  }
+
+  @Override
+  public void close() throws InterruptedException {
+    if (process != null) {
+      kill();
+    }
+  }
+}

@@ -1,0 +1,159 @@
+package io.uwfq.spark.conversation;
+
+import io.grpc.Server;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.inprocess.InProcessChannelBuilder;
+import io.grpc.inprocess.InProcessServerBuilder;
+import io.grpc.stub.StreamObserver;
+import io.uwfq.v1.AddStagesRequest;
+import io.uwfq.v1.AddStagesResponse;
+import io.uwfq.v1.CancelJobRequest;
+import io.uwfq.v1.CancelJobResponse;
+import io.uwfq.v1.CloseJobRequest;
+import io.uwfq.v1.CloseJobResponse;
+import io.uwfq.v1.DropStagesRequest;
+import io.uwfq.v1.DropStagesResponse;
+import io.uwfq.v1.NextTaskRequest;
+import io.uwfq.v1.NextTaskResponse;
+import io.uwfq.v1.Ranking;
+import io.uwfq.v1.SchedulerServiceGrpc;
+import io.uwfq.v1.SplitStageRequest;
+import io.uwfq.v1.SplitStageResponse;
+import io.uwfq.v1.StageSplit;
+import io.uwfq.v1.SubmitJobRequest;
+import io.uwfq.v1.SubmitJobResponse;
+import io.uwfq.v1.TaskResultAck;
+import io.uwfq.v1.TaskResultStatus;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Function;
+
+/**
+ * A service in this process that writes down what it is told, and answers as a test wants.
+ *
+ * <p>{@link #behaviour} sees each request first: a status refuses it, null lets it through, and
+ * {@link #SILENCE} leaves it unanswered.
+ */
+final class ScriptedService extends SchedulerServiceGrpc.SchedulerServiceImplBase
+    implements AutoCloseable {
+  static final Status SILENCE = Status.UNKNOWN.withDescription("silence");
+
+  /** All requests but polls with nothing to report, in the order of their arrival. */
+  final BlockingQueue<Object> heard = new LinkedBlockingQueue<>();
+
+  volatile Function<Object, Status> behaviour = request -> null;
+  volatile Ranking ranking = Ranking.getDefaultInstance();
+
+  private final String name = "scripted-" + UUID.randomUUID();
+  private final AtomicLong deadlines = new AtomicLong();
+  private final List<StreamObserver<?>> parked = new ArrayList<>();
+  private final Server server;
+
+  ScriptedService() throws IOException {
+    server = InProcessServerBuilder.forName(name).addService(this).build().start();
+  }
+
+  GrpcConversation converse(String... settings) {
+    java.util.Map<String, String> conf = new java.util.HashMap<>();
+    conf.put("spark.uwfq.target", "in-process:1");
+    conf.put("spark.uwfq.rpcTimeout", "500ms");
+    for (int i = 0; i < settings.length; i += 2) {
+      conf.put(settings[i], settings[i + 1]);
+    }
+    GrpcConversation conversation =
+        new GrpcConversation(
+            Settings.of(conf, List.of()), "engine", InProcessChannelBuilder.forName(name).build());
+    conversation.start();
+    return conversation;
+  }
+
+  /** The next request of this type; the ones before it are dropped. */
+  <Q> Q next(Class<Q> type) throws InterruptedException {
+    while (true) {
+      Object request = heard.poll(30, TimeUnit.SECONDS);
+      if (request == null) {
+        throw new AssertionError("in vain awaited: a " + type.getSimpleName());
+      }
+      if (type.isInstance(request)) {
+        return type.cast(request);
+      }
+    }
+  }
+
+  private <Q, A> void answer(Q request, StreamObserver<A> observer, A answer) {
+    Status status = behaviour.apply(request);
+    if (status == SILENCE) {
+      synchronized (parked) {
+        parked.add(observer);
+      }
+    } else if (status != null) {
+      observer.onError(new StatusRuntimeException(status));
+    } else {
+      observer.onNext(answer);
+      observer.onCompleted();
+    }
+  }
+
+  @Override
+  public void submitJob(SubmitJobRequest request, StreamObserver<SubmitJobResponse> observer) {
+    heard.add(request);
+    double deadline = deadlines.incrementAndGet();
+    answer(request, observer, SubmitJobResponse.newBuilder().setVirtualDeadline(deadline).build());
+  }
+
+  @Override
+  public void addStages(AddStagesRequest request, StreamObserver<AddStagesResponse> observer) {
+    heard.add(request);
+    answer(request, observer, AddStagesResponse.getDefaultInstance());
+  }
+
+  @Override
+  public void dropStages(DropStagesRequest request, StreamObserver<DropStagesResponse> observer) {
+    heard.add(request);
+    answer(request, observer, DropStagesResponse.getDefaultInstance());
+  }
+
+  @Override
+  public void closeJob(CloseJobRequest request, StreamObserver<CloseJobResponse> observer) {
+    heard.add(request);
+    answer(request, observer, CloseJobResponse.getDefaultInstance());
+  }
+
+  @Override
+  public void cancelJob(CancelJobRequest request, StreamObserver<CancelJobResponse> observer) {
+    heard.add(request);
+    answer(request, observer, CancelJobResponse.getDefaultInstance());
+  }
+
+  @Override
+  public void splitStage(SplitStageRequest request, StreamObserver<SplitStageResponse> observer) {
+    heard.add(request);
+    StageSplit split = StageSplit.newBuilder().setTaskCount(7).build();
+    answer(request, observer, SplitStageResponse.newBuilder().setSplit(split).build());
+  }
+
+  @Override
+  public void nextTask(NextTaskRequest request, StreamObserver<NextTaskResponse> observer) {
+    if (request.getStartedCount() + request.getDoneCount() > 0 || request.getLeaving()) {
+      heard.add(request);
+    }
+    NextTaskResponse.Builder answer = NextTaskResponse.newBuilder().setRanking(ranking);
+    TaskResultAck accepted =
+        TaskResultAck.newBuilder().setStatus(TaskResultStatus.TASK_RESULT_STATUS_ACCEPTED).build();
+    request.getStartedList().forEach(start -> answer.addStartedAcks(accepted));
+    request.getDoneList().forEach(result -> answer.addDoneAcks(accepted));
+    answer(request, observer, answer.build());
+  }
+
+  @Override
+  public void close() {
+    server.shutdownNow();
+  }
+}
