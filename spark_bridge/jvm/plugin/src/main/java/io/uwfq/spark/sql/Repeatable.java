@@ -1,0 +1,87 @@
+package io.uwfq.spark.sql;
+
+import java.util.Set;
+import org.apache.spark.sql.catalyst.expressions.Expression;
+import org.apache.spark.sql.catalyst.expressions.GetStructField;
+import org.apache.spark.sql.catalyst.expressions.NamedExpression;
+import org.apache.spark.sql.catalyst.expressions.aggregate.AggregateFunction;
+import org.apache.spark.sql.catalyst.plans.logical.GlobalLimit;
+import org.apache.spark.sql.catalyst.plans.logical.LocalLimit;
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.apache.spark.sql.catalyst.plans.logical.Offset;
+import org.apache.spark.sql.catalyst.plans.logical.Project;
+import org.apache.spark.sql.catalyst.plans.logical.Sample;
+import org.apache.spark.sql.catalyst.plans.logical.Sort;
+import org.apache.spark.sql.catalyst.plans.logical.Tail;
+import org.apache.spark.sql.execution.columnar.InMemoryRelation;
+import scala.Option;
+
+/**
+ * Tells the queries whose rows are the same however they are cut.
+ *
+ * <p>Others take something from the place of a row: from its task ({@code rand(7)}, {@code
+ * spark_partition_id()}, samples, {@code first}), from its split ({@code
+ * input_file_block_start()}), or from the order in which tasks are read (a limit without a sort).
+ * Spark promises nothing for those, but with the same tasks it mostly gives the same rows, and
+ * {@code randomSplit} counts on that: two of its parts cut in two ways would overlap.
+ *
+ * <p>Sums of floating-point numbers and ties in the order of a window or a limit count as the same:
+ * they depend on the order of rows after a shuffle, in Spark from run to run already.
+ */
+final class Repeatable {
+  private static final Set<String> SPLIT_COLUMNS = Set.of("file_block_start", "file_block_length");
+
+  /** Aggregates that keep rows, or their order, as they come. By name: the last is new in 4.0. */
+  private static final Set<String> ORDERED_AGGREGATES =
+      Set.of("First", "Last", "CollectList", "CollectSet", "ListAgg");
+
+  private Repeatable() {}
+
+  /** Cost: one walk over the plan, its subqueries, and the plans of cached tables in it. */
+  static boolean is(LogicalPlan plan) {
+    boolean[] repeatable = {true};
+    Scala.forEachNode(plan, node -> repeatable[0] = repeatable[0] && isNode(node));
+    return repeatable[0];
+  }
+
+  private static boolean isNode(LogicalPlan node) {
+    if (node instanceof Sample || node instanceof Tail) {
+      return false;
+    }
+    if (node instanceof GlobalLimit || node instanceof LocalLimit || node instanceof Offset) {
+      return isSorted((LogicalPlan) node.children().head());
+    }
+    if (node instanceof InMemoryRelation cached) {
+      Option<LogicalPlan> query = cached.cacheBuilder().cachedPlan().logicalLink();
+      return query.isDefined() && is(query.get());
+    }
+    return Scala.<Expression>list(node.expressions()).stream()
+        .allMatch(
+            expression ->
+                expression.deterministic()
+                    && expression.find(Scala.test(Repeatable::readsPlace)).isEmpty());
+  }
+
+  /** Whether rows have an order of their own; what lies between a limit and its sort keeps it. */
+  private static boolean isSorted(LogicalPlan plan) {
+    if (plan instanceof Sort sort) {
+      return sort.global();
+    }
+    boolean keepsOrder =
+        plan instanceof LocalLimit
+            || plan instanceof GlobalLimit
+            || plan instanceof Offset
+            || plan instanceof Project;
+    return keepsOrder && isSorted((LogicalPlan) plan.children().head());
+  }
+
+  private static boolean readsPlace(Expression expression) {
+    if (expression instanceof AggregateFunction) {
+      return ORDERED_AGGREGATES.contains(expression.getClass().getSimpleName());
+    }
+    if (expression instanceof GetStructField get) {
+      return SPLIT_COLUMNS.contains(get.extractFieldName());
+    }
+    return expression instanceof NamedExpression named && SPLIT_COLUMNS.contains(named.name());
+  }
+}

@@ -1,0 +1,49 @@
+package io.uwfq.spark.sql;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.uwfq.spark.conversation.SplitQuestion;
+import io.uwfq.spark.conversation.StageKind;
+import java.time.Duration;
+import java.util.OptionalInt;
+import org.junit.jupiter.api.Test;
+
+/** One query's questions share their answers and their time. */
+class QueryAnswersTest {
+  private final FakeConversation service = new FakeConversation();
+
+  private static SplitQuestion question(long bytes) {
+    return new SplitQuestion("alice", "q", StageKind.SCAN, bytes);
+  }
+
+  @Test
+  void sameQuestionGetsTheSameAnswer() {
+    QueryAnswers answers = new QueryAnswers(Duration.ofSeconds(1));
+    service.answer(4);
+    assertEquals(OptionalInt.of(4), answers.taskCount(service, question(10)));
+    service.answer(5);
+    assertEquals(OptionalInt.of(4), answers.taskCount(service, question(10)));
+    assertEquals(OptionalInt.of(5), answers.taskCount(service, question(11)));
+  }
+
+  @Test
+  void timeIsShared() {
+    QueryAnswers answers = new QueryAnswers(Duration.ofSeconds(1));
+    for (int bytes = 1; bytes <= 3; bytes++) {
+      answers.taskCount(service, question(bytes));
+    }
+    assertTrue(service.limits.get(1).compareTo(service.limits.get(0)) < 0);
+    assertTrue(service.limits.get(2).compareTo(service.limits.get(1)) < 0);
+  }
+
+  @Test
+  void whenTimeIsUpNothingIsAsked() {
+    QueryAnswers answers = new QueryAnswers(Duration.ofNanos(1));
+    service.answer(4);
+    answers.taskCount(service, question(1));
+    assertEquals(OptionalInt.empty(), answers.taskCount(service, question(2)));
+    assertEquals(1, service.questions.size());
+    assertEquals(1, service.figures().splitTimeouts.sum());
+  }
+}

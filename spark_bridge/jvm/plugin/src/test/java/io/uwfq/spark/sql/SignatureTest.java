@@ -1,0 +1,201 @@
+package io.uwfq.spark.sql;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.uwfq.spark.conversation.JobShape;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerJobStart;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** A query keeps its name from run to run, and no two queries share one. */
+class SignatureTest extends LocalSpark {
+
+  @BeforeAll
+  static void writeTables() {
+    for (String table : List.of("a", "b")) {
+      spark
+          .range(0, 1000)
+          .selectExpr(
+              "id", "id % 10 AS k", "string(id) AS s", "named_struct('x', id, 'y', id) AS p")
+          .write()
+          .mode("overwrite")
+          .parquet(path(table));
+      spark.read().parquet(path(table)).createOrReplaceTempView(table);
+    }
+  }
+
+  private static LogicalPlan plan(Dataset<Row> query) {
+    return query.queryExecution().optimizedPlan();
+  }
+
+  private static String signature(String sql) {
+    String signature = PlanSignature.of(plan(sql(sql)));
+    assertTrue(signature.startsWith("sql1-"), sql);
+    return signature;
+  }
+
+  @Test
+  void literalsDoNotMatter() {
+    List<List<String>> alike =
+        List.of(
+            List.of("SELECT id + 5 FROM a WHERE k = 3", "SELECT id + 6 FROM a WHERE k = 4"),
+            List.of(
+                "SELECT id FROM a WHERE k IN (1, 2)", "SELECT id FROM a WHERE k IN (1, 2, 3, 4)"),
+            List.of(
+                "SELECT id FROM a WHERE k IN (1, 2)",
+                "SELECT id FROM a WHERE k IN (1,2,3,4,5,6,7,8,9,10,11,12,13,14,15)"),
+            List.of("SELECT sum(id + 1) FROM a LIMIT 5", "SELECT sum(id + 2) FROM a LIMIT 6"),
+            List.of(
+                "SELECT x + 1 FROM (SELECT id + 7 AS x FROM a ORDER BY s LIMIT 10)",
+                "SELECT y + 2 FROM (SELECT id + 8 AS y FROM a ORDER BY s LIMIT 20)"),
+            List.of(
+                "SELECT id FROM a WHERE id > (SELECT avg(id) FROM b WHERE k = 1)",
+                "SELECT id FROM a WHERE id > (SELECT avg(id) FROM b WHERE k = 2)"));
+    for (List<String> pair : alike) {
+      assertEquals(signature(pair.get(0)), signature(pair.get(1)), pair.toString());
+    }
+  }
+
+  @Test
+  void whatIsComputedMatters() {
+    List<String> queries =
+        List.of(
+            "SELECT max(id) FROM a",
+            "SELECT sum(id) FROM a",
+            "SELECT sum(DISTINCT id) FROM a",
+            "SELECT max(k) FROM a",
+            "SELECT max(id) FROM b",
+            "SELECT k, max(id) FROM a GROUP BY k",
+            "SELECT id FROM a",
+            "SELECT k FROM a",
+            "SELECT id, k FROM a",
+            "SELECT p.x FROM a",
+            "SELECT p.y FROM a",
+            "SELECT id FROM a WHERE k > 1",
+            "SELECT id FROM a WHERE k < 1",
+            "SELECT id FROM a WHERE id < 1",
+            "SELECT id FROM a ORDER BY k",
+            "SELECT id FROM a ORDER BY k DESC",
+            "SELECT a.id FROM a JOIN b ON a.id = b.id",
+            "SELECT a.id FROM a LEFT JOIN b ON a.id = b.id",
+            "SELECT a.id FROM a JOIN b ON a.id = b.k",
+            "SELECT a.id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.id = a.id)",
+            "SELECT a.id FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.id = a.id)",
+            "SELECT id FROM a UNION ALL SELECT id FROM b",
+            "SELECT id FROM a UNION ALL SELECT id FROM a",
+            "SELECT rank() OVER (PARTITION BY k ORDER BY id) FROM a",
+            "SELECT rank() OVER (PARTITION BY id ORDER BY k) FROM a",
+            "SELECT CAST(id AS int) FROM a",
+            "SELECT CAST(id AS double) FROM a");
+    List<String> signatures = queries.stream().map(SignatureTest::signature).toList();
+    for (int i = 0; i < queries.size(); i++) {
+      for (int j = 0; j < i; j++) {
+        assertNotEquals(
+            signatures.get(i), signatures.get(j), queries.get(i) + " and " + queries.get(j));
+      }
+    }
+  }
+
+  @Test
+  void signatureIsTheSameInAllVersionsOfSpark() {
+    assertEquals(
+        "sql1-10831e23db3a0f9b053f22b8a90dfca9",
+        PlanSignature.of(
+            plan(sql("SELECT id % 3 AS r, sum(id) FROM range(10) WHERE id > 4 GROUP BY r"))));
+  }
+
+  @Test
+  void datesInPathsDoNotMatter() {
+    assertEquals(
+        RelationNames.ofPath("s3a://lake/events/day=2026-01-01/hour=3"),
+        RelationNames.ofPath("s3a://lake/events/day=2026-01-02/hour=4"));
+    assertEquals(
+        RelationNames.ofPath("/lake/events/2026/01/31/00"),
+        RelationNames.ofPath("/lake/events/2025/12/01/23"));
+    assertEquals(
+        RelationNames.ofPath("/lake/events/20260131.csv.gz"),
+        RelationNames.ofPath("/lake/events/20250101.csv.gz"));
+    assertNotEquals(RelationNames.ofPath("/lake/events_1"), RelationNames.ofPath("/lake/events_2"));
+    assertNotEquals(RelationNames.ofPath("/lake/1"), RelationNames.ofPath("/lake/2"));
+  }
+
+  @Test
+  void serviceIsAskedUnderTheNameThatItLearnsUnder() {
+    List<JobShape> shapes = new CopyOnWriteArrayList<>();
+    SparkListener listener =
+        new SparkListener() {
+          @Override
+          public void onJobStart(SparkListenerJobStart start) {
+            String root = start.properties().getProperty("spark.sql.execution.root.id");
+            shapes.add(QueryShapes.of(Long.parseLong(root)));
+          }
+        };
+    spark.sparkContext().addSparkListener(listener);
+    service.answer(3);
+    try {
+      List<Runnable> queries =
+          List.of(
+              () -> sql("SELECT k, sum(id) FROM a GROUP BY k").collect(),
+              () -> sql("SELECT id FROM a WHERE id > (SELECT avg(id) FROM b)").collect(),
+              () -> sql("SELECT k FROM a WHERE id IN (SELECT id FROM b WHERE k > 3)").collect(),
+              () ->
+                  sql("WITH t AS (SELECT k, max(id) m FROM a GROUP BY k) SELECT * FROM t x JOIN t y USING (m)")
+                      .collect(),
+              () ->
+                  sql("SELECT k, count(*) FROM a GROUP BY k")
+                      .write()
+                      .mode("overwrite")
+                      .parquet(path("out")),
+              () ->
+                  sql("CREATE TABLE made USING parquet AS SELECT k, count(*) c FROM a GROUP BY k"),
+              () -> sql("SELECT a.k, count(*) FROM a JOIN b USING (id) GROUP BY a.k").collect());
+      for (Runnable query : queries) {
+        shapes.clear();
+        service.questions.clear();
+        query.run();
+        waitForListeners();
+        List<String> asked =
+            service.questions.stream()
+                .map(q -> q.signature())
+                .distinct()
+                .collect(Collectors.toList());
+        List<String> learned = shapes.stream().map(JobShape::signature).distinct().toList();
+        assertEquals(1, asked.size(), service.questions.toString());
+        assertEquals(asked, learned);
+        assertTrue(asked.get(0).startsWith("sql1-"));
+      }
+    } finally {
+      spark.sparkContext().removeSparkListener(listener);
+      sql("DROP TABLE IF EXISTS made");
+    }
+    assertEquals(0, service.figures().planningErrors.sum());
+  }
+
+  @Test
+  void signatureOfABigPlanIsCheap() {
+    String sums =
+        IntStream.range(0, 300)
+            .mapToObj(i -> "sum(id * " + i + ") AS s" + i)
+            .collect(Collectors.joining(", "));
+    LogicalPlan plan = plan(sql("SELECT k, " + sums + " FROM a GROUP BY k"));
+    List<Long> nanos = new ArrayList<>();
+    for (int i = 0; i < 200; i++) {
+      long started = System.nanoTime();
+      PlanSignature.of(plan);
+      nanos.add(System.nanoTime() - started);
+    }
+    nanos.sort(null);
+    System.out.printf("signature of 300 sums: median %.2f ms%n", nanos.get(100) / 1e6);
+  }
+}
