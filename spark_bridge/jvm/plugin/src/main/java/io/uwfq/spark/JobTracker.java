@@ -1,0 +1,340 @@
+package io.uwfq.spark;
+
+import io.uwfq.spark.conversation.Conversation;
+import io.uwfq.spark.conversation.JobEnd;
+import io.uwfq.spark.conversation.JobFacts;
+import io.uwfq.spark.conversation.JobShape;
+import io.uwfq.spark.conversation.Settings.UserSource;
+import io.uwfq.spark.conversation.StageFacts;
+import io.uwfq.spark.conversation.StageKey;
+import io.uwfq.spark.conversation.TaskKey;
+import io.uwfq.spark.conversation.TaskOutcome;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.Properties;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.LongFunction;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Makes facts for the service of what Spark shows, and knows which job each stage belongs to.
+ *
+ * <p>A job of the service is a query (all Spark jobs of one root execution), or a Spark job that
+ * belongs to no query. Spark shows it twice: the scheduler's pool sees the stages' task sets at
+ * once, the listener sees everything else a little later. Whoever sees a job first announces it.
+ *
+ * <p>Only a stage whose user is not known yet waits, for the listener: see {@link Users#resolve}.
+ *
+ * <p>Safe from any thread; holds its lock for the update of a few maps only.
+ */
+public final class JobTracker {
+  /** Local property: weight of the job among its user's own. */
+  public static final String WEIGHT_PROPERTY = "spark.uwfq.weight";
+
+  private static final String ROOT_EXECUTION = "spark.sql.execution.root.id";
+  private static final double MIN_WEIGHT = 0.001;
+  private static final double MAX_WEIGHT = 1_000_000;
+  private static final int MAX_LABEL_CHARACTERS = 256;
+
+  /** Queries whose end is remembered: a Spark job that comes after it is a job of its own. */
+  private static final int MAX_ENDED_QUERIES = 10_000;
+
+  private static final Logger LOG = LoggerFactory.getLogger(JobTracker.class);
+
+  /**
+   * A task set as the pool sees it.
+   *
+   * @param sparkJobId the Spark job that it runs for
+   * @param properties the Spark job's local properties; null: none
+   * @param callSite what the Spark job was called from, for people and as a signature
+   */
+  public record TaskSetSeen(
+      int sparkJobId,
+      Properties properties,
+      String callSite,
+      int stageId,
+      int stageAttempt,
+      int taskCount,
+      int slotsPerTask,
+      StageInputs inputs) {}
+
+  /** A stage attempt and, once that is known, its job and its user. */
+  public static final class TrackedStage {
+    private final TaskSetSeen seen;
+    private volatile StageKey key;
+    private volatile String user = "";
+
+    private TrackedStage(TaskSetSeen seen) {
+      this.seen = seen;
+    }
+
+    /** Its name for the service; null while the user is not known. */
+    public StageKey key() {
+      return key;
+    }
+
+    /** Whose it is; "" while that is not known. */
+    public String user() {
+      return user;
+    }
+  }
+
+  private record StageAttempt(int stageId, int attempt) {}
+
+  /** A job of the service that is open. */
+  private static final class Job {
+    final String id;
+    final String user;
+    final boolean isQuery;
+    final List<StageAttempt> stages = new ArrayList<>();
+
+    Job(String id, String user, boolean isQuery) {
+      this.id = id;
+      this.user = user;
+      this.isQuery = isQuery;
+    }
+  }
+
+  private final String applicationId;
+  private final Conversation conversation;
+  private final Users users;
+  private final LongFunction<JobShape> queryShapes;
+  private final Map<Optional<UserSource>, LongAdder> jobsBySource = new HashMap<>();
+
+  private final Map<Integer, Job> jobBySparkJob = new HashMap<>();
+  private final Map<Long, Job> jobByQuery = new HashMap<>();
+  private final Map<StageAttempt, TrackedStage> stages = new HashMap<>();
+  private final Map<Integer, List<TrackedStage>> waitingForUser = new HashMap<>();
+  private final Map<Long, Boolean> endedQueries =
+      new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Long, Boolean> eldest) {
+          return size() > MAX_ENDED_QUERIES;
+        }
+      };
+
+  /**
+   * @param applicationId Spark's; the first part of each job's name
+   * @param queryShapes what a query runs, by its root execution id; called outside of Spark's
+   *     threads
+   */
+  public JobTracker(
+      String applicationId,
+      Conversation conversation,
+      Users users,
+      LongFunction<JobShape> queryShapes) {
+    this.applicationId = applicationId;
+    this.conversation = conversation;
+    this.users = users;
+    this.queryShapes = queryShapes;
+    jobsBySource.put(Optional.empty(), new LongAdder());
+    for (UserSource source : UserSource.values()) {
+      jobsBySource.put(Optional.of(source), new LongAdder());
+    }
+  }
+
+  /** Jobs whose user came from this source; empty: jobs of the default user. */
+  long jobs(Optional<UserSource> source) {
+    return jobsBySource.get(source).sum();
+  }
+
+  /** Spark is about to run the tasks of a stage. Called under Spark's scheduler lock. */
+  public synchronized TrackedStage taskSetAppeared(TaskSetSeen seen) {
+    StageAttempt attempt = new StageAttempt(seen.stageId(), seen.stageAttempt());
+    TrackedStage stage = new TrackedStage(seen);
+    stages.put(attempt, stage);
+    Job job = jobBySparkJob.get(seen.sparkJobId());
+    if (job == null) {
+      Optional<Users.User> user = users.resolve(seen.properties());
+      if (user.isEmpty()) {
+        waitingForUser.computeIfAbsent(seen.sparkJobId(), id -> new ArrayList<>()).add(stage);
+        return stage;
+      }
+      job = openJob(seen.sparkJobId(), seen.properties(), seen.callSite(), user.get());
+    }
+    announce(stage, job);
+    return stage;
+  }
+
+  /** A Spark job has started; its stages come, or are here already. */
+  synchronized void sparkJobStarted(int sparkJobId, Properties properties, String callSite) {
+    if (!jobBySparkJob.containsKey(sparkJobId)) {
+      Job job = openJob(sparkJobId, properties, callSite, users.resolveNow(properties));
+      List<TrackedStage> waiting = waitingForUser.remove(sparkJobId);
+      if (waiting != null) {
+        waiting.forEach(stage -> announce(stage, job));
+      }
+    }
+  }
+
+  /** A Spark job is over. If it belongs to a query, the query goes on. */
+  synchronized void sparkJobEnded(int sparkJobId, JobEnd end) {
+    Job job = jobBySparkJob.remove(sparkJobId);
+    List<TrackedStage> waiting = waitingForUser.remove(sparkJobId);
+    if (waiting != null) {
+      waiting.forEach(
+          stage ->
+              stages.remove(new StageAttempt(stage.seen.stageId(), stage.seen.stageAttempt())));
+    }
+    if (job != null && !job.isQuery) {
+      close(job, end);
+    }
+  }
+
+  /** An execution is over: if it is a root, so is its query. */
+  synchronized void executionEnded(long executionId, JobEnd end) {
+    Job job = jobByQuery.remove(executionId);
+    endedQueries.put(executionId, true);
+    if (job != null) {
+      jobBySparkJob.values().removeIf(each -> each == job);
+      close(job, end);
+    }
+  }
+
+  /** A task attempt was launched; {@code attempt} counts from 1. */
+  void taskStarted(int stageId, int stageAttempt, int index, int attempt) {
+    TaskKey task = taskKey(stageId, stageAttempt, index, attempt);
+    if (task != null) {
+      conversation.taskStarted(task);
+    }
+  }
+
+  /** A task attempt has ended. */
+  void taskEnded(int stageId, int stageAttempt, int index, int attempt, TaskOutcome outcome) {
+    TaskKey task = taskKey(stageId, stageAttempt, index, attempt);
+    if (task != null) {
+      conversation.taskEnded(task, outcome);
+    }
+  }
+
+  /** Spark starts no more tasks of a stage attempt; those that run may still end. */
+  synchronized void stageEnded(int stageId, int stageAttempt) {
+    TrackedStage stage = stages.get(new StageAttempt(stageId, stageAttempt));
+    if (stage != null && stage.key != null) {
+      conversation.stageEnded(stage.key);
+    }
+  }
+
+  /** The task's name; null if its job is over: stragglers of it interest nobody. */
+  private synchronized TaskKey taskKey(int stageId, int stageAttempt, int index, int attempt) {
+    TrackedStage stage = stages.get(new StageAttempt(stageId, stageAttempt));
+    if (stage == null) {
+      return null;
+    }
+    if (stage.key == null) { // its job's start was lost on the way
+      TaskSetSeen seen = stage.seen;
+      sparkJobStarted(seen.sparkJobId(), seen.properties(), seen.callSite());
+    }
+    return stage.key == null ? null : new TaskKey(stage.key, index, attempt);
+  }
+
+  private Job openJob(int sparkJobId, Properties properties, String callSite, Users.User user) {
+    OptionalLong query = rootExecution(properties);
+    Job job = query.isPresent() ? jobByQuery.get(query.getAsLong()) : null;
+    // A client can set any property: nobody's work runs under the name of somebody else's query.
+    if (job == null || !job.user.equals(user.name())) {
+      boolean isQuery =
+          query.isPresent() && job == null && !endedQueries.containsKey(query.getAsLong());
+      String name = isQuery ? "/q" + query.getAsLong() : "/j" + sparkJobId;
+      job = new Job(applicationId + name, user.name(), isQuery);
+      if (isQuery) {
+        jobByQuery.put(query.getAsLong(), job);
+      }
+      jobsBySource.get(user.source()).increment();
+      conversation.jobAppeared(
+          new JobFacts(
+              job.id,
+              job.user,
+              weight(properties),
+              isQuery
+                  ? () -> queryShapes.apply(query.getAsLong())
+                  : () -> new JobShape(signature(callSite), OptionalLong.empty()),
+              labels(properties, callSite)));
+    }
+    jobBySparkJob.put(sparkJobId, job);
+    return job;
+  }
+
+  private void announce(TrackedStage stage, Job job) {
+    TaskSetSeen seen = stage.seen;
+    StageKey key = new StageKey(job.id, seen.stageId() + "." + seen.stageAttempt());
+    stage.user = job.user;
+    stage.key = key;
+    job.stages.add(new StageAttempt(seen.stageId(), seen.stageAttempt()));
+    conversation.stageAppeared(
+        new StageFacts(
+            key,
+            seen.taskCount(),
+            seen.inputs().taskBytes(),
+            seen.slotsPerTask(),
+            seen.inputs().kind()));
+  }
+
+  private void close(Job job, JobEnd end) {
+    job.stages.forEach(stages::remove);
+    conversation.jobEnded(job.id, end);
+  }
+
+  private Map<String, String> labels(Properties properties, String callSite) {
+    Map<String, String> labels = new HashMap<>();
+    labels.put("application", applicationId);
+    String description = get(properties, "spark.job.description");
+    labels.put("description", cut(description == null ? callSite : description));
+    String group = get(properties, "spark.jobGroup.id");
+    if (group != null) {
+      labels.put("group", cut(group));
+    }
+    return labels;
+  }
+
+  /** The place in the code, without the numbers that differ from run to run. */
+  static String signature(String callSite) {
+    return callSite.isEmpty() ? "" : cut("rdd " + callSite.replaceAll("[0-9]+", "#"));
+  }
+
+  private static String cut(String text) {
+    return text.length() <= MAX_LABEL_CHARACTERS ? text : text.substring(0, MAX_LABEL_CHARACTERS);
+  }
+
+  private static OptionalLong rootExecution(Properties properties) {
+    String root = get(properties, ROOT_EXECUTION);
+    try {
+      return root == null ? OptionalLong.empty() : OptionalLong.of(Long.parseLong(root));
+    } catch (NumberFormatException e) {
+      return OptionalLong.empty();
+    }
+  }
+
+  private static OptionalDouble weight(Properties properties) {
+    String weight = get(properties, WEIGHT_PROPERTY);
+    if (weight == null) {
+      return OptionalDouble.empty();
+    }
+    try {
+      double value = Double.parseDouble(weight);
+      if (value >= MIN_WEIGHT && value <= MAX_WEIGHT) {
+        return OptionalDouble.of(value);
+      }
+    } catch (NumberFormatException e) {
+      // said below
+    }
+    LOG.warn(
+        "{} is \"{}\", so the job has weight 1: set a number from {} to {}",
+        WEIGHT_PROPERTY,
+        cut(weight),
+        MIN_WEIGHT,
+        (long) MAX_WEIGHT);
+    return OptionalDouble.empty();
+  }
+
+  private static String get(Properties properties, String key) {
+    return properties == null ? null : properties.getProperty(key);
+  }
+}

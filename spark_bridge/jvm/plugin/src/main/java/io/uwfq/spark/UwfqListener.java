@@ -1,0 +1,173 @@
+package io.uwfq.spark;
+
+import io.uwfq.spark.conversation.Conversation;
+import io.uwfq.spark.conversation.JobEnd;
+import io.uwfq.spark.conversation.TaskOutcome;
+import java.util.OptionalLong;
+import org.apache.spark.Resubmitted$;
+import org.apache.spark.Success$;
+import org.apache.spark.TaskEndReason;
+import org.apache.spark.TaskFailedReason;
+import org.apache.spark.executor.TaskMetrics;
+import org.apache.spark.scheduler.JobFailed;
+import org.apache.spark.scheduler.SlotCounter;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerEvent;
+import org.apache.spark.scheduler.SparkListenerExecutorAdded;
+import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
+import org.apache.spark.scheduler.SparkListenerJobEnd;
+import org.apache.spark.scheduler.SparkListenerJobStart;
+import org.apache.spark.scheduler.SparkListenerResourceProfileAdded;
+import org.apache.spark.scheduler.SparkListenerStageCompleted;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.scheduler.StageInfo;
+import org.apache.spark.scheduler.TaskInfo;
+import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
+import scala.Product;
+
+/**
+ * Hands the events of Spark's listener bus on. It has a queue of the bus to itself, so that other
+ * listeners, however slow, cost it no events.
+ */
+public final class UwfqListener extends SparkListener {
+  /** The queue's name on the bus, and in the metrics that Spark keeps of it. */
+  public static final String QUEUE = "uwfq";
+
+  private static final String THRIFT_PACKAGE = "org.apache.spark.sql.hive.thriftserver.ui.";
+
+  private final JobTracker tracker;
+  private final Users users;
+  private final Conversation conversation;
+  private final SlotCounter slots;
+
+  /**
+   * @param slots counts the slots that the application has now
+   */
+  public UwfqListener(
+      JobTracker tracker, Users users, Conversation conversation, SlotCounter slots) {
+    this.tracker = tracker;
+    this.users = users;
+    this.conversation = conversation;
+    this.slots = slots;
+  }
+
+  @Override
+  public void onJobStart(SparkListenerJobStart event) {
+    String callSite = "";
+    int last = -1;
+    for (var stages = event.stageInfos().iterator(); stages.hasNext(); ) {
+      StageInfo stage = stages.next();
+      if (stage.stageId() > last) { // the result stage is made last
+        last = stage.stageId();
+        callSite = stage.name();
+      }
+    }
+    tracker.sparkJobStarted(event.jobId(), event.properties(), callSite);
+  }
+
+  @Override
+  public void onJobEnd(SparkListenerJobEnd event) {
+    JobEnd end =
+        event.jobResult() instanceof JobFailed failed
+            ? new JobEnd(false, String.valueOf(failed.exception().getMessage()))
+            : JobEnd.SUCCEEDED;
+    tracker.sparkJobEnded(event.jobId(), end);
+  }
+
+  @Override
+  public void onTaskStart(SparkListenerTaskStart event) {
+    TaskInfo task = event.taskInfo();
+    tracker.taskStarted(
+        event.stageId(), event.stageAttemptId(), task.index(), task.attemptNumber() + 1);
+  }
+
+  @Override
+  public void onTaskEnd(SparkListenerTaskEnd event) {
+    TaskInfo task = event.taskInfo();
+    // Spark says so of a map task that had succeeded, when its output is lost: it did end before.
+    if (task == null || event.reason() == Resubmitted$.MODULE$) {
+      return;
+    }
+    tracker.taskEnded(
+        event.stageId(),
+        event.stageAttemptId(),
+        task.index(),
+        task.attemptNumber() + 1,
+        outcome(task, event.reason(), event.taskMetrics()));
+  }
+
+  /**
+   * Not told by the pool, which lets go of a task set before the listener hears of its last task.
+   */
+  @Override
+  public void onStageCompleted(SparkListenerStageCompleted event) {
+    tracker.stageEnded(event.stageInfo().stageId(), event.stageInfo().attemptNumber());
+  }
+
+  @Override
+  public void onExecutorAdded(SparkListenerExecutorAdded event) {
+    conversation.slotsChanged(slots.getAsInt());
+  }
+
+  @Override
+  public void onExecutorRemoved(SparkListenerExecutorRemoved event) {
+    conversation.slotsChanged(slots.getAsInt());
+  }
+
+  @Override
+  public void onResourceProfileAdded(SparkListenerResourceProfileAdded event) {
+    slots.addProfile(event.resourceProfile());
+    conversation.slotsChanged(slots.getAsInt());
+  }
+
+  @Override
+  public void onOtherEvent(SparkListenerEvent event) {
+    if (event instanceof SparkListenerSQLExecutionEnd end) {
+      boolean failed = end.errorMessage().isDefined() && !end.errorMessage().get().isEmpty();
+      tracker.executionEnded(
+          end.executionId(),
+          failed ? new JobEnd(false, end.errorMessage().get()) : JobEnd.SUCCEEDED);
+    } else if (event.getClass().getName().startsWith(THRIFT_PACKAGE)) {
+      thrift((Product) event);
+    }
+  }
+
+  /**
+   * The classes of the Thrift server may not be there; all that is read of them is their fields.
+   */
+  private void thrift(Product event) {
+    switch (event.productPrefix()) {
+      case "SparkListenerThriftServerSessionCreated" -> users.thriftSessionCreated();
+      case "SparkListenerThriftServerOperationStart" ->
+          users.thriftStatementStarted(
+              (String) event.productElement(3), (String) event.productElement(5));
+      case "SparkListenerThriftServerOperationClosed" ->
+          users.thriftStatementClosed((String) event.productElement(0));
+      default -> {}
+    }
+  }
+
+  private static TaskOutcome outcome(TaskInfo task, TaskEndReason reason, TaskMetrics metrics) {
+    // A result that is fetched separately keeps the task open, but not its slot.
+    long end = task.gettingResultTime() > 0 ? task.gettingResultTime() : task.finishTime();
+    double runtimeSeconds = Math.max(0, end - task.launchTime()) / 1000.0;
+    if (reason != Success$.MODULE$) {
+      String message =
+          reason instanceof TaskFailedReason failed ? failed.toErrorString() : reason.toString();
+      return new TaskOutcome.Failure(runtimeSeconds, message);
+    }
+    if (metrics == null) {
+      return new TaskOutcome.Success(runtimeSeconds, OptionalLong.empty(), OptionalLong.empty());
+    }
+    var shuffle = metrics.shuffleReadMetrics();
+    return new TaskOutcome.Success(
+        runtimeSeconds,
+        ifAny(metrics.inputMetrics().bytesRead() + shuffle.totalBytesRead()),
+        ifAny(metrics.inputMetrics().recordsRead() + shuffle.recordsRead()));
+  }
+
+  private static OptionalLong ifAny(long count) {
+    return count > 0 ? OptionalLong.of(count) : OptionalLong.empty();
+  }
+}

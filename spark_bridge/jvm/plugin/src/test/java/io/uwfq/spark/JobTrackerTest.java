@@ -1,0 +1,181 @@
+package io.uwfq.spark;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+
+import io.uwfq.spark.JobTracker.TaskSetSeen;
+import io.uwfq.spark.JobTracker.TrackedStage;
+import io.uwfq.spark.RecordingConversation.Fact;
+import io.uwfq.spark.conversation.JobEnd;
+import io.uwfq.spark.conversation.JobFacts;
+import io.uwfq.spark.conversation.JobShape;
+import io.uwfq.spark.conversation.Settings.UserSource;
+import io.uwfq.spark.conversation.StageKind;
+import io.uwfq.spark.conversation.TaskOutcome;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.Properties;
+import org.junit.jupiter.api.Test;
+
+class JobTrackerTest {
+  private static final JobShape SHAPE = new JobShape("query shape", OptionalLong.of(7));
+  private static final TaskOutcome SUCCESS =
+      new TaskOutcome.Success(1, OptionalLong.empty(), OptionalLong.empty());
+
+  private final RecordingConversation conversation = new RecordingConversation();
+  private final Users users =
+      new Users(List.of(UserSource.THRIFT, UserSource.CONNECT, UserSource.PROPERTY), "nobody");
+  private final JobTracker tracker = new JobTracker("app", conversation, users, root -> SHAPE);
+
+  /** The stages of a query are Spark jobs of their own, and one job of the service. */
+  @Test
+  void aQueryIsOneJob() {
+    Properties query = properties("alice", 3L);
+    tracker.sparkJobStarted(10, query, "collect at x.py:1");
+    appear(10, 20, query);
+    tracker.sparkJobEnded(10, JobEnd.SUCCEEDED);
+    appear(11, 21, query);
+    tracker.sparkJobStarted(11, query, "collect at x.py:1");
+    tracker.sparkJobEnded(11, JobEnd.SUCCEEDED);
+    tracker.executionEnded(4, JobEnd.SUCCEEDED); // one that is nested in it
+    tracker.executionEnded(3, JobEnd.SUCCEEDED);
+    assertEquals(List.of("job app/q3", "stage app/q3", "stage app/q3", "jobEnd app/q3"), facts());
+    JobFacts job = conversation.<JobFacts>all("job").get(0);
+    assertEquals("alice", job.user());
+    assertEquals(SHAPE, job.shape().get());
+    assertEquals(1, tracker.jobs(Optional.of(UserSource.PROPERTY)));
+  }
+
+  /** A Spark job of no query is a job, named after the place in the code without its numbers. */
+  @Test
+  void aSparkJobWithoutQueryIsAJob() {
+    tracker.sparkJobStarted(5, null, "collect at job42.py:17");
+    appear(5, 8, null);
+    tracker.sparkJobEnded(5, new JobEnd(false, "cancelled"));
+    assertEquals(List.of("job app/j5", "stage app/j5", "jobEnd app/j5"), facts());
+    JobFacts job = conversation.<JobFacts>all("job").get(0);
+    assertEquals("nobody", job.user());
+    assertEquals("rdd collect at job#.py:#", job.shape().get().signature());
+  }
+
+  /** Whether the pool or the listener is the first to see a job, the facts are the same. */
+  @Test
+  void theOrderOfSightDoesNotMatter() {
+    appear(5, 8, properties("alice", null));
+    tracker.sparkJobStarted(5, properties("alice", null), "x");
+    tracker.taskStarted(8, 0, 0, 1);
+    tracker.taskEnded(8, 0, 0, 1, SUCCESS);
+    tracker.sparkJobEnded(5, JobEnd.SUCCEEDED);
+    assertEquals(
+        List.of("job app/j5", "stage app/j5", "start app/j5", "end app/j5", "jobEnd app/j5"),
+        facts());
+  }
+
+  /** Tasks of jobs that are over, or were never seen, are no facts. */
+  @Test
+  void stragglersAreNoFacts() {
+    appear(5, 8, null);
+    tracker.sparkJobEnded(5, JobEnd.SUCCEEDED);
+    tracker.taskEnded(8, 0, 0, 1, SUCCESS);
+    tracker.taskStarted(99, 0, 0, 1);
+    assertEquals(List.of("job app/j5", "stage app/j5", "jobEnd app/j5"), facts());
+  }
+
+  /** A Spark job that starts after its query has ended does not open the query again. */
+  @Test
+  void anEndedQueryStaysEnded() {
+    Properties query = properties("alice", 3L);
+    appear(10, 20, query);
+    tracker.executionEnded(3, JobEnd.SUCCEEDED);
+    appear(11, 21, query);
+    tracker.sparkJobEnded(11, JobEnd.SUCCEEDED);
+    assertEquals(
+        List.of(
+            "job app/q3",
+            "stage app/q3",
+            "jobEnd app/q3",
+            "job app/j11",
+            "stage app/j11",
+            "jobEnd app/j11"),
+        facts());
+  }
+
+  /** Who sets the execution id of another user's query gets a job of his own, and his own place. */
+  @Test
+  void nobodyRunsUnderAnotherUsersQuery() {
+    appear(10, 20, properties("alice", 3L));
+    appear(11, 21, properties("eve", 3L));
+    assertEquals(List.of("job app/q3", "stage app/q3", "job app/j11", "stage app/j11"), facts());
+    assertEquals("eve", conversation.<JobFacts>all("job").get(1).user());
+  }
+
+  /** A stage whose user the Thrift server has not named yet waits for the job's start. */
+  @Test
+  void aStageWaitsForItsUser() {
+    users.thriftSessionCreated();
+    Properties properties = properties(null, 3L);
+    properties.setProperty("spark.jobGroup.id", "statement");
+    TrackedStage stage = appear(10, 20, properties);
+    assertNull(stage.key());
+    assertEquals(List.of(), facts());
+    users.thriftStatementStarted("statement", "alice");
+    tracker.sparkJobStarted(10, properties, "x");
+    assertEquals(List.of("job app/q3", "stage app/q3"), facts());
+    assertEquals("alice", stage.user());
+    assertEquals("20.0", stage.key().stage());
+  }
+
+  /** If the start of its job was lost, the first task makes a waiting stage known. */
+  @Test
+  void aLostStartIsMadeUpFor() {
+    users.thriftSessionCreated();
+    Properties properties = properties(null, null);
+    properties.setProperty("spark.jobGroup.id", "statement");
+    appear(10, 20, properties);
+    tracker.taskStarted(20, 0, 0, 1);
+    assertEquals(List.of("job app/j10", "stage app/j10", "start app/j10"), facts());
+  }
+
+  /** A weight is a number within limits; anything else is no reason to fail. */
+  @Test
+  void weightsAreRead() {
+    String[] texts = {"2.5", "0", "-1", "NaN", "many", "1e9"};
+    for (int i = 0; i < texts.length; i++) {
+      Properties properties = properties("alice", null);
+      properties.setProperty("spark.uwfq.weight", texts[i]);
+      tracker.sparkJobStarted(i, properties, "");
+    }
+    List<JobFacts> jobs = conversation.all("job");
+    assertEquals(OptionalDouble.of(2.5), jobs.get(0).weight());
+    for (int i = 1; i < texts.length; i++) {
+      assertEquals(OptionalDouble.empty(), jobs.get(i).weight(), texts[i]);
+    }
+  }
+
+  private TrackedStage appear(int sparkJob, int stage, Properties properties) {
+    return tracker.taskSetAppeared(
+        new TaskSetSeen(
+            sparkJob, properties, "x", stage, 0, 4, 1, new StageInputs(null, StageKind.OTHER)));
+  }
+
+  private List<String> facts() {
+    return conversation.facts().stream().map(JobTrackerTest::text).toList();
+  }
+
+  private static String text(Fact fact) {
+    return fact.kind() + " " + fact.id();
+  }
+
+  private static Properties properties(String user, Long rootExecution) {
+    Properties properties = new Properties();
+    if (user != null) {
+      properties.setProperty("spark.uwfq.user", user);
+    }
+    if (rootExecution != null) {
+      properties.setProperty("spark.sql.execution.root.id", rootExecution.toString());
+    }
+    return properties;
+  }
+}
