@@ -20,7 +20,8 @@ PYTHON ?=
 ARGS ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PIP_OF := bin/python -m pip --quiet --disable-pip-version-check --no-input
+PIP := $(VENV)/$(PIP_OF)
 # Nothing that runs from the environment may pick up modules from elsewhere.
 unexport PYTHONPATH PYTHONHOME
 
@@ -29,10 +30,24 @@ unexport PYTHONPATH PYTHONHOME
 DEPENDENCIES := $(VENV)/.dependencies
 WHEEL := $(VENV)/.wheel
 EDITABLE := $(VENV)/.editable
-SOURCES := pyproject.toml README.md LICENSE $(shell find service clients/python protos/python \
-	-name __pycache__ -prune -o -name '*_cache' -prune -o -print)
+WHEEL_BUILT := build/wheel/.built
+SOURCES := pyproject.toml README.md LICENSE $(shell find \
+	service clients/python protos/python spark_bridge/python \
+	-name __pycache__ -prune -o -name '*_cache' -prune -o -name jars -prune -o -print)
 
-.PHONY: help setup dev gen lint test demo bench lock proto-image clean
+# The jars of the Spark bridge are built into the package that the wheel takes them from.
+JARS := spark_bridge/python/uwfq_spark/jars
+JARS_BUILT := $(JARS)/.built
+JVM := spark_bridge/jvm
+JVM_SOURCES := $(shell find $(JVM) protos/uwfq -name target -prune -o -print)
+MVN := cd $(JVM) && mvn --quiet --batch-mode --no-transfer-progress
+# Where the jars could not be built, build-jars has said so (or failed: CI=true).
+IF_JVM := if [ -e $(JARS_BUILT) ]; then set -x;
+
+# Spark 3.5 beside the 4.x of the lock file, for the bridge's tests.
+SPARK35 := .venv-spark35
+
+.PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench lock proto-image clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -67,13 +82,32 @@ $(DEPENDENCIES): requirements.lock
 	@$(PIP) install --require-hashes --requirement requirements.lock
 	@touch $@
 
-$(WHEEL): $(DEPENDENCIES) $(SOURCES)
+$(WHEEL): $(DEPENDENCIES) $(WHEEL_BUILT)
 	@if [ -e $(EDITABLE) ]; then \
 		echo 'replacing the editable install; `make dev` brings it back'; rm $(EDITABLE); fi
-	@echo 'building the wheel and installing it'
-	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
-		$(PIP) wheel --no-deps --no-build-isolation --no-index --wheel-dir "$$out" .; \
-		$(PIP) install --no-deps --no-index --force-reinstall "$$out"/uwfq-*.whl
+	@echo 'installing the wheel'
+	@$(PIP) install --no-deps --no-index --force-reinstall build/wheel/uwfq-*.whl
+	@touch $@
+
+$(WHEEL_BUILT): $(DEPENDENCIES) $(SOURCES) $(JARS_BUILT)
+	@echo 'building the wheel'
+	@rm -rf build/wheel
+	@$(PIP) wheel --no-deps --no-build-isolation --no-index --wheel-dir build/wheel .
+	@touch $@
+
+jars: $(JARS_BUILT) ## Build the Spark bridge's jars (needs Maven and a JDK 17)
+
+# Without Maven no stamp is written: the warning comes back each time.
+$(JARS_BUILT): $(JVM_SOURCES)
+	@$(JVM)/build-jars $(JARS)
+
+spark35: $(SPARK35)/.wheel ## Build .venv-spark35: PySpark 3.5 and the wheel, for tests
+
+$(SPARK35)/.wheel: $(WHEEL_BUILT) tests/spark/requirements-3.5.txt
+	@echo 'building $(SPARK35) from tests/spark/requirements-3.5.txt'
+	@[ -x $(SPARK35)/bin/python ] || $(BIN)/python -m venv $(SPARK35)
+	@$(SPARK35)/$(PIP_OF) install --require-hashes --requirement tests/spark/requirements-3.5.txt
+	@$(SPARK35)/$(PIP_OF) install --no-deps --no-index --force-reinstall build/wheel/uwfq-*.whl
 	@touch $@
 
 gen: $(DEPENDENCIES) ## Regenerate the Python stubs from protos/
@@ -88,12 +122,17 @@ lint: setup ## Format, lint, types, import contracts, protos, stubs, lock file
 	$(BIN)/buf breaking protos --against protos/released.binpb
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/python .ci/check_lock.py
+	@$(IF_JVM) $(MVN) spotless:check; fi
 
-test: lint ## Lint, then every test, against the installed wheel
+test: lint spark35 ## Lint, then every test, against the installed wheel
+	@$(IF_JVM) $(MVN) verify --fail-at-end -Duwfq.shade.skip=true -Duwfq.command=$(abspath $(BIN)/uwfq); fi
 	$(BIN)/python -m pytest $(ARGS)
 
 demo: setup ## Watch three users share the service, under three policies
 	$(BIN)/uwfq demo $(ARGS)
+
+spark-demo: setup jars ## Compare stock Spark's schedulers with the bridge, in about two minutes
+	$(BIN)/python -m spark_bridge.demo $(ARGS)
 
 bench: setup ## Cost per decision in the core, throughput over loopback
 	@for script in tests/bench/bench_*.py; do \
@@ -105,11 +144,13 @@ RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.11 --gene
 lock: ## Resolve the dependencies anew into the two lock files (needs uv)
 	$(RESOLVE) --upgrade --extra demo --extra simulate --group dev --output-file requirements.lock
 	$(RESOLVE) --upgrade --constraint requirements.lock --output-file deploy/requirements.lock
+	$(RESOLVE) --upgrade --constraint deploy/requirements.lock tests/spark/requirements-3.5.in \
+		--output-file tests/spark/requirements-3.5.txt
 
 proto-image: $(DEPENDENCIES) ## Record protos/ as released: what later changes must not break
 	$(BIN)/buf build protos --exclude-source-info --output protos/released.binpb
 
 clean: ## Remove the environment, caches and what the demo and the service left
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(SPARK35) $(JARS) $(JVM)/*/target dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache uwfq-data uwfq-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

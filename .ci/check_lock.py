@@ -63,10 +63,12 @@ def problems() -> Iterator[str]:
     """Yield one line for each way in which the lock files fall short."""
     runtime, others = stated_requirements()
     full, deployed = LockFile("requirements.lock"), LockFile("deploy/requirements.lock")
-    yield from full.problems
-    yield from deployed.problems
+    spark35 = LockFile("tests/spark/requirements-3.5.txt")
+    for lock in (full, deployed, spark35):
+        yield from lock.problems
     yield from full.unmet(runtime + others)
     yield from deployed.unmet(runtime)
+    yield from spark35.unmet(runtime)
     for name, version in deployed.pins.items():
         if full.pins.get(name) != version:
             yield f"{deployed.path}: {name} {version} is {full.pins.get(name)} in {full.path}"

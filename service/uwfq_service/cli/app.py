@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "user": "users",
     "pools": "users",
     "health": "health",
+    "spark": "spark",
     "replay": "replay",
     "simulate": "simulate",
     "workload": "workload",

@@ -97,6 +97,19 @@ def connected(command: Command) -> Command:
     return target(_with_connection(command))
 
 
+def connected_elsewhere(default: str) -> Callable[[Command], Command]:
+    """As ``connected``, for a command that learns where the service is.
+
+    Without ``--target`` its ``connection`` has an empty one, to be replaced; ``default`` says what
+    by.
+    """
+    return lambda command: click.option(
+        "--target",
+        default="",
+        help=f"Where the service listens, as seen from here.  [default: {default}]",
+    )(_with_connection(command))
+
+
 def connected_if_asked(command: Command) -> Command:
     """As ``connected``, for a command that does more than look at a service.
 

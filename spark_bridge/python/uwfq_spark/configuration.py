@@ -1,0 +1,173 @@
+"""Puts the bridge into the configuration of a Spark application.
+
+Three settings are all it takes: the plugin (which orders tasks), the session extension (which cuts
+queries) and the service's address; and the jar that holds both classes.  The jar goes into
+``spark.jars``: executors load the classes of ``spark.plugins`` too, and get them from there;
+``spark.driver.extraClassPath`` alone would leave them without, and they would die.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from uwfq_spark.jar import jar_path, spark_at
+from uwfq_spark.known_settings import LOCAL, PREFIX, SETTINGS
+
+if TYPE_CHECKING:
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+PLUGIN: Final = "io.uwfq.spark.UwfqPlugin"
+EXTENSIONS: Final = "io.uwfq.spark.UwfqExtensions"
+
+#: Lists, to which the bridge adds itself: others may be there.
+_LISTS: Final = ("spark.plugins", "spark.sql.extensions", "spark.jars")
+
+Value = str | int | float | bool
+Builder = TypeVar("Builder", "SparkSession.Builder", "SparkConf")
+
+
+def configure(
+    builder: Builder,
+    *,
+    target: str,
+    pyspark: str | os.PathLike[str] | None = None,
+    **options: Value,
+) -> Builder:
+    """Add the bridge to a session builder, or to a ``SparkConf``; returns what it was given.
+
+    Call it before ``getOrCreate()``, in the process that starts Spark.  Plugins, extensions and
+    jars that are configured already, in the builder or in ``spark-defaults.conf``, stay.
+
+    Args:
+        builder: ``SparkSession.builder`` or a ``SparkConf``.
+        target: where the service listens, ``"host:port"``.
+        pyspark: see ``jar_path``.
+        options: every other setting ``spark.uwfq.*``, by its name in Python's spelling:
+            ``default_user="nobody"`` is ``spark.uwfq.defaultUser``.
+
+    Raises:
+        TypeError: an unknown option; the message names those that exist.
+        RuntimeError: it is too late or the wrong place: Spark is running already without the
+            bridge's jar, or the builder connects to a Spark Connect server.
+        UnsupportedSpark, JarNotFound: see ``jar_path``.
+    """
+    present = _present(builder)
+    _refuse_connect(present)
+    wanted = settings(target=target, pyspark=pyspark, **options)
+    _refuse_running(wanted["spark.jars"])
+    inherited = {**_defaults(pyspark), **present}
+    for key, value in wanted.items():
+        _set(builder, key, _appended(inherited.get(key, ""), value) if key in _LISTS else value)
+    return builder
+
+
+def settings(
+    *, target: str, pyspark: str | os.PathLike[str] | None = None, **options: Value
+) -> dict[str, str]:
+    """The settings that ``configure`` would add to an empty configuration.
+
+    Raises:
+        TypeError: an unknown option.
+        UnsupportedSpark, JarNotFound: see ``jar_path``.
+    """
+    return {
+        "spark.plugins": PLUGIN,
+        "spark.sql.extensions": EXTENSIONS,
+        "spark.jars": jar_path(pyspark),
+        "spark.uwfq.target": target,
+    } | {_key(name): _text(value) for name, value in options.items()}
+
+
+def _key(name: str) -> str:
+    """``default_user`` → ``spark.uwfq.defaultUser``."""
+    keys = {_name(key): key for key in SETTINGS.keys() - {"target"}}
+    if name in keys:
+        return PREFIX + keys[name]
+    if name in LOCAL:
+        raise TypeError(f"{name!r} belongs to a thread: use `with uwfq_spark.user(...)` there")
+    raise TypeError(f"unknown setting {name!r}; the settings are: {', '.join(sorted(keys))}")
+
+
+def _name(key: str) -> str:
+    """``partitioning.maxTasks`` → ``partitioning_max_tasks``."""
+    return re.sub(r"[A-Z]", lambda match: "_" + match[0].lower(), key.replace(".", "_"))
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _appended(present: str, value: str) -> str:
+    items = [item.strip() for item in present.split(",") if item.strip()]
+    return ",".join(items if value in items else [*items, value])
+
+
+def _present(builder: SparkSession.Builder | SparkConf) -> Mapping[str, str]:
+    """What the builder or the configuration holds already."""
+    get_all = getattr(builder, "getAll", None)
+    if get_all is not None:
+        return dict(get_all())
+    # A builder has no way to ask; both lines of Spark keep a dictionary of this name.
+    return {key: str(value) for key, value in getattr(builder, "_options", {}).items()}
+
+
+def _set(builder: Any, key: str, value: str) -> None:
+    """A ``SparkConf`` sets what a builder configures."""
+    change = builder.set if hasattr(builder, "set") else builder.config
+    change(key, value)
+
+
+def _defaults(pyspark: str | os.PathLike[str] | None) -> Mapping[str, str]:
+    """What ``spark-defaults.conf`` says of the lists, which our values would replace."""
+    directory = os.environ.get("SPARK_CONF_DIR")
+    conf = Path(directory) if directory else spark_at(pyspark).home / "conf"
+    try:
+        text = (conf / "spark-defaults.conf").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    # A key, then blanks, "=" or ":" as in any of Java's properties files.
+    lines = (
+        re.fullmatch(r"\s*([^#!\s=:]+)\s*[=:\s]\s*(.*?)\s*", line) for line in text.split("\n")
+    )
+    return {line[1]: line[2] for line in lines if line and line[1] in _LISTS}
+
+
+def _refuse_connect(present: Mapping[str, str]) -> None:
+    remote = present.get("spark.remote") or os.environ.get("SPARK_REMOTE")
+    if remote:
+        raise RuntimeError(
+            f"this session is a client of a Spark Connect server ({remote}); the bridge belongs "
+            "into the server: start it with what `uwfq spark conf` prints"
+        )
+
+
+def _refuse_running(jar: str) -> None:
+    """Raise if a JVM runs already that has not got the jar: it would not look for it again."""
+    pyspark = sys.modules.get("pyspark")
+    context = getattr(pyspark, "SparkContext", None)
+    if getattr(context, "_active_spark_context", None) is not None:
+        raise RuntimeError(
+            "a Spark application is running in this process, and plugins are loaded at its start; "
+            "stop it first (spark.stop()), or call configure() before the first getOrCreate()"
+        )
+    started_by_submit = "PYSPARK_GATEWAY_PORT" in os.environ
+    if context is None or not (started_by_submit or getattr(context, "_gateway", None)):
+        return
+    context._ensure_initialized()  # noqa: SLF001 - Connects to the JVM that is there.
+    try:
+        loader = context._jvm.java.lang.Thread.currentThread().getContextClassLoader()  # noqa: SLF001
+        loader.loadClass(PLUGIN)
+    except Exception as error:
+        raise RuntimeError(
+            f"Spark's JVM is running already, without the bridge's jar; add `--jars {jar}` to the "
+            "command line of spark-submit"
+            if started_by_submit
+            else "Spark's JVM is running already, without the bridge's jar, and lives as long as "
+            "this process; call configure() before the first session, or restart the kernel"
+        ) from error

@@ -1,0 +1,65 @@
+"""The lines of Spark that the bridge is built for, and how a script runs on one of them.
+
+Spark 4.x is PySpark of the development environment.  Spark 3.5 has an environment of its own,
+``.venv-spark35``, which ``make spark35`` builds.  A script runs in a process of its own: it holds a
+JVM, whose state should die with it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.conftest import IN_CI
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+
+#: The interpreter of each line.
+PYTHONS: Final = {"4": Path(sys.executable), "3.5": ROOT / ".venv-spark35" / "bin" / "python"}
+
+#: A busy machine needs a minute; a hang should fail.
+PATIENCE_SECONDS: Final = 300.0
+
+every_line = pytest.mark.parametrize("line", sorted(PYTHONS))
+
+
+def python_of(line: str) -> str:
+    """The interpreter that imports PySpark of this line; without it the test is skipped."""
+    python = PYTHONS[line]
+    if not python.exists():
+        missing = f"no PySpark {line} for tests: run `make spark35`"
+        if IN_CI:
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
+    return str(python)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, without what would lead PySpark or a command of ours astray."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("UWFQ_", "SPARK_", "PYSPARK_", "PYTHONPATH"))
+    }
+    # On a machine whose name does not resolve, Spark would look for its own address in vain.
+    return ours | {"SPARK_LOCAL_IP": "127.0.0.1"} | more
+
+
+def run(line: str, script: Path, *arguments: str) -> str:
+    """Run a script on a line of Spark; what it printed. It fails the test if the script fails."""
+    done = subprocess.run(
+        # -P: what lies beside the script must not hide what is installed.
+        [python_of(line), "-P", str(script), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-4_000:]
+    return done.stdout

@@ -1,0 +1,143 @@
+"""What is read from a Spark UI: recorded answers of real applications, served again."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from uwfq_spark.doctor import Status, examine
+from uwfq_spark.observation import NoApplication, Observation, observe_application
+
+RECORDED = Path(__file__).with_name("recorded")
+
+#: The path of each recorded file below a UI's address; the application's id goes in between.
+FILES = {
+    "/api/v1/applications": "applications.json",
+    "/api/v1/version": "version.json",
+    "/metrics/json": "metrics.json",
+}
+
+
+class FakeUi:
+    """Serves documents by path, on a port of its own."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, bytes] = {}
+        documents = self.documents
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = documents.get(self.path)
+                self.send_response(200 if body is not None else 404)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Not in the test's output."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+
+    def play(self, line: str) -> None:
+        """Serve what was recorded on a line of Spark."""
+        recorded = RECORDED / line
+        for path, name in FILES.items():
+            self.documents[path] = (recorded / name).read_bytes()
+        (application,) = json.loads((recorded / "applications.json").read_bytes())
+        environment = f"/api/v1/applications/{application['id']}/environment"
+        self.documents[environment] = (recorded / "environment.json").read_bytes()
+
+
+@pytest.fixture
+def ui() -> Iterator[FakeUi]:
+    """A UI that serves nothing yet."""
+    fake = FakeUi()
+    thread = threading.Thread(target=fake.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield fake
+    fake.server.shutdown()
+    thread.join()
+    fake.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("line", "version", "scala"), [("4", "4.3.0", "2.13"), ("3.5", "3.5.9", "2.12")]
+)
+def test_an_application_is_read_from_its_ui(
+    line: str, version: str, scala: str, ui: FakeUi
+) -> None:
+    """Its versions, its settings, its jars, and the plugin's gauges by their own names."""
+    ui.play(line)
+    seen = observe_application(ui.address + "/")
+    assert (seen.name, seen.spark_version, seen.scala_version) == ("try", version, scala)
+    assert seen.application_id.startswith("local-")
+    assert seen.properties["spark.scheduler.mode"] == "FAIR"
+    assert f"uwfq-spark-{line}_{scala}-0.1.0.jar" in seen.jars
+    assert seen.gauges is not None
+    assert seen.gauges["jobs.property"] == 2
+    assert seen.gauges["service.reachable"] == 1
+    assert "BlockManager.memory.maxMem_MB" not in str(seen.gauges)
+
+
+@pytest.mark.parametrize("line", ["4", "3.5"])
+def test_the_recorded_applications_were_well(line: str, ui: FakeUi) -> None:
+    """Nothing is wrong with them, as far as their UI can tell."""
+    ui.play(line)
+    findings = examine(Observation(application=observe_application(ui.address), service=None))
+    assert {each.check for each in findings if each.status is Status.PROBLEM} == set()
+    assert {each.check for each in findings if each.status is Status.UNKNOWN} == {
+        "service, from here",
+        "pool",
+        "partitioning",
+    }
+
+
+def test_metrics_that_are_not_shown_are_no_defect(ui: FakeUi) -> None:
+    """An operator may have closed the servlet."""
+    ui.play("4")
+    del ui.documents["/metrics/json"]
+    assert observe_application(ui.address).gauges is None
+
+
+def test_other_pages_are_told_from_a_spark_ui(ui: FakeUi) -> None:
+    """Nothing, HTML, JSON of something else, a history server without applications."""
+    with pytest.raises(NoApplication, match="404"):
+        observe_application(ui.address)
+    ui.documents["/api/v1/applications"] = b"<html>"
+    with pytest.raises(NoApplication, match="no JSON"):
+        observe_application(ui.address)
+    for body in (b"{}", b"[]", b"[1]", b'[{"id": 7}]'):
+        ui.documents["/api/v1/applications"] = body
+        with pytest.raises(NoApplication):
+            observe_application(ui.address)
+
+
+def test_an_address_that_nobody_listens_at_is_named(ui: FakeUi) -> None:
+    """With the reason."""
+    address = "http://127.0.0.1:1"
+    with pytest.raises(
+        NoApplication, match=r"nothing answers at http://127\.0\.0\.1:1 \(.*refused"
+    ):
+        observe_application(address)
+
+
+def test_an_address_that_is_silent_is_told_from_one_that_is_closed() -> None:
+    """A busy driver answers late."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(NoApplication, match=r"within 0\.01 s; --timeout waits longer"):
+            observe_application(address, timeout_seconds=0.01)
+
+
+@pytest.mark.parametrize("address", ["driver:4040", "file:///etc/passwd", ""])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    """Before anything is opened."""
+    with pytest.raises(ValueError, match="no address of a Spark UI"):
+        observe_application(address)

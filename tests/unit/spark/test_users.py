@@ -1,0 +1,117 @@
+"""What ``user`` refuses, and what it does where there are no threads of Spark: in Connect."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyspark import SparkContext
+
+from uwfq_spark import current_user, user, users
+from uwfq_spark.standing import Whereabouts
+
+
+class FakeConf:
+    """The configuration of a Connect session."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = {name.replace("__", "."): value for name, value in values.items()}
+
+    def get(self, key: str, default: str | None) -> str | None:
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: str) -> None:
+        self.values[key] = value
+
+    def unset(self, key: str) -> None:
+        self.values.pop(key, None)
+
+
+@pytest.fixture
+def conf(monkeypatch: pytest.MonkeyPatch) -> FakeConf:
+    """The configuration of a session that alice has opened."""
+    made = FakeConf(spark__uwfq__target="scheduler:7170", spark__app__id="app-1")
+    session = SimpleNamespace(client=SimpleNamespace(_user_id="alice"), conf=made)
+    monkeypatch.setattr(SparkContext, "_active_spark_context", None)
+    monkeypatch.setattr(users, "_connect_session", lambda: session)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "message"),
+    [
+        ("", None, "user: the name is empty"),
+        ("alice", 0, "weight: 0 is not a number above 0"),
+        ("alice", -1.5, "weight: -1.5"),
+        ("alice", float("nan"), "weight: nan"),
+        ("alice", float("inf"), "weight: inf"),
+    ],
+)
+def test_what_is_no_user_and_no_weight_is_refused(
+    name: str, weight: float | None, message: str
+) -> None:
+    """Before Spark is asked for anything."""
+    with pytest.raises(ValueError, match=message), user(name, weight=weight):
+        pass
+
+
+def test_without_a_session_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setting nothing would leave the jobs to the default user."""
+    monkeypatch.setattr(SparkContext, "_active_spark_context", None)
+    monkeypatch.setattr(users, "_connect_session", lambda: None)
+    assert current_user() is None
+    with pytest.raises(RuntimeError, match="no Spark session is active"), user("alice"):
+        pass
+
+
+def test_threads_that_are_not_pinned_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of them says would hold for the others."""
+    unpinned = SimpleNamespace(_gateway=object())
+    monkeypatch.setattr(SparkContext, "_active_spark_context", unpinned)
+    with pytest.raises(RuntimeError, match="PYSPARK_PIN_THREAD"), user("alice"):
+        pass
+
+
+def test_a_connect_session_is_whose_connection_it_is(conf: FakeConf) -> None:
+    """The server trusts the connection, so the error says how to connect as somebody else."""
+    assert current_user() == "alice"
+    with pytest.raises(RuntimeError, match=r"user_id=bob"), user("bob"):
+        pass
+    assert "spark.uwfq.user" not in conf.values
+
+
+def test_a_connect_session_can_say_the_weight_of_its_jobs(conf: FakeConf) -> None:
+    """And has its own back after the block."""
+    with user("alice", weight=2):
+        assert conf.values["spark.uwfq.weight"] == "2"
+        with user("alice", weight=0.5):
+            assert conf.values["spark.uwfq.weight"] == "0.5"
+        assert conf.values["spark.uwfq.weight"] == "2"
+        with user("alice"):
+            assert "spark.uwfq.weight" not in conf.values
+    assert "spark.uwfq.weight" not in conf.values
+
+
+def test_the_session_tells_whom_to_ask_about_whom(conf: FakeConf) -> None:
+    """Unless the caller knows better."""
+    found = Whereabouts.of_session()
+    assert (found.target, found.user, found.application) == ("scheduler:7170", "alice", "app-1")
+    assert found.ca is None
+    conf.set("spark.uwfq.tls.ca", "/etc/ca.pem")
+    found = Whereabouts.of_session(user="bob", target="elsewhere:1")
+    assert (found.target, found.user, found.ca) == ("elsewhere:1", "bob", "/etc/ca.pem")
+    conf.unset("spark.uwfq.target")
+    with pytest.raises(RuntimeError, match=r"uwfq_spark\.configure"):
+        Whereabouts.of_session()
+
+
+def test_jobs_that_nobody_has_claimed_are_the_default_users(
+    conf: FakeConf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the plugin counts them."""
+    nobody: Any = SimpleNamespace(client=SimpleNamespace(_user_id=None), conf=conf)
+    monkeypatch.setattr(users, "_connect_session", lambda: nobody)
+    assert Whereabouts.of_session().user == "default"
+    conf.set("spark.uwfq.defaultUser", "team")
+    assert Whereabouts.of_session().user == "team"
