@@ -1,0 +1,99 @@
+"""The command line of the experiment."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+
+import click
+from spark_bridge.demo import dataset, report
+from spark_bridge.demo.experiment import SCHEDULERS, Options, run
+from spark_bridge.demo.processes import ProcessFailed, spark_home_of
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--python",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path(sys.executable),
+    help="The interpreter whose PySpark runs.  [default: this one]",
+)
+@click.option("--rounds", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(4),
+    default=14.0,
+    show_default=True,
+    help="For how long short queries arrive in a round.",
+)
+@click.option(
+    "--slots", type=click.IntRange(1), default=2, show_default=True, help="Cores that Spark uses."
+)
+@click.option(
+    "--scheduler",
+    "schedulers",
+    type=click.Choice(list(SCHEDULERS)),
+    multiple=True,
+    help="Only this one; may be repeated.  [default: all]",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the tables are kept.  [default: the user's cache]",
+)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write table, figures and pictures there.",
+)
+@click.option(
+    "--event-logs",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep Spark's event logs there, for `uwfq simulate`.",
+)
+def main(
+    python: Path,
+    rounds: int,
+    seconds: float,
+    slots: int,
+    schedulers: tuple[str, ...],
+    data: Path | None,
+    results: Path | None,
+    event_logs: Path | None,
+) -> None:
+    """Compare stock Spark's schedulers with the bridge, on this machine."""
+    if missing := [
+        name for name in ("pyarrow", "matplotlib") if not importlib.util.find_spec(name)
+    ]:
+        raise click.ClickException(
+            f"missing: {', '.join(missing)}; pip install 'uwfq[demo,simulate]'"
+        )
+    begun = time.monotonic()
+
+    def progress(text: str) -> None:
+        click.echo(f"{time.monotonic() - begun:6.1f} s  {text}", err=True)
+
+    try:
+        options = Options(
+            python=python,
+            spark_home=spark_home_of(python),
+            tables=dataset.prepare(data or dataset.default_directory(), progress),
+            schedulers=schedulers or tuple(SCHEDULERS),
+            rounds=rounds,
+            slots=slots,
+            arrival_seconds=seconds,
+            event_logs=event_logs.resolve() if event_logs else None,
+        )
+        outcome = run(options, progress)
+    except ProcessFailed as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(report.table(report.document(outcome)))
+    if results is not None:
+        for file in report.write(outcome, results):
+            progress(f"wrote {file}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Runs the rounds: each scheduler in a fresh Spark application, the same arrivals in each.
+
+Within a round the schedulers run right after one another, and each round begins with another one:
+what the machine does beside us disturbs all alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from xml.sax.saxutils import quoteattr
+
+from spark_bridge.demo.plan import Arrival, Class, arrivals, rehearsal
+from spark_bridge.demo.processes import Driver, ProcessFailed, Service
+
+import uwfq_spark
+
+#: Seconds that the bridge aims at for a task: short beside a short query.
+ADVISORY_TASK_RUNTIME_SECONDS: Final = 0.25
+
+#: How each scheduler is called, in the order of the tables.
+SCHEDULERS: Final[Mapping[str, str]] = {
+    "fifo": "stock FIFO",
+    "fair": "stock FAIR, a pool per user",
+    "bridge": "bridge, order alone",
+    "bridge-partitioning": "bridge, order and partitioning",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of one query."""
+
+    name: str
+    kind: Class
+    asked_seconds: float
+    answered_seconds: float
+
+    @property
+    def response_seconds(self) -> float:
+        """From asking to having the rows."""
+        return self.answered_seconds - self.asked_seconds
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One scheduler in one round."""
+
+    scheduler: str
+    round: int
+    answers: tuple[Answer, ...]
+
+    @property
+    def makespan_seconds(self) -> float:
+        """From the first question to the last answer."""
+        return max(answer.answered_seconds for answer in self.answers)
+
+    def responses(self, kind: Class) -> list[float]:
+        """Response times of a class, seconds."""
+        return [answer.response_seconds for answer in self.answers if answer.kind == kind]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the caller may choose."""
+
+    python: Path
+    #: Spark's home: the directory of PySpark.
+    spark_home: Path
+    tables: Mapping[str, Path]
+    schedulers: tuple[str, ...] = tuple(SCHEDULERS)
+    rounds: int = 1
+    slots: int = 2
+    #: For how long short queries arrive.
+    arrival_seconds: float = 14.0
+    #: Where the event logs stay; ``None``: nowhere.
+    event_logs: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """All rounds."""
+
+    spark_version: str
+    slots: int
+    runs: tuple[Run, ...]
+
+
+def run(options: Options, progress: Callable[[str], None]) -> Outcome:
+    """Run all rounds.
+
+    Raises ``ProcessFailed`` when a process fails, a query fails, or the schedulers' answers differ.
+    """
+    plan = arrivals(options.arrival_seconds)
+    runs: list[Run] = []
+    rows: dict[str, Any] = {}
+    version = ""
+    total = options.rounds * len(options.schedulers)
+    for number in range(options.rounds):
+        turn = number % len(options.schedulers)
+        for scheduler in options.schedulers[turn:] + options.schedulers[:turn]:
+            head = f"[{len(runs) + 1}/{total}] {SCHEDULERS[scheduler]}"
+            progress(f"{head}: starting Spark, rehearsing")
+            version, answers = _one(options, scheduler, plan, number)
+            _compare(rows, answers, scheduler)
+            runs.append(_run_of(scheduler, number, plan, answers))
+            progress(f"{head}: {len(answers)} queries in {runs[-1].makespan_seconds:.1f} s")
+    return Outcome(spark_version=version, slots=options.slots, runs=tuple(runs))
+
+
+def _one(
+    options: Options, scheduler: str, plan: list[Arrival], number: int
+) -> tuple[str, list[dict[str, Any]]]:
+    """The version of Spark, and what its driver says of each query."""
+    with tempfile.TemporaryDirectory(prefix="uwfq-") as name, contextlib.ExitStack() as stack:
+        directory = Path(name)
+        settings = {
+            "spark.master": f"local[{options.slots}]",
+            "spark.app.name": f"uwfq-demo-{scheduler}",
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.log.level": "WARN",
+            **_scheduling(options, scheduler, directory, stack),
+        }
+        if options.event_logs is not None:
+            log = options.event_logs / f"{scheduler}-{number}"
+            log.mkdir(parents=True)
+            settings |= {
+                "spark.eventLog.enabled": "true",
+                "spark.eventLog.dir": log.as_uri(),
+            }
+        driver = stack.enter_context(
+            Driver(options.python, "spark_bridge.demo.driver", directory / "driver.log")
+        )
+        tables = {table: str(path) for table, path in options.tables.items()}
+        version: str = driver.call("start", settings=settings, tables=tables)
+        driver.call("rehearse", queries=rehearsal())
+        queries = [dataclasses.asdict(arrival) for arrival in plan]
+        answers: list[dict[str, Any]] = driver.call("run", arrivals=queries, within=600)
+        driver.call("stop")
+    return version, answers
+
+
+def _scheduling(
+    options: Options, scheduler: str, directory: Path, stack: contextlib.ExitStack
+) -> dict[str, str]:
+    """The settings in which the schedulers differ; starts the service where one is needed."""
+    if scheduler == "fifo":
+        return {"spark.scheduler.mode": "FIFO"}
+    if scheduler == "fair":
+        return {
+            "spark.scheduler.mode": "FAIR",
+            "spark.scheduler.allocation.file": str(_pools_file(directory)),
+        }
+    service = stack.enter_context(
+        Service(
+            directory,
+            f"pools.default.advisory_task_runtime={ADVISORY_TASK_RUNTIME_SECONDS}",
+        )
+    )
+    return uwfq_spark.settings(target=service.target, pyspark=options.spark_home) | {
+        "spark.uwfq.partitioning.enabled": str(scheduler == "bridge-partitioning").lower()
+    }
+
+
+def _pools_file(directory: Path) -> Path:
+    """A pool for each user, with equal weights and fair inside as well."""
+    users = sorted({arrival.user for arrival in arrivals(2.0)})
+    pools = "".join(
+        f"<pool name={quoteattr(user)}><schedulingMode>FAIR</schedulingMode>"
+        "<weight>1</weight><minShare>0</minShare></pool>"
+        for user in users
+    )
+    file = directory / "fairscheduler.xml"
+    file.write_text(f"<allocations>{pools}</allocations>", encoding="utf-8")
+    return file
+
+
+def _compare(rows: dict[str, Any], answers: list[dict[str, Any]], scheduler: str) -> None:
+    """Raise ``ProcessFailed`` unless every query has the rows that it had before."""
+    for answer in answers:
+        if "error" in answer:
+            raise ProcessFailed(f"{answer['name']} failed under {scheduler}: {answer['error']}")
+        if rows.setdefault(answer["name"], answer["rows"]) != answer["rows"]:
+            raise ProcessFailed(f"{answer['name']} has other rows under {scheduler}")
+
+
+def _run_of(scheduler: str, number: int, plan: list[Arrival], answers: list[dict[str, Any]]) -> Run:
+    kinds = {arrival.name: arrival.kind for arrival in plan}
+    return Run(
+        scheduler=scheduler,
+        round=number,
+        answers=tuple(
+            Answer(
+                name=answer["name"],
+                kind=kinds[answer["name"]],
+                asked_seconds=answer["asked"],
+                answered_seconds=answer["answered"],
+            )
+            for answer in answers
+        ),
+    )
