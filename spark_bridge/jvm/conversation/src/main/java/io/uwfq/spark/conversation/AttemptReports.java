@@ -9,88 +9,134 @@ import io.uwfq.v1.SchedulerServiceGrpc.SchedulerServiceStub;
 import io.uwfq.v1.TaskFailure;
 import io.uwfq.v1.TaskResult;
 import io.uwfq.v1.TaskResultAck;
-import io.uwfq.v1.TaskResultStatus;
 import io.uwfq.v1.TaskStart;
 import io.uwfq.v1.TaskSuccess;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.random.RandomGenerator;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Tells the service which attempts have started and ended: one message is under way, what happens
  * meanwhile rides on the next, so that messages grow with the load and not their number.
  *
- * <p>Starts and results ride on a poll that does not wait, since the poll that waits for the next
- * order may be parked for seconds. Confined to the speaker's thread.
+ * <p>They are polls that do not wait, since the poll that waits for the next order may be parked
+ * for seconds. A message that got lost is sent again; an attempt that is reported twice counts
+ * once. Confined to the speaker's thread.
  */
 final class AttemptReports {
+  private static final Logger LOG = LoggerFactory.getLogger(AttemptReports.class);
+
   /** Most starts and results in one message; keeps it far below the service's limits. */
   private static final int MAX_BATCH = 2_000;
 
+  /** Reports that may wait; beyond it they are dropped and counted. */
+  private static final int MAX_WAITING = 200_000;
+
   private static final int MAX_MESSAGE_CHARACTERS = 500;
+  private static final long FIRST_DELAY_MILLIS = 50;
+  private static final long LAST_DELAY_MILLIS = 2_000;
+
+  private record Task(StageMirror stage, int index) {}
 
   /** One attempt that has started ({@code outcome} null) or ended. */
   private record Report(
       JobMirror job,
+      int telling,
       StageMirror stage,
       int index,
       int attempt,
       long atNanos,
-      TaskOutcome outcome) {}
+      TaskOutcome outcome) {
+
+    Task task() {
+      return new Task(stage, index);
+    }
+
+    boolean isFirstSuccess() {
+      return attempt == 1 && outcome instanceof TaskOutcome.Success;
+    }
+
+    /** Whether it was not overtaken: after a break all is said again. */
+    boolean isCurrent() {
+      return telling == job.telling && job.step == JobMirror.Step.OPEN;
+    }
+  }
 
   /** What follows from answers, for the rest of the conversation. */
   interface Listener {
-    /** The service has answered. */
-    void heard();
-
-    /** The service is out of reach. */
-    void lost(Status status);
+    /** Whether there is anybody to talk to. */
+    boolean mayTalk();
 
     /** The service does not know the job, or a stage of it, any more. */
     void forgotten(JobMirror job);
 
-    /** All attempts of the job that were to be reported are acknowledged. */
+    /** The service may have ended the job. */
+    void doubtful(JobMirror job);
+
+    /** All attempts of the job that were to be reported are acknowledged, or given up. */
     void caughtUp(JobMirror job);
 
     /** Under a gate: the order, and what may be launched, with the reports taken in. */
     void ranked(Ranking ranking);
-
-    /** A message was answered, or failed: the next may be sent. */
-    void free();
   }
 
   private final Settings settings;
   private final Service service;
+  private final Speaker speaker;
+  private final RandomGenerator random;
   private final Consumer<NextTaskRequest.Builder> identity;
   private final Listener listener;
   private final Deque<Report> waiting = new ArrayDeque<>();
   private boolean calling;
+  private boolean pausing;
+  private boolean identityNews;
+  private int failures;
+  private boolean refusalLogged;
+
+  /** Reports at the head of those that wait that go out job by job: one of them was refused. */
+  private int suspects;
 
   AttemptReports(
       Settings settings,
       Service service,
+      Speaker speaker,
+      RandomGenerator random,
       Consumer<NextTaskRequest.Builder> identity,
       Listener listener) {
     this.settings = settings;
     this.service = service;
+    this.speaker = speaker;
+    this.random = random;
     this.identity = identity;
     this.listener = listener;
   }
 
   void started(JobMirror job, StageMirror stage, int index, int attempt, long atNanos) {
-    add(new Report(job, stage, index, attempt, atNanos, null));
+    add(new Report(job, job.telling, stage, index, attempt, atNanos, null));
   }
 
   void ended(JobMirror job, StageMirror stage, int index, int attempt, TaskOutcome outcome) {
-    add(new Report(job, stage, index, attempt, 0, outcome));
+    add(new Report(job, job.telling, stage, index, attempt, 0, outcome));
   }
 
   private void add(Report report) {
+    if (waiting.size() >= MAX_WAITING) {
+      service.figures().droppedFacts.increment();
+      return;
+    }
     report.job().unreported++;
     waiting.add(report);
   }
@@ -98,59 +144,46 @@ final class AttemptReports {
   /**
    * Reports all that is known of a stage that the service has just been told of: in the usual case
    * nothing has happened yet, after a break it is the whole past of the stage. The past successes
-   * share their summed runtime evenly, so that the sum is right.
+   * share their summed runtime evenly, so that the sum is right; failures are not told again.
    */
   void catchUp(JobMirror job, StageMirror stage) {
-    int done = stage.done.cardinality();
     // A job's later life was charged for them in its former one.
-    double each = done == 0 || job.incarnation > 1 ? 0 : stage.doneSeconds / done;
+    double each = job.incarnation > 1 ? 0 : stage.meanSeconds();
     TaskOutcome success = new TaskOutcome.Success(each, OptionalLong.empty(), OptionalLong.empty());
     for (int index = stage.done.nextSetBit(0);
         index >= 0;
         index = stage.done.nextSetBit(index + 1)) {
-      ended(job, stage, index, 1, success);
+      ended(job, stage, index, stage.winner(index), success);
     }
     stage.startedAtNanos.forEach(
         (key, atNanos) ->
             started(job, stage, StageMirror.indexOf(key), StageMirror.attemptOf(key), atNanos));
   }
 
-  /** Takes back what was still to be reported of a job; its mirror tells it anew. */
-  void forget(JobMirror job) {
-    waiting.removeIf(
-        report -> {
-          if (report.job() == job) {
-            job.unreported--;
-          }
-          return report.job() == job;
-        });
+  /** Drops what waits: the service is away, and will be told anew. */
+  void clear() {
+    waiting.clear();
+    suspects = 0;
   }
 
-  boolean hasWork() {
-    return !waiting.isEmpty() && !calling;
+  /** Tells who we are, and with how many slots, with the next message and without delay. */
+  void tellIdentity() {
+    identityNews = true;
+    send();
   }
 
   /** Sends what waits, if nothing is under way. */
   void send() {
-    if (!hasWork()) {
+    if (calling || pausing || !listener.mayTalk() || (waiting.isEmpty() && !identityNews)) {
       return;
     }
+    identityNews = false;
     List<Report> starts = new ArrayList<>();
     List<Report> ends = new ArrayList<>();
-    long nowNanos = System.nanoTime();
     NextTaskRequest.Builder request = NextTaskRequest.newBuilder();
     identity.accept(request);
     request.setRanking(wanted());
-    while (!waiting.isEmpty() && starts.size() + ends.size() < MAX_BATCH) {
-      Report report = waiting.poll();
-      if (report.outcome() == null) {
-        starts.add(report);
-        request.addStarted(start(report, nowNanos));
-      } else {
-        ends.add(report);
-        request.addDone(result(report));
-      }
-    }
+    fill(request, starts, ends);
     calling = true;
     service.call(
         SchedulerServiceStub::nextTask,
@@ -158,31 +191,53 @@ final class AttemptReports {
         settings.rpcTimeoutMillis(),
         answer -> {
           calling = false;
-          listener.heard();
+          failures = 0;
           acknowledged(starts, ends, answer);
           if (settings.gate() == Settings.Gate.LEASES) {
             listener.ranked(answer.getRanking());
           }
-          listener.free();
+          send();
         },
         status -> {
           calling = false;
-          if (Service.isOutOfReach(status)) {
-            // Whether it was applied is unknown. When the service is back, all is said again.
-            listener.lost(status);
-          }
-          List<Report> all = new ArrayList<>(ends);
-          all.addAll(starts);
-          for (int i = all.size() - 1; i >= 0; i--) {
-            Report report = all.get(i);
-            if (report.stage().announced && Service.isOutOfReach(status)) {
-              waiting.addFirst(report);
-            } else {
-              report.job().unreported--;
-            }
-          }
-          listener.free();
+          failed(starts, ends, status);
+          send();
         });
+  }
+
+  private void fill(NextTaskRequest.Builder request, List<Report> starts, List<Report> ends) {
+    JobMirror only = suspects > 0 ? waiting.peek().job() : null;
+    Map<Task, Integer> reportsByTask = new HashMap<>();
+    while (!waiting.isEmpty() && starts.size() + ends.size() < MAX_BATCH) {
+      if (only != null && (suspects == 0 || waiting.peek().job() != only)) {
+        break;
+      }
+      Report report = waiting.poll();
+      suspects = Math.max(0, suspects - 1);
+      if (report.isCurrent()) {
+        (report.outcome() == null ? starts : ends).add(report);
+        reportsByTask.merge(report.task(), 1, Integer::sum);
+      }
+    }
+    // The success of a first attempt stands for its start, unless the task has a rival attempt: the
+    // service charges a loser that it has heard of before the winner.
+    Set<Task> untold = new HashSet<>();
+    for (Report end : ends) {
+      if (end.isFirstSuccess() && reportsByTask.get(end.task()) == 2) {
+        untold.add(end.task());
+      }
+      request.addDone(result(end));
+    }
+    long nowNanos = System.nanoTime();
+    for (Iterator<Report> each = starts.iterator(); each.hasNext(); ) {
+      Report start = each.next();
+      if (start.attempt() == 1 && untold.contains(start.task())) {
+        start.job().unreported--;
+        each.remove();
+      } else {
+        request.addStarted(start(start, nowNanos));
+      }
+    }
   }
 
   /**
@@ -196,11 +251,18 @@ final class AttemptReports {
   }
 
   private void acknowledged(List<Report> starts, List<Report> ends, NextTaskResponse answer) {
-    Set<JobMirror> jobs = new HashSet<>();
-    Set<JobMirror> forgotten = new HashSet<>();
-    settle(starts, answer.getStartedAcksList(), jobs, forgotten);
-    settle(ends, answer.getDoneAcksList(), jobs, forgotten);
+    Set<JobMirror> jobs = new LinkedHashSet<>();
+    Set<JobMirror> forgotten = new LinkedHashSet<>();
+    Set<JobMirror> doubtful = new LinkedHashSet<>();
+    settle(starts, answer.getStartedAcksList(), jobs, forgotten, doubtful);
+    settle(ends, answer.getDoneAcksList(), jobs, forgotten, doubtful);
+    doubtful.removeAll(forgotten);
     forgotten.forEach(listener::forgotten);
+    doubtful.forEach(listener::doubtful);
+    tellCaughtUp(jobs);
+  }
+
+  private void tellCaughtUp(Set<JobMirror> jobs) {
     for (JobMirror job : jobs) {
       if (job.unreported == 0) {
         listener.caughtUp(job);
@@ -212,17 +274,80 @@ final class AttemptReports {
       List<Report> reports,
       List<TaskResultAck> acks,
       Set<JobMirror> jobs,
-      Set<JobMirror> forgotten) {
+      Set<JobMirror> forgotten,
+      Set<JobMirror> doubtful) {
     for (int i = 0; i < reports.size(); i++) {
-      JobMirror job = reports.get(i).job();
-      job.unreported--;
-      jobs.add(job);
-      boolean unknown =
-          i < acks.size() && acks.get(i).getStatus() == TaskResultStatus.TASK_RESULT_STATUS_UNKNOWN;
-      if (unknown && job.step == JobMirror.Step.OPEN && reports.get(i).stage().announced) {
-        forgotten.add(job);
+      Report report = reports.get(i);
+      if (!report.isCurrent()) {
+        continue;
+      }
+      report.job().unreported--;
+      jobs.add(report.job());
+      if (i < acks.size()) {
+        switch (acks.get(i).getStatus()) {
+          case TASK_RESULT_STATUS_UNKNOWN -> forgotten.add(report.job());
+          case TASK_RESULT_STATUS_STALE -> doubtful.add(report.job());
+          default -> {}
+        }
       }
     }
+  }
+
+  /** Whether the message was taken in may be unknown; sent again it does no harm. */
+  private void failed(List<Report> starts, List<Report> ends, Status status) {
+    Map<JobMirror, List<Report>> byJob = new LinkedHashMap<>();
+    for (List<Report> reports : List.of(starts, ends)) {
+      for (Report report : reports) {
+        if (report.isCurrent()) {
+          byJob.computeIfAbsent(report.job(), job -> new ArrayList<>()).add(report);
+        }
+      }
+    }
+    if (Service.isOutOfReach(status) || Service.isBusy(status)) {
+      identityNews = true;
+      putBack(byJob);
+      pause(Service.retryDelayMillis(status));
+    } else if (byJob.size() > 1) {
+      // One of them is to blame: told job by job it costs the others nothing.
+      suspects += putBack(byJob);
+    } else {
+      drop(byJob, status);
+    }
+  }
+
+  private int putBack(Map<JobMirror, List<Report>> byJob) {
+    List<Report> reports = byJob.values().stream().flatMap(List::stream).toList();
+    for (int i = reports.size() - 1; i >= 0; i--) {
+      waiting.addFirst(reports.get(i));
+    }
+    return reports.size();
+  }
+
+  private void drop(Map<JobMirror, List<Report>> byJob, Status status) {
+    if (!refusalLogged) {
+      refusalLogged = true;
+      LOG.warn("UWFQ service refuses reports: {} (said once)", Service.describe(status));
+    }
+    byJob.forEach(
+        (job, reports) -> {
+          job.unreported -= reports.size();
+          service.figures().droppedFacts.add(reports.size());
+        });
+    tellCaughtUp(byJob.keySet());
+  }
+
+  private void pause(OptionalLong askedMillis) {
+    pausing = true;
+    long millis =
+        askedMillis.isPresent()
+            ? Backoff.jittered(2 * askedMillis.getAsLong(), random)
+            : Backoff.millis(FIRST_DELAY_MILLIS, LAST_DELAY_MILLIS, failures++, random);
+    speaker.after(
+        millis,
+        () -> {
+          pausing = false;
+          send();
+        });
   }
 
   private static TaskStart start(Report report, long nowNanos) {

@@ -4,13 +4,13 @@ import java.util.concurrent.atomic.LongAdder;
 
 /** What the bridge counts. Shown through Spark's metrics system; safe from any thread. */
 public final class Figures {
-  /** RPCs that were answered. */
+  /** RPCs that were answered, long polls apart. */
   public final LongAdder rpcs = new LongAdder();
 
   /** RPCs that failed, whatever the reason. */
   public final LongAdder failedRpcs = new LongAdder();
 
-  /** Sum of the round trips of the answered RPCs, long polls apart, nanoseconds. */
+  /** Sum of the round trips of the {@link #rpcs}, nanoseconds. */
   public final LongAdder rpcNanos = new LongAdder();
 
   /** Times that the service was lost. */

@@ -1,7 +1,6 @@
 package io.uwfq.spark.conversation;
 
 import io.grpc.ManagedChannel;
-import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.uwfq.v1.NextTaskRequest;
 import io.uwfq.v1.Ranking;
@@ -10,45 +9,55 @@ import io.uwfq.v1.SchedulerServiceGrpc;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.LinkedHashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
-import java.util.Queue;
 import java.util.Random;
-import java.util.Set;
-import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.Executors;
-import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.TimeoutException;
+import java.util.function.LongSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * The conversation over gRPC.
  *
- * <p>Facts go into a queue; one thread, the <em>speaker</em>, owns the mirror, empties the queue,
- * and makes every call without waiting for its answer, which comes back to it as another event. So
- * there are no locks, calls about different jobs overlap, and a slow service slows nothing but its
- * own picture. {@link JobTalk} tells of jobs and stages, {@link AttemptReports} of attempts, and
- * {@link OrderPoll} brings the {@link Standings}.
+ * <p>Spark's threads put facts into a queue. One thread, the {@link Speaker}, owns the mirror of
+ * all that is open, empties the queue, and makes every call without waiting for its answer, which
+ * comes back to it as another event. So there are no locks, calls about different jobs overlap, and
+ * a slow service slows nothing but its own picture.
  *
- * <p>When the service answers again after a break, or does not know what it should, everything open
- * is said again; all calls are idempotent.
+ * <pre>
+ *   Spark -- facts --&gt; FactQueue --&gt; mirror --+-- JobTalk ---------&gt; jobs, stages, ends
+ *                                          +-- AttemptReports --&gt; starts and ends of attempts
+ *   Spark &lt;-- Standings -------- OrderPoll &lt;-- the order, a long poll; Contact goes by it
+ * </pre>
+ *
+ * <p>While the service does not answer, the mirror alone is kept. When it answers again, or does
+ * not know what it should, everything open is said once more; all calls are idempotent.
  */
 public final class GrpcConversation implements Conversation {
   private static final Logger LOG = LoggerFactory.getLogger(GrpcConversation.class);
 
-  /** Facts that may wait for the speaker; beyond it they are dropped and counted. */
+  /** Facts that may wait for the speaker. */
   private static final int MAX_QUEUED_FACTS = 200_000;
 
-  /** Jobs that have ended and could not be reported; beyond it the oldest are given up. */
-  private static final int MAX_UNSETTLED_ENDS = 10_000;
+  /** Jobs whose end the service has not heard of, and their tasks: kept whole up to here. */
+  private static final int MAX_ENDED_JOBS = 10_000;
 
-  /** Facts that come within this time of each other go into one message. */
-  private static final long GATHER_MILLIS = 5;
+  private static final long MAX_ENDED_TASKS = 2_000_000;
+
+  /** Jobs beyond them of which the end alone is kept. */
+  private static final int MAX_STRIPPED_JOBS = 20_000;
+
+  /** Starts and ends that come within this time of each other go into one message. */
+  private static final long GATHER_MILLIS = 20;
+
+  /** ... and under a gate, where Spark waits for what comes of them. */
+  private static final long GATED_GATHER_MILLIS = 3;
 
   /** Launches allowed ahead of a free slot, so that it need not stay idle for a round trip. */
   private static final int PREFETCHED_LAUNCHES = 4;
@@ -58,46 +67,57 @@ public final class GrpcConversation implements Conversation {
   private final Settings settings;
   private final String engineId;
   private final Figures figures = new Figures();
-  private final ScheduledExecutorService speaker;
+  private final Speaker speaker = new Speaker();
+  private final Shapes shapes = new Shapes(speaker);
   private final Service service;
   private final Contact contact;
+  private final FactQueue facts;
   private final JobTalk jobTalk;
   private final AttemptReports reports;
   private final SplitAnswers splitAnswers;
   private final OrderPoll order;
-
-  private final Queue<Runnable> facts = new ConcurrentLinkedQueue<>();
-  private final AtomicInteger queuedFacts = new AtomicInteger();
-  private final AtomicBoolean awake = new AtomicBoolean();
   private volatile boolean closed;
 
   // The speaker's own, from here on.
-  private final Map<String, JobMirror> jobs = new HashMap<>();
+  private final Map<String, JobMirror> jobs = new LinkedHashMap<>();
   private final Map<String, JobMirror> jobsByWireId = new HashMap<>();
-  private final Set<JobMirror> unsettledEnds = new LinkedHashSet<>();
+  private final EndedJobs endedJobs =
+      new EndedJobs(MAX_ENDED_JOBS, MAX_ENDED_TASKS, MAX_STRIPPED_JOBS, this::giveUp);
   private int slots;
 
   /**
    * A conversation over this channel, which it owns. It begins with {@link #start}.
    *
-   * @param engineId the name of this application's run, new at each start
+   * @param applicationId Spark's name of the application; a driver that is started again may have
+   *     the one of before, so that the service is told a name of this run's own that begins with it
    */
-  public GrpcConversation(Settings settings, String engineId, ManagedChannel channel) {
+  public GrpcConversation(Settings settings, String applicationId, ManagedChannel channel) {
+    this(settings, applicationId, channel, System::nanoTime);
+  }
+
+  /** As above, with the clock that the age of the order is measured by. */
+  GrpcConversation(
+      Settings settings, String applicationId, ManagedChannel channel, LongSupplier nanoClock) {
+    boolean gated = settings.gate() == Settings.Gate.LEASES;
+    Random random = new Random();
     this.settings = settings;
-    this.engineId = engineId;
-    this.speaker =
-        Executors.newSingleThreadScheduledExecutor(
-            task -> {
-              Thread thread = new Thread(task, "uwfq-conversation");
-              thread.setDaemon(true);
-              return thread;
-            });
-    this.service = new Service(channel, this.speaker, figures);
-    this.contact = new Contact(settings.target(), figures, new Random());
-    this.jobTalk = new JobTalk(settings, engineId, service, speaker, new OfJobs());
-    this.reports = new AttemptReports(settings, service, this::identify, new OfReports());
-    this.order = new OrderPoll(settings, service, speaker, contact, this::identify, new OfOrder());
-    this.splitAnswers = new SplitAnswers(settings, channel, figures, contact::answers);
+    this.engineId = applicationId + "-" + String.format("%08x", random.nextInt());
+    this.service = new Service(channel, speaker, figures);
+    this.contact = new Contact(settings.target(), figures, random);
+    this.reports =
+        new AttemptReports(settings, service, speaker, random, this::identify, new OfReports());
+    this.facts =
+        new FactQueue(
+            MAX_QUEUED_FACTS,
+            gated ? GATED_GATHER_MILLIS : GATHER_MILLIS,
+            speaker,
+            figures,
+            reports::send);
+    this.jobTalk = new JobTalk(settings, engineId, service, speaker, shapes, random, new OfJobs());
+    this.order =
+        new OrderPoll(
+            settings, service, speaker, contact, nanoClock, this::identify, new OfOrder());
+    this.splitAnswers = new SplitAnswers(settings, channel, figures, contact::answers, nanoClock);
   }
 
   /** Begins to talk. */
@@ -109,25 +129,26 @@ public final class GrpcConversation implements Conversation {
 
   @Override
   public void jobAppeared(JobFacts job) {
-    offer(
+    bring(
         () -> {
           if (!jobs.containsKey(job.jobId())) {
             JobMirror mirror = new JobMirror(job);
             jobs.put(job.jobId(), mirror);
-            advance(mirror);
+            jobsByWireId.put(mirror.wireId(), mirror);
+            jobTalk.advance(mirror);
           }
         });
   }
 
   @Override
   public void stageAppeared(StageFacts stage) {
-    offer(
+    bring(
         () -> {
           JobMirror job = jobs.get(stage.key().jobId());
           if (job == null || job.end != null) {
             figures.droppedFacts.increment();
           } else if (job.stages.putIfAbsent(stage.key().stage(), new StageMirror(stage)) == null) {
-            advance(job);
+            jobTalk.advance(job);
           }
         });
   }
@@ -135,48 +156,68 @@ public final class GrpcConversation implements Conversation {
   @Override
   public void taskStarted(TaskKey task) {
     long nowNanos = System.nanoTime();
-    offer(() -> withStage(task.stage(), (job, stage) -> onStart(job, stage, task, nowNanos)));
+    bringAttempt(
+        () -> withStage(task.stage(), (job, stage) -> onStart(job, stage, task, nowNanos)));
   }
 
   @Override
   public void taskEnded(TaskKey task, TaskOutcome outcome) {
-    offer(() -> withStage(task.stage(), (job, stage) -> onEnd(job, stage, task, outcome)));
+    bringAttempt(() -> withStage(task.stage(), (job, stage) -> onEnd(job, stage, task, outcome)));
   }
 
   @Override
   public void stageEnded(StageKey key) {
-    offer(
+    bring(
         () ->
             withStage(
                 key,
                 (job, stage) -> {
                   if (!stage.isDone()) {
                     stage.dropped = true;
-                    advance(job);
+                    jobTalk.advance(job);
                   }
                 }));
   }
 
   @Override
   public void jobEnded(String jobId, JobEnd end) {
-    offer(
+    bring(
         () -> {
           JobMirror job = jobs.get(jobId);
           if (job == null) {
             figures.droppedFacts.increment();
           } else if (job.end == null) {
             job.end = end;
-            unsettledEnds.add(job);
-            advance(job);
-            giveUpOldest();
+            endedJobs.add(job);
+            jobTalk.advance(job);
           }
         });
   }
 
   @Override
   public void slotsChanged(int slots) {
-    offer(() -> this.slots = Math.max(0, slots));
+    bring(
+        () -> {
+          if (this.slots != slots) {
+            this.slots = slots;
+            reports.tellIdentity();
+          }
+        });
   }
+
+  private void bring(Runnable fact) {
+    if (!closed) {
+      facts.bring(fact);
+    }
+  }
+
+  private void bringAttempt(Runnable fact) {
+    if (!closed) {
+      facts.bringAttempt(fact);
+    }
+  }
+
+  // -- what is known, for any thread -------------------------------------------------------------
 
   @Override
   public Standings standings() {
@@ -203,42 +244,7 @@ public final class GrpcConversation implements Conversation {
     return figures;
   }
 
-  private void offer(Runnable fact) {
-    if (closed) {
-      return;
-    }
-    if (queuedFacts.incrementAndGet() > MAX_QUEUED_FACTS) {
-      queuedFacts.decrementAndGet();
-      figures.droppedFacts.increment();
-      return;
-    }
-    facts.add(fact);
-    if (awake.compareAndSet(false, true)) {
-      try {
-        speaker.schedule(this::listen, GATHER_MILLIS, TimeUnit.MILLISECONDS);
-      } catch (RejectedExecutionException over) {
-        // close() came in between.
-      }
-    }
-  }
-
   // -- the speaker -------------------------------------------------------------------------------
-
-  /** Takes in what has been brought, then says it. */
-  private void listen() {
-    awake.set(false);
-    Runnable fact;
-    while ((fact = facts.poll()) != null) {
-      queuedFacts.decrementAndGet();
-      try {
-        fact.run();
-      } catch (RuntimeException ours) {
-        figures.droppedFacts.increment();
-        LOG.error("a fact about a job could not be taken in", ours);
-      }
-    }
-    reports.send();
-  }
 
   private interface StageAction {
     void on(JobMirror job, StageMirror stage);
@@ -263,60 +269,28 @@ public final class GrpcConversation implements Conversation {
 
   private void onEnd(JobMirror job, StageMirror stage, TaskKey task, TaskOutcome outcome) {
     stage.startedAtNanos.remove(StageMirror.attemptKey(task.index(), task.attempt()));
-    if (outcome instanceof TaskOutcome.Success && !stage.done.get(task.index())) {
-      stage.done.set(task.index());
-      stage.doneSeconds += outcome.runtimeSeconds();
+    if (outcome instanceof TaskOutcome.Success) {
+      stage.succeeded(task.index(), task.attempt(), outcome.runtimeSeconds());
     }
     if (stage.announced && job.step == JobMirror.Step.OPEN) {
       reports.ended(job, stage, task.index(), task.attempt(), outcome);
     }
   }
 
-  private void advance(JobMirror job) {
-    jobsByWireId.put(job.wireId(), job);
-    jobTalk.advance(job);
-  }
-
-  private void giveUpOldest() {
-    if (unsettledEnds.size() > MAX_UNSETTLED_ENDS) {
-      JobMirror oldest = unsettledEnds.iterator().next();
-      reports.forget(oldest);
-      oldest.step = JobMirror.Step.SETTLED;
-      forget(oldest);
-    }
+  private void giveUp(JobMirror job) {
+    figures.droppedFacts.increment();
+    job.step = JobMirror.Step.SETTLED;
+    forget(job);
   }
 
   private void forget(JobMirror job) {
-    unsettledEnds.remove(job);
+    endedJobs.remove(job);
     jobs.remove(job.facts.jobId(), job);
-    jobsByWireId.values().removeIf(other -> other == job);
+    for (int life = 1; life <= job.incarnation; life++) {
+      jobsByWireId.remove(job.wireId(life), job);
+    }
     order.publishSoon();
   }
-
-  private void sayAgain(JobMirror job) {
-    if (job.step != JobMirror.Step.SETTLED) {
-      reports.forget(job);
-      job.sayAgain();
-      advance(job);
-    }
-  }
-
-  private void heard() {
-    splitAnswers.heard();
-    order.heard();
-    if (contact.heard()) {
-      // It may be another process with another past: what it knows already it leaves as it is.
-      for (JobMirror job : jobs.values().toArray(JobMirror[]::new)) {
-        sayAgain(job);
-      }
-    }
-  }
-
-  private void lost(Status status) {
-    contact.failed(Service.describe(status));
-  }
-
-  // -- for the talks -----------------------------------------------------------------------------
 
   private void identify(NextTaskRequest.Builder request) {
     request
@@ -343,8 +317,21 @@ public final class GrpcConversation implements Conversation {
 
   private final class OfOrder implements OrderPoll.Listener {
     @Override
-    public void heard() {
-      GrpcConversation.this.heard();
+    public void found() {
+      splitAnswers.found();
+      for (JobMirror job : List.copyOf(jobs.values())) {
+        job.refusals = 0;
+        job.timesForgotten = 0;
+        jobTalk.advance(job);
+      }
+      reports.send();
+    }
+
+    @Override
+    public void lost() {
+      jobTalk.clear();
+      reports.clear();
+      jobs.values().forEach(JobMirror::sayAgain);
     }
 
     @Override
@@ -360,13 +347,8 @@ public final class GrpcConversation implements Conversation {
 
   private final class OfJobs implements JobTalk.Listener {
     @Override
-    public void heard() {
-      GrpcConversation.this.heard();
-    }
-
-    @Override
-    public void lost(Status status) {
-      GrpcConversation.this.lost(status);
+    public boolean mayTalk() {
+      return contact.answers();
     }
 
     @Override
@@ -378,13 +360,12 @@ public final class GrpcConversation implements Conversation {
     @Override
     public void placed(JobMirror job) {
       order.noteDeadline(job, job.deadline);
-      jobsByWireId.put(job.wireId(), job);
       order.publishSoon();
     }
 
     @Override
-    public boolean isReporting(JobMirror job) {
-      return job.unreported > 0;
+    public void renamed(JobMirror job) {
+      jobsByWireId.put(job.wireId(), job);
     }
 
     @Override
@@ -395,18 +376,18 @@ public final class GrpcConversation implements Conversation {
 
   private final class OfReports implements AttemptReports.Listener {
     @Override
-    public void heard() {
-      GrpcConversation.this.heard();
-    }
-
-    @Override
-    public void lost(Status status) {
-      GrpcConversation.this.lost(status);
+    public boolean mayTalk() {
+      return contact.answers();
     }
 
     @Override
     public void forgotten(JobMirror job) {
-      sayAgain(job);
+      jobTalk.forgotten(job);
+    }
+
+    @Override
+    public void doubtful(JobMirror job) {
+      jobTalk.doubt(job);
     }
 
     @Override
@@ -416,16 +397,7 @@ public final class GrpcConversation implements Conversation {
 
     @Override
     public void caughtUp(JobMirror job) {
-      advance(job);
-    }
-
-    @Override
-    public void free() {
-      if (contact.answers()) {
-        reports.send();
-      } else {
-        speaker.schedule(reports::send, settings.rpcTimeoutMillis() / 4, TimeUnit.MILLISECONDS);
-      }
+      jobTalk.advance(job);
     }
   }
 
@@ -439,34 +411,39 @@ public final class GrpcConversation implements Conversation {
     closed = true;
     order.stop();
     long deadlineNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(CLOSE_MILLIS);
-    if (contact.answers()) {
-      try {
-        // What Spark has said up to now is said first: the last query's end, above all.
-        speaker.submit(this::listen).get(CLOSE_MILLIS / 3, TimeUnit.MILLISECONDS);
-        awaitSettled(System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(CLOSE_MILLIS / 3));
-        sayGoodbye(Math.max(1, (deadlineNanos - System.nanoTime()) / 1_000_000));
-      } catch (Exception slow) {
-        LOG.debug("the service was left without a goodbye", slow);
-        if (slow instanceof InterruptedException) {
-          Thread.currentThread().interrupt();
-        }
-      }
+    boolean heard = contact.answers() && isAllSaid(CLOSE_MILLIS / 2);
+    // Whatever else is sent now would make the service think that the engine is still there.
+    speaker.stop();
+    shapes.stop();
+    if (heard) {
+      sayGoodbye(Math.max(1, (deadlineNanos - System.nanoTime()) / 1_000_000));
     }
-    speaker.shutdownNow();
     service.channel().shutdownNow();
   }
 
-  /** Waits until the service knows of all that has ended. */
-  private void awaitSettled(long untilNanos) throws Exception {
-    while (System.nanoTime() < untilNanos
-        && !speaker.submit(unsettledEnds::isEmpty).get(CLOSE_MILLIS / 3, TimeUnit.MILLISECONDS)) {
-      TimeUnit.MILLISECONDS.sleep(GATHER_MILLIS);
+  /** Says what Spark has said up to now, the last query's end above all; false: nobody listens. */
+  private boolean isAllSaid(long limitMillis) {
+    CompletableFuture<Void> said = new CompletableFuture<>();
+    speaker.execute(
+        () -> {
+          facts.listen();
+          endedJobs.whenNone(said);
+        });
+    try {
+      said.get(limitMillis, TimeUnit.MILLISECONDS);
+    } catch (TimeoutException | ExecutionException slow) {
+      LOG.debug("the service has not heard of the end of every job", slow);
+    } catch (InterruptedException hurried) {
+      Thread.currentThread().interrupt();
+      return false;
     }
+    return contact.answers();
   }
 
   private void sayGoodbye(long limitMillis) {
-    NextTaskRequest.Builder request = NextTaskRequest.newBuilder();
-    identify(request);
+    // Nothing else is read of a last poll.
+    NextTaskRequest.Builder request =
+        NextTaskRequest.newBuilder().setPool(settings.pool()).setWorkerId(engineId).setSlots(1);
     try {
       SchedulerServiceGrpc.newBlockingStub(service.channel())
           .withDeadlineAfter(limitMillis, TimeUnit.MILLISECONDS)

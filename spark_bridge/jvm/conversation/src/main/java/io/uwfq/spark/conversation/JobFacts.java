@@ -10,8 +10,8 @@ import java.util.function.Supplier;
  * @param jobId the job's name, unique within the service
  * @param user whose it is
  * @param weight weight among the user's own jobs; empty: 1
- * @param shape computes what the job runs; called once, on a thread of the conversation; a throw
- *     counts as {@link JobShape#UNKNOWN}
+ * @param shape computes what the job runs; called once, on a thread made for it; a throw, or two
+ *     seconds without a result, counts as {@link JobShape#UNKNOWN}
  * @param labels free text pairs for people ("description", "application")
  */
 public record JobFacts(

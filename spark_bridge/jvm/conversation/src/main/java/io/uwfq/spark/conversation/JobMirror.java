@@ -10,12 +10,16 @@ import java.util.Map;
  * said in order reaches the service in order; calls about different jobs overlap.
  */
 final class JobMirror {
-  /** How far the service has been told in the present incarnation. */
+  /** How far the service has been told. */
   enum Step {
     /** Not submitted, or what was said is lost: everything is to be said (again). */
     UNKNOWN,
+    /** Submitted before the break: whether the service has ended it meanwhile is to be asked. */
+    DOUBTFUL,
     /** Submitted and open. */
     OPEN,
+    /** The service takes nothing more of it; its end is still to be said. */
+    REFUSED,
     /** Ended there, or given up: nothing more is to be said. */
     SETTLED
   }
@@ -23,13 +27,19 @@ final class JobMirror {
   final JobFacts facts;
   final Map<String, StageMirror> stages = new LinkedHashMap<>();
 
-  /** Computed once, when the job is first submitted. */
+  /** Computed once, before the job is first submitted. */
   JobShape shape;
 
   Step step = Step.UNKNOWN;
 
-  /** Whether a call about this job is in flight. */
+  /** Whether a call about this job is in flight, or its shape is being found. */
   boolean calling;
+
+  /** Whether that call says that the job is over. */
+  boolean ending;
+
+  /** Whether the job waits for its turn after a refusal. */
+  boolean pausing;
 
   /** How it ended in Spark; null: it has not. */
   JobEnd end;
@@ -37,17 +47,29 @@ final class JobMirror {
   /** The service's deadline; NaN before its first answer. */
   double deadline = Double.NaN;
 
-  /** Counts the lives of the job in the service: it may have cancelled a former one. */
+  /** Counts the lives of the job in the service: it may have ended a former one. */
   int incarnation = 1;
 
-  /** Starts and results that are not acknowledged yet. */
+  /** Whether the service may know the job, in any of its lives. */
+  boolean maybeKnown;
+
+  /** Whether the stages were let go of to save memory: the end alone is still to be said. */
+  boolean stripped;
+
+  /** Starts and results of the present telling that are not acknowledged yet. */
   int unreported;
 
   /** Rises whenever all is to be said again: answers to calls of before mean nothing then. */
-  int life;
+  int telling;
 
   /** Refusals in a row; the job waits for longer after each. */
   int refusals;
+
+  /** Times that the service did not know what it had been told. */
+  int timesForgotten;
+
+  /** When the service was last asked whether it has ended the job. */
+  long askedAtNanos = Long.MIN_VALUE;
 
   JobMirror(JobFacts facts) {
     this.facts = facts;
@@ -55,7 +77,12 @@ final class JobMirror {
 
   /** The job's name in the service. */
   String wireId() {
-    return incarnation == 1 ? facts.jobId() : facts.jobId() + "~" + incarnation;
+    return wireId(incarnation);
+  }
+
+  /** The job's name in the service, in one of its lives. */
+  String wireId(int life) {
+    return life == 1 ? facts.jobId() : facts.jobId() + "~" + life;
   }
 
   /**
@@ -66,10 +93,24 @@ final class JobMirror {
     return incarnation == 1 ? shape.signature() : "";
   }
 
+  /** Tasks of all its stages. */
+  long taskCount() {
+    long count = 0;
+    for (StageMirror stage : stages.values()) {
+      count += stage.facts.taskCount();
+    }
+    return count;
+  }
+
   /** Forgets what the service was told, so that all is said again. */
   void sayAgain() {
+    if (step == Step.SETTLED) {
+      return;
+    }
     step = Step.UNKNOWN;
-    life++;
+    telling++;
+    unreported = 0;
+    pausing = false;
     for (StageMirror stage : stages.values()) {
       stage.announced = false;
       stage.dropTold = false;
@@ -80,5 +121,12 @@ final class JobMirror {
   void reincarnate() {
     incarnation++;
     sayAgain();
+  }
+
+  /** Lets go of all but the end. */
+  void strip() {
+    sayAgain();
+    stages.clear();
+    stripped = true;
   }
 }

@@ -5,13 +5,18 @@ import io.uwfq.v1.AddStagesRequest;
 import io.uwfq.v1.CancelJobRequest;
 import io.uwfq.v1.CloseJobRequest;
 import io.uwfq.v1.DropStagesRequest;
+import io.uwfq.v1.GetJobRequest;
+import io.uwfq.v1.Job;
 import io.uwfq.v1.SchedulerServiceGrpc.SchedulerServiceStub;
 import io.uwfq.v1.SubmitJobRequest;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.OptionalLong;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.random.RandomGenerator;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -26,16 +31,26 @@ final class JobTalk {
   private static final Logger LOG = LoggerFactory.getLogger(JobTalk.class);
   private static final long FIRST_DELAY_MILLIS = 100;
   private static final long LAST_DELAY_MILLIS = 5_000;
+
+  /** Calls under way at once: after a break there may be thousands of jobs to tell. */
+  private static final int MAX_CALLS = 200;
+
   private static final int MAX_LIVES = 5;
+
+  /** Times that the end of a job is said in vain before it is given up. */
+  private static final int MAX_REFUSED_ENDS = 10;
+
   private static final int MAX_REASON_CHARACTERS = 1_000;
+
+  /** Stages in one message have no more tasks than this: sizes of tasks fill some bytes each. */
+  private static final long MAX_TASKS_AT_ONCE = 1_000_000;
+
+  private static final long ASK_AGAIN_NANOS = TimeUnit.SECONDS.toNanos(5);
 
   /** What follows from answers, for the rest of the conversation. */
   interface Listener {
-    /** The service has answered. */
-    void heard();
-
-    /** The service is out of reach. */
-    void lost(Status status);
+    /** Whether there is anybody to talk to. */
+    boolean mayTalk();
 
     /** The service has acknowledged a stage: its attempts can be reported. */
     void announced(JobMirror job, StageMirror stage);
@@ -43,8 +58,8 @@ final class JobTalk {
     /** The service's deadline of a job has become known or has changed. */
     void placed(JobMirror job);
 
-    /** Whether attempts of the job are still to be reported or acknowledged. */
-    boolean isReporting(JobMirror job);
+    /** The job goes by another name in the service. */
+    void renamed(JobMirror job);
 
     /** Nothing more will be said of the job. */
     void settled(JobMirror job);
@@ -53,51 +68,116 @@ final class JobTalk {
   private final Settings settings;
   private final String engineId;
   private final Service service;
-  private final ScheduledExecutorService speaker;
+  private final Speaker speaker;
+  private final Shapes shapes;
+  private final RandomGenerator random;
   private final Listener listener;
+  private final Set<JobMirror> queued = new LinkedHashSet<>();
+  private int calls;
   private boolean refusalLogged;
 
   JobTalk(
       Settings settings,
       String engineId,
       Service service,
-      ScheduledExecutorService speaker,
+      Speaker speaker,
+      Shapes shapes,
+      RandomGenerator random,
       Listener listener) {
     this.settings = settings;
     this.engineId = engineId;
     this.service = service;
     this.speaker = speaker;
+    this.shapes = shapes;
+    this.random = random;
     this.listener = listener;
   }
 
   /** Says the next thing that is to be said of a job, if none is being said. */
   void advance(JobMirror job) {
-    if (job.calling) {
-      return;
+    if (job.step == JobMirror.Step.UNKNOWN && job.end != null && isNotWorthTelling(job)) {
+      job.step = JobMirror.Step.SETTLED;
     }
-    switch (job.step) {
-      case UNKNOWN -> submit(job);
-      case OPEN -> {
-        if (!addStages(job) && !dropStages(job) && job.end != null && !listener.isReporting(job)) {
-          end(job);
-        }
+    if (job.step == JobMirror.Step.SETTLED) {
+      if (job.end != null) {
+        listener.settled(job);
       }
-      case SETTLED -> {
-        if (job.end != null) {
-          listener.settled(job);
-        }
+    } else if (!job.calling && !job.pausing && listener.mayTalk()) {
+      if (calls < MAX_CALLS) {
+        talk(job);
+      } else {
+        queued.add(job);
       }
     }
   }
 
+  /** It has come and gone, and took no slot. */
+  private static boolean isNotWorthTelling(JobMirror job) {
+    return job.stages.isEmpty() && !job.maybeKnown;
+  }
+
+  /** Nobody listens any more: what waits for its turn will be told anew. */
+  void clear() {
+    queued.clear();
+  }
+
+  /** The service may have ended the job: it is asked, but not all the time. */
+  void doubt(JobMirror job) {
+    boolean askedLately =
+        job.askedAtNanos != Long.MIN_VALUE
+            && System.nanoTime() - job.askedAtNanos < ASK_AGAIN_NANOS;
+    if (job.step == JobMirror.Step.OPEN && job.end == null && !job.calling && !askedLately) {
+      ask(job);
+    }
+  }
+
+  /**
+   * The service does not know what it was told: it is told again, each time after a longer pause.
+   */
+  void forgotten(JobMirror job) {
+    job.sayAgain();
+    pause(job, backoffMillis(job.timesForgotten++));
+  }
+
+  private void talk(JobMirror job) {
+    switch (job.step) {
+      case UNKNOWN -> {
+        if (job.stripped) {
+          end(job);
+        } else if (job.shape == null) {
+          findShape(job);
+        } else {
+          submit(job);
+        }
+      }
+      case DOUBTFUL -> ask(job);
+      case OPEN -> {
+        boolean quiet = job.unreported == 0;
+        if (!addStages(job) && quiet && !dropStages(job) && job.end != null) {
+          end(job);
+        }
+      }
+      case REFUSED -> {
+        if (job.end != null) {
+          end(job);
+        }
+      }
+      case SETTLED -> throw new IllegalStateException("nothing is said of a settled job");
+    }
+  }
+
+  private void findShape(JobMirror job) {
+    job.calling = true;
+    shapes.find(
+        job.facts,
+        shape -> {
+          job.calling = false;
+          job.shape = shape;
+          advance(job);
+        });
+  }
+
   private void submit(JobMirror job) {
-    if (job.end != null && job.stages.isEmpty()) {
-      settle(job); // It has come and gone, and took no slot.
-      return;
-    }
-    if (job.shape == null) {
-      job.shape = shapeOf(job.facts);
-    }
     SubmitJobRequest.Builder request =
         SubmitJobRequest.newBuilder()
             .setPool(settings.pool())
@@ -115,31 +195,48 @@ final class JobTalk {
         SchedulerServiceStub::submitJob,
         request.build(),
         answer -> {
-          job.step = JobMirror.Step.OPEN;
+          job.maybeKnown = true;
+          // What was submitted before may have been ended since; then only some calls are refused.
+          job.step = answer.getDuplicate() ? JobMirror.Step.DOUBTFUL : JobMirror.Step.OPEN;
           if (answer.hasVirtualDeadline()) {
             place(job, answer.getVirtualDeadline());
           }
         });
   }
 
-  private static JobShape shapeOf(JobFacts facts) {
-    try {
-      return facts.shape().get();
-    } catch (RuntimeException | LinkageError broken) {
-      LOG.warn(
-          "what job {} runs cannot be told; it is scheduled without history",
-          facts.jobId(),
-          broken);
-      return JobShape.UNKNOWN;
-    }
+  private void ask(JobMirror job) {
+    job.askedAtNanos = System.nanoTime();
+    call(
+        job,
+        SchedulerServiceStub::getJob,
+        GetJobRequest.newBuilder().setJobId(job.wireId()).build(),
+        answer -> {
+          if (isEnded(answer.getJob())) {
+            startAnew(job);
+          } else {
+            job.step = JobMirror.Step.OPEN;
+          }
+        });
   }
 
+  private static boolean isEnded(Job job) {
+    return switch (job.getState()) {
+      case JOB_STATE_SUCCEEDED, JOB_STATE_FAILED, JOB_STATE_CANCELLED -> true;
+      default -> false;
+    };
+  }
+
+  /** Announces what the service has not acknowledged; false: there is nothing. */
   private boolean addStages(JobMirror job) {
     List<StageMirror> fresh = new ArrayList<>();
     AddStagesRequest.Builder request = AddStagesRequest.newBuilder().setJobId(job.wireId());
+    long tasks = 0;
     for (StageMirror stage : job.stages.values()) {
-      if (!stage.announced
-          && !(stage.dropped && stage.startedAtNanos.isEmpty() && stage.done.isEmpty())) {
+      if (!stage.announced && !stage.isVoid()) {
+        tasks += stage.facts.taskCount();
+        if (!fresh.isEmpty() && tasks > MAX_TASKS_AT_ONCE) {
+          break;
+        }
         fresh.add(stage);
         request.addStages(stage.spec(job.wireSignature()));
       }
@@ -163,6 +260,7 @@ final class JobTalk {
     return true;
   }
 
+  /** Says which stages Spark has left unfinished; false: none, or their job is over anyway. */
   private boolean dropStages(JobMirror job) {
     List<StageMirror> left = new ArrayList<>();
     DropStagesRequest.Builder request = DropStagesRequest.newBuilder().setJobId(job.wireId());
@@ -172,7 +270,7 @@ final class JobTalk {
         request.addStages(stage.facts.key().stage());
       }
     }
-    if (left.isEmpty() || listener.isReporting(job)) {
+    if (left.isEmpty()) {
       return false;
     }
     call(
@@ -184,6 +282,7 @@ final class JobTalk {
   }
 
   private void end(JobMirror job) {
+    job.ending = true;
     if (job.end.succeeded()) {
       var request = CloseJobRequest.newBuilder().setJobId(job.wireId()).setFinished(true).build();
       call(job, SchedulerServiceStub::closeJob, request, answer -> settle(job));
@@ -203,84 +302,132 @@ final class JobTalk {
     listener.placed(job);
   }
 
-  private void settle(JobMirror job) {
+  private static void settle(JobMirror job) {
     job.step = JobMirror.Step.SETTLED;
   }
 
   private <Q, A> void call(
       JobMirror job, Service.Call<Q, A> call, Q request, Consumer<A> answered) {
-    int life = job.life;
+    int telling = job.telling;
     job.calling = true;
+    calls++;
     service.call(
         call,
         request,
         settings.rpcTimeoutMillis(),
         answer -> {
-          job.calling = false;
-          job.refusals = 0;
-          listener.heard();
-          if (life == job.life) { // Else: all is being said again, this answer is of before.
+          over(job);
+          job.ending = false;
+          if (telling == job.telling) { // Else: all is being said again, this answer is of before.
+            job.refusals = 0;
             answered.accept(answer);
           }
           advance(job);
         },
         status -> {
-          job.calling = false;
-          refused(job, status);
+          over(job);
+          job.maybeKnown |= Service.isOutOfReach(status);
+          if (telling == job.telling) {
+            refused(job, status);
+          }
+          job.ending = false;
+          advance(job);
         });
+  }
+
+  private void over(JobMirror job) {
+    job.calling = false;
+    calls--;
+    if (!queued.isEmpty()) {
+      JobMirror next = queued.iterator().next();
+      queued.remove(next);
+      speaker.execute(() -> advance(next));
+    }
   }
 
   /** A call about a job has failed: goes on in the way that the status asks for. */
   private void refused(JobMirror job, Status status) {
     if (Service.isOutOfReach(status)) {
-      listener.lost(status);
-      later(job, delayMillis(job));
+      if (job.ending && job.refusals >= MAX_REFUSED_ENDS) {
+        giveUp(job, status);
+      } else {
+        pause(job, OptionalLong.empty());
+      }
       return;
     }
-    listener.heard();
     switch (status.getCode()) {
-      case RESOURCE_EXHAUSTED ->
-          later(job, Service.retryDelayMillis(status).orElse(delayMillis(job)));
-      case NOT_FOUND -> {
-        if (job.end != null && job.refusals > 0) {
-          settle(job);
+      case RESOURCE_EXHAUSTED -> {
+        if (job.end != null && !job.maybeKnown) {
+          settle(job); // The service was too busy for it as long as it ran.
         } else {
-          job.sayAgain();
+          pause(job, Service.retryDelayMillis(status));
         }
-        later(job, delayMillis(job));
+      }
+      case NOT_FOUND -> {
+        if (job.stripped || (job.end != null && job.refusals + job.timesForgotten > 0)) {
+          settle(job);
+        } else if (job.step == JobMirror.Step.UNKNOWN) {
+          pause(job, OptionalLong.empty()); // It is the pool that the service does not know.
+        } else {
+          forgotten(job);
+        }
       }
       case ALREADY_EXISTS, FAILED_PRECONDITION -> {
-        // The service has ended this life of the job, having heard nothing of us for too long.
-        if (job.end != null || job.incarnation >= MAX_LIVES) {
-          settle(job);
-        } else {
-          job.reincarnate();
-        }
-        later(job, delayMillis(job));
+        startAnew(job);
+        pause(job, OptionalLong.empty());
       }
-      default -> {
-        if (!refusalLogged) {
-          refusalLogged = true;
-          LOG.warn(
-              "UWFQ service refuses job {} of user {}: {}. It runs behind its user's other jobs"
-                  + " (said once)",
-              job.facts.jobId(),
-              job.facts.user(),
-              Service.describe(status));
-        }
-        settle(job);
-        advance(job);
-      }
+      default -> giveUp(job, status);
     }
   }
 
-  private static long delayMillis(JobMirror job) {
-    return Math.min(LAST_DELAY_MILLIS, FIRST_DELAY_MILLIS << Math.min(job.refusals++, 10));
+  /** The service has ended this life of the job, having heard nothing of us for too long. */
+  private void startAnew(JobMirror job) {
+    if (job.end != null || job.incarnation >= MAX_LIVES) {
+      settle(job);
+    } else {
+      job.reincarnate();
+      listener.renamed(job);
+    }
   }
 
-  private void later(JobMirror job, long delayMillis) {
-    if (!speaker.isShutdown()) {
-      speaker.schedule(() -> advance(job), delayMillis, TimeUnit.MILLISECONDS);
+  /** The job runs unscheduled; if the service has it open, it is still told of the end. */
+  private void giveUp(JobMirror job, Status status) {
+    if (!refusalLogged) {
+      refusalLogged = true;
+      LOG.warn(
+          "UWFQ service refuses job {} of user {}: {}. It runs behind its user's other jobs (said"
+              + " once)",
+          job.facts.jobId(),
+          job.facts.user(),
+          Service.describe(status));
     }
+    boolean open = job.step == JobMirror.Step.OPEN || job.step == JobMirror.Step.DOUBTFUL;
+    job.step = open && !job.ending ? JobMirror.Step.REFUSED : JobMirror.Step.SETTLED;
+  }
+
+  private void pause(JobMirror job, OptionalLong askedMillis) {
+    long millis =
+        askedMillis.isPresent()
+            ? Backoff.jittered(2 * askedMillis.getAsLong(), random)
+            : backoffMillis(job.refusals);
+    job.refusals++;
+    pause(job, millis);
+  }
+
+  private long backoffMillis(int failures) {
+    return Backoff.millis(FIRST_DELAY_MILLIS, LAST_DELAY_MILLIS, failures, random);
+  }
+
+  private void pause(JobMirror job, long millis) {
+    int telling = job.telling;
+    job.pausing = true;
+    speaker.after(
+        millis,
+        () -> {
+          if (telling == job.telling) {
+            job.pausing = false;
+          }
+          advance(job);
+        });
   }
 }

@@ -1,5 +1,6 @@
 package io.uwfq.spark.conversation;
 
+import io.grpc.Status;
 import io.uwfq.v1.NextTaskRequest;
 import io.uwfq.v1.RankedStage;
 import io.uwfq.v1.Ranking;
@@ -9,33 +10,39 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.OptionalInt;
-import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+import java.util.function.LongSupplier;
 
 /**
  * Asks for the order, and publishes where everybody stands.
  *
  * <p>One poll is parked in the service at any time; it comes back when the order changes, and after
- * half the time in which silence counts as loss, as a sign of life. Confined to the speaker's
- * thread, but for {@link #standings}.
+ * half the time in which silence counts as loss, as a sign of life. What becomes of it is what
+ * {@link Contact} goes by.
+ *
+ * <p>A failed poll does not make the last order worse: it is published as it is until it is too
+ * old. Confined to the speaker's thread, but for what is said to be read from any.
  */
 final class OrderPoll {
-  private static final Logger LOG = LoggerFactory.getLogger(OrderPoll.class);
-
   /** A changed order is fetched this much later at the soonest, so that a storm is one answer. */
-  private static final long GAP_MILLIS = 10;
+  private static final long GAP_MILLIS = 20;
 
-  private static final long SHORTEST_WAIT_MILLIS = 100;
-  private static final long REFUSED_DELAY_MILLIS = 2_000;
+  /** ... and under a gate, where Spark waits for what the order allows. */
+  private static final long GATED_GAP_MILLIS = 5;
+
+  private static final long SHORTEST_WAIT_MILLIS = 50;
+  private static final long SHORTEST_TICK_MILLIS = 25;
+  private static final long BUSY_DELAY_MILLIS = 1_000;
   private static final int MAX_REMEMBERED_USERS = 10_000;
 
   /** What the rest of the conversation knows. */
   interface Listener {
-    /** The service has answered. */
-    void heard();
+    /** The service answers, and did not before: it is to be told everything. */
+    void found();
+
+    /** The service does not answer: nothing can be told until it is found. */
+    void lost();
 
     /** The open job of this name in the service; null: it is none of ours. */
     JobMirror job(String wireId);
@@ -46,19 +53,19 @@ final class OrderPoll {
 
   private final Settings settings;
   private final Service service;
-  private final ScheduledExecutorService speaker;
+  private final Speaker speaker;
   private final Contact contact;
+  private final LongSupplier nanoClock;
   private final Consumer<NextTaskRequest.Builder> identity;
   private final Listener listener;
   private final long staleAfterNanos;
+  private final long gapMillis;
 
   private final Map<String, Double> deadlineByUser = new HashMap<>();
   private Map<StageKey, Integer> rankByStage = Map.of();
   private long version;
-  private long heardAtNanos;
-  private boolean everHeard;
+  private long heardAtNanos = Standings.NONE.heardAtNanos();
   private boolean publishing;
-  private boolean refusalLogged;
   private volatile boolean stopped;
 
   private volatile Standings standings = Standings.NONE;
@@ -68,24 +75,26 @@ final class OrderPoll {
   OrderPoll(
       Settings settings,
       Service service,
-      ScheduledExecutorService speaker,
+      Speaker speaker,
       Contact contact,
+      LongSupplier nanoClock,
       Consumer<NextTaskRequest.Builder> identity,
       Listener listener) {
     this.settings = settings;
     this.service = service;
     this.speaker = speaker;
     this.contact = contact;
+    this.nanoClock = nanoClock;
     this.identity = identity;
     this.listener = listener;
     this.staleAfterNanos = TimeUnit.MILLISECONDS.toNanos(settings.staleAfterMillis());
+    this.gapMillis = settings.gate() == Settings.Gate.LEASES ? GATED_GAP_MILLIS : GAP_MILLIS;
   }
 
   void start() {
     speaker.execute(this::poll);
-    long tickMillis = Math.max(50, settings.staleAfterMillis() / 4);
-    speaker.scheduleAtFixedRate(
-        this::publishIfStale, tickMillis, tickMillis, TimeUnit.MILLISECONDS);
+    speaker.every(
+        Math.max(SHORTEST_TICK_MILLIS, settings.staleAfterMillis() / 10), this::noticeSilence);
   }
 
   /** No more polls. From any thread. */
@@ -98,28 +107,22 @@ final class OrderPoll {
     return standings;
   }
 
-  /** How many tasks of a stage may have been launched, in all; empty: the service has not said. */
+  /** How many tasks of a stage may have been launched, in all. From any thread. */
   OptionalInt launchLimit(StageKey stage) {
     Integer limit = launchLimits.get(stage);
     return limit == null ? OptionalInt.empty() : OptionalInt.of(limit);
   }
 
-  /** Runs this after each change of the limits. */
+  /** Runs this after each change of the limits. From any thread. */
   void onLaunchLimits(Runnable changed) {
     launchLimitsChanged = changed;
   }
 
-  /** The service has answered, on whatever call. */
-  void heard() {
-    heardAtNanos = System.nanoTime();
-    everHeard = true;
-    if (!standings.reachable()) {
-      publishSoon();
-    }
-  }
-
-  /** A deadline of a job is known: its user's next job would hardly come before it. */
+  /** A job has a deadline: its user's next job would hardly come before it. */
   void noteDeadline(JobMirror job, double deadline) {
+    if (!Double.isFinite(deadline)) {
+      return;
+    }
     job.deadline = deadline;
     if (deadlineByUser.size() > MAX_REMEMBERED_USERS) {
       deadlineByUser.clear();
@@ -129,7 +132,7 @@ final class OrderPoll {
 
   /** Publishes what is known, once, however often it is asked for meanwhile. */
   void publishSoon() {
-    if (!publishing && !speaker.isShutdown()) {
+    if (!publishing) {
       publishing = true;
       speaker.execute(this::publish);
     }
@@ -149,34 +152,40 @@ final class OrderPoll {
     request
         .setWaitSeconds(waitMillis / 1e3)
         .setRanking(RankingRequest.newBuilder().setKnownVersion(version));
-    service.call(
+    service.longPoll(
         SchedulerServiceStub::nextTask,
         request.build(),
         waitMillis + settings.rpcTimeoutMillis(),
         answer -> {
-          listener.heard();
-          refusalLogged = false;
+          speaker.after(gapMillis, this::poll); // First: what follows may throw.
+          heard();
           take(answer.getRanking());
-          pollAfter(GAP_MILLIS);
         },
-        status -> {
-          if (Service.isOutOfReach(status)) {
-            version = 0; // Another process counts anew.
-            pollAfter(contact.failed(Service.describe(status)));
-          } else {
-            if (!refusalLogged) {
-              refusalLogged = true;
-              LOG.warn("UWFQ service gives no order: {}", Service.describe(status));
-            }
-            pollAfter(Service.retryDelayMillis(status).orElse(REFUSED_DELAY_MILLIS));
-          }
-        });
+        status -> speaker.after(failed(status), this::poll));
   }
 
-  private void pollAfter(long millis) {
-    if (!stopped) {
-      speaker.schedule(this::poll, millis, TimeUnit.MILLISECONDS);
+  private void heard() {
+    heardAtNanos = nanoClock.getAsLong();
+    if (contact.heard()) {
+      // Perhaps another process with another past: its clock of virtual time may begin anew.
+      deadlineByUser.clear();
+      listener.jobs().forEach(job -> job.deadline = Double.NaN);
+      listener.found();
     }
+  }
+
+  /** Returns milliseconds to wait before the next poll. */
+  private long failed(Status status) {
+    if (Service.isBusy(status)) {
+      return Service.retryDelayMillis(status).orElse(BUSY_DELAY_MILLIS);
+    }
+    boolean first = contact.answers();
+    long delayMillis = contact.failed(Service.describe(status));
+    if (first) {
+      version = 0; // Another process counts anew.
+      listener.lost();
+    }
+    return delayMillis;
   }
 
   /** The service has told the whole order. */
@@ -186,14 +195,11 @@ final class OrderPoll {
     Map<StageKey, Integer> limits = new HashMap<>();
     for (RankedStage stage : ranking.getStagesList()) {
       JobMirror job = listener.job(stage.getJobId());
-      if (job != null) { // Others may share the pool.
-        StageKey key = new StageKey(job.facts.jobId(), stage.getStage());
-        ranks.putIfAbsent(key, ranks.size());
+      StageMirror mirror = job == null ? null : job.stages.get(stage.getStage());
+      if (mirror != null) { // Else it is none of ours, or over by now.
+        ranks.putIfAbsent(mirror.facts.key(), ranks.size());
         noteDeadline(job, stage.getVirtualDeadline());
-        StageMirror mirror = job.stages.get(stage.getStage());
-        if (mirror != null) {
-          limits.put(key, launchLimit(mirror.facts.taskCount(), stage));
-        }
+        limits.put(mirror.facts.key(), launchLimit(mirror.facts.taskCount(), stage));
       }
     }
     rankByStage = Map.copyOf(ranks);
@@ -228,11 +234,13 @@ final class OrderPoll {
   }
 
   private boolean isFresh() {
-    return everHeard && System.nanoTime() - heardAtNanos < staleAfterNanos;
+    return heardAtNanos != Standings.NONE.heardAtNanos()
+        && nanoClock.getAsLong() - heardAtNanos < staleAfterNanos;
   }
 
-  private void publishIfStale() {
-    if (isFresh() != standings.reachable()) {
+  private void noticeSilence() {
+    if (standings.reachable() && !isFresh()) {
+      contact.stale();
       publish();
     }
   }

@@ -9,8 +9,6 @@ import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.StreamObserver;
 import io.uwfq.v1.SchedulerServiceGrpc;
 import java.util.OptionalLong;
-import java.util.concurrent.Executor;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
@@ -28,10 +26,10 @@ final class Service {
 
   private final ManagedChannel channel;
   private final SchedulerServiceGrpc.SchedulerServiceStub stub;
-  private final Executor speaker;
+  private final Speaker speaker;
   private final Figures figures;
 
-  Service(ManagedChannel channel, Executor speaker, Figures figures) {
+  Service(ManagedChannel channel, Speaker speaker, Figures figures) {
     this.channel = channel;
     this.stub = SchedulerServiceGrpc.newStub(channel);
     this.speaker = speaker;
@@ -46,27 +44,55 @@ final class Service {
       Consumer<A> answered,
       Consumer<Status> failed) {
     long sentAtNanos = System.nanoTime();
-    call.start(
-        stub.withDeadlineAfter(deadlineMillis, TimeUnit.MILLISECONDS),
+    send(
+        call,
         request,
+        deadlineMillis,
+        answer -> {
+          figures.rpcs.increment();
+          figures.rpcNanos.add(System.nanoTime() - sentAtNanos);
+          answered.accept(answer);
+        },
+        failed);
+  }
+
+  /** As {@link #call}, for a call that the service may park: its round trip is no figure. */
+  <Q, A> void longPoll(
+      Call<Q, A> call,
+      Q request,
+      long deadlineMillis,
+      Consumer<A> answered,
+      Consumer<Status> failed) {
+    send(call, request, deadlineMillis, answered, failed);
+  }
+
+  private <Q, A> void send(
+      Call<Q, A> call,
+      Q request,
+      long deadlineMillis,
+      Consumer<A> answered,
+      Consumer<Status> failed) {
+    Once<A> answer =
         new Once<>(
-            (answer, status) -> {
-              try {
+            (value, status) ->
                 speaker.execute(
                     () -> {
-                      if (answer != null) {
-                        figures.rpcs.increment();
-                        figures.rpcNanos.add(System.nanoTime() - sentAtNanos);
-                        answered.accept(answer);
+                      if (value != null) {
+                        answered.accept(value);
                       } else {
                         figures.failedRpcs.increment();
                         failed.accept(status);
                       }
-                    });
-              } catch (RejectedExecutionException closed) {
-                // The conversation is over: nobody waits for this answer.
-              }
-            }));
+                    }));
+    try {
+      call.start(stub.withDeadlineAfter(deadlineMillis, TimeUnit.MILLISECONDS), request, answer);
+    } catch (RuntimeException unsent) {
+      answer.onError(unsent);
+    }
+  }
+
+  Figures figures() {
+    return figures;
   }
 
   ManagedChannel channel() {
@@ -97,6 +123,11 @@ final class Service {
     };
   }
 
+  /** Whether the service asks to be spared for a while. */
+  static boolean isBusy(Status status) {
+    return status.getCode() == Status.Code.RESOURCE_EXHAUSTED;
+  }
+
   /** How long the service asks its caller to wait before the next try, milliseconds. */
   static OptionalLong retryDelayMillis(Status status) {
     com.google.rpc.Status details =
@@ -121,6 +152,7 @@ final class Service {
   private static final class Once<A> implements StreamObserver<A> {
     private final BiConsumer<A, Status> then;
     private A answer;
+    private boolean over;
 
     Once(BiConsumer<A, Status> then) {
       this.then = then;
@@ -133,15 +165,19 @@ final class Service {
 
     @Override
     public void onError(Throwable error) {
-      // The details travel in the trailers, which the exception alone has.
-      then.accept(null, Status.fromThrowable(error).withCause(error));
+      if (!over) {
+        over = true;
+        // The details travel in the trailers, which the exception alone has.
+        then.accept(null, Status.fromThrowable(error).withCause(error));
+      }
     }
 
     @Override
     public void onCompleted() {
       if (answer == null) {
-        then.accept(null, Status.INTERNAL.withDescription("no answer in a unary call"));
-      } else {
+        onError(Status.INTERNAL.withDescription("no answer in a unary call").asRuntimeException());
+      } else if (!over) {
+        over = true;
         then.accept(answer, null);
       }
     }

@@ -7,9 +7,18 @@ import io.grpc.TlsChannelCredentials;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
 import java.io.File;
 import java.io.IOException;
+import java.util.concurrent.TimeUnit;
 
 /** The way to the service: plain, or over TLS if {@code spark.uwfq.tls.ca} is set. */
 public final class ServiceChannel {
+  private static final String USER_AGENT = "uwfq-spark";
+  private static final int MAX_MESSAGE_BYTES = 16 << 20;
+
+  /** The service takes a ping every five seconds. */
+  private static final long KEEP_ALIVE_SECONDS = 15;
+
+  private static final long KEEP_ALIVE_TIMEOUT_SECONDS = 5;
+
   private ServiceChannel() {}
 
   /**
@@ -20,7 +29,13 @@ public final class ServiceChannel {
   public static ManagedChannel open(Settings settings) {
     ChannelCredentials credentials = credentials(settings);
     try {
-      return NettyChannelBuilder.forTarget(settings.target(), credentials).build();
+      return NettyChannelBuilder.forTarget(settings.target(), credentials)
+          .userAgent(USER_AGENT)
+          .maxInboundMessageSize(MAX_MESSAGE_BYTES)
+          // A connection that a firewall has dropped is noticed, and made anew.
+          .keepAliveTime(KEEP_ALIVE_SECONDS, TimeUnit.SECONDS)
+          .keepAliveTimeout(KEEP_ALIVE_TIMEOUT_SECONDS, TimeUnit.SECONDS)
+          .build();
     } catch (RuntimeException wrong) {
       throw new IllegalArgumentException(
           Settings.PREFIX

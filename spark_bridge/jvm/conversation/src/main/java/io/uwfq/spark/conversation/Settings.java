@@ -1,13 +1,18 @@
 package io.uwfq.spark.conversation;
 
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -16,7 +21,7 @@ import java.util.regex.Pattern;
  * The settings {@code spark.uwfq.*} of an application, validated.
  *
  * @param target where the service listens, host:port
- * @param pool the service's pool that this application's slots belong to
+ * @param pool the service's pool that the application's slots belong to
  * @param defaultUser whose a job is that no source knows a user of
  * @param userSources where a job's user is looked for; the first that knows one wins
  * @param gate whether launches need a lease
@@ -64,6 +69,9 @@ public record Settings(
 
   private static final Pattern TARGET =
       Pattern.compile("(\\[[0-9a-fA-F:.]+\\]|[^\\s:/]+):(\\d{1,5})");
+  private static final double MIN_WEIGHT = 0.001;
+  private static final double MAX_WEIGHT = 1_000_000;
+  private static final long MAX_MILLIS = 3_600_000;
   private static final Pattern TIME = Pattern.compile("(\\d{1,9})\\s*(ms|s|m|min|h)?");
 
   /** Every key that is read here, in the order of the documentation. */
@@ -73,7 +81,7 @@ public record Settings(
               "target",
               null,
               "where the service listens, `host:port`; the only key that must be set"),
-          new Key("pool", "default", "the service's pool that this application's slots belong to"),
+          new Key("pool", "default", "the service's pool that the application's slots belong to"),
           new Key("user", "", "local property of a thread: whose its jobs are"),
           new Key(
               "weight",
@@ -85,10 +93,7 @@ public record Settings(
               "thrift,connect,property",
               "where a job's user is looked for; the first that knows one wins"),
           new Key("gate", "none", "`leases`: a task launches only with a lease of the service"),
-          new Key(
-              "staleAfter",
-              "5s",
-              "after this long without an answer of the service users take turns"),
+          new Key("staleAfter", "5s", "after this long without an answer users take turns"),
           new Key("rpcTimeout", "2s", "longest that one call to the service may take"),
           new Key("tls.ca", "", "file with the authorities to trust (PEM); switches TLS on"),
           new Key("tls.certificate", "", "file with the client's certificate chain (PEM)"),
@@ -103,7 +108,7 @@ public record Settings(
    */
   public static Settings of(Map<String, String> conf, Collection<String> others) {
     Map<String, String> values = new HashMap<>();
-    Set<String> known = new java.util.TreeSet<>(others);
+    Set<String> known = new TreeSet<>(others);
     for (Key key : KEYS) {
       known.add(key.name());
       values.put(key.name(), key.unset());
@@ -118,6 +123,10 @@ public record Settings(
         values.put(name, entry.getValue().strip());
       }
     }
+    if (!values.get("weight").isEmpty()) {
+      // Threads have it unless they say otherwise.
+      read(values, "weight", "a number from 0.001 to 1000000", text -> weight(text).orElseThrow());
+    }
     String target = values.get("target");
     if (target == null) {
       throw new IllegalArgumentException(
@@ -130,13 +139,8 @@ public record Settings(
             read(values, "defaultUser", "1 to 128 bytes", Settings::checkedName),
             read(values, "userSources", "a list of thrift, connect, property", Settings::sources),
             read(values, "gate", "none or leases", text -> constant(Gate.class, text)),
-            read(
-                values,
-                "staleAfter",
-                "a time such as 5s, at least 100ms",
-                text -> millis(text, 100)),
-            read(
-                values, "rpcTimeout", "a time such as 2s, at least 10ms", text -> millis(text, 10)),
+            read(values, "staleAfter", "a time such as 5s, 100ms to 1h", text -> millis(text, 100)),
+            read(values, "rpcTimeout", "a time such as 2s, 10ms to 1h", text -> millis(text, 10)),
             values.get("tls.ca"),
             values.get("tls.certificate"),
             values.get("tls.key"));
@@ -177,7 +181,7 @@ public record Settings(
   }
 
   private static String checkedName(String text) {
-    int bytes = text.getBytes(java.nio.charset.StandardCharsets.UTF_8).length;
+    int bytes = text.getBytes(StandardCharsets.UTF_8).length;
     if (bytes < 1 || bytes > 128) {
       throw new IllegalArgumentException(text);
     }
@@ -197,7 +201,7 @@ public record Settings(
   }
 
   private static <E extends Enum<E>> E constant(Class<E> type, String text) {
-    return Enum.valueOf(type, text.toUpperCase(java.util.Locale.ROOT));
+    return Enum.valueOf(type, text.toUpperCase(Locale.ROOT));
   }
 
   private static long millis(String text, long atLeast) {
@@ -213,28 +217,29 @@ public record Settings(
           default -> 1;
         };
     long millis = Long.parseLong(match.group(1)) * unit;
-    if (millis < atLeast) {
+    if (millis < atLeast || millis > MAX_MILLIS) {
       throw new IllegalArgumentException(text);
     }
     return millis;
   }
 
   /**
-   * The weight that a local property asks for; 1 for what is no weight. Clients set local
+   * The weight that a text asks for; empty for null and for what is no weight. Clients set local
    * properties at will, and none of them may fail a job.
    */
-  public static double weight(String text) {
+  public static OptionalDouble weight(String text) {
     try {
-      double weight = text == null ? 1 : Double.parseDouble(text.strip());
-      return weight >= 0.001 && weight <= 1_000_000 ? weight : 1;
+      double weight = text == null ? Double.NaN : Double.parseDouble(text.strip());
+      boolean usable = weight >= MIN_WEIGHT && weight <= MAX_WEIGHT;
+      return usable ? OptionalDouble.of(weight) : OptionalDouble.empty();
     } catch (NumberFormatException wrong) {
-      return 1;
+      return OptionalDouble.empty();
     }
   }
 
   private static String suggestion(String name, Collection<String> known) {
     return known.stream()
-        .min(java.util.Comparator.comparingInt(other -> distance(name, other)))
+        .min(Comparator.comparingInt(other -> distance(name, other)))
         .filter(nearest -> distance(name, nearest) <= Math.max(2, name.length() / 3))
         .map(nearest -> "; did you mean " + PREFIX + nearest + "?")
         .orElse("; there are " + String.join(", ", known));
@@ -242,8 +247,8 @@ public record Settings(
 
   /** Levenshtein distance without regard to case. */
   private static int distance(String a, String b) {
-    String left = a.toLowerCase(java.util.Locale.ROOT);
-    String right = b.toLowerCase(java.util.Locale.ROOT);
+    String left = a.toLowerCase(Locale.ROOT);
+    String right = b.toLowerCase(Locale.ROOT);
     int[] row = new int[right.length() + 1];
     Arrays.setAll(row, i -> i);
     for (int i = 1; i <= left.length(); i++) {

@@ -10,7 +10,8 @@ import java.util.Map;
 /**
  * What is known of one stage attempt, and what the service has been told of it.
  *
- * <p>Confined to the speaker's thread. Memory: a bit per task, and an entry per running attempt.
+ * <p>Confined to the speaker's thread. Memory: a bit per task, and an entry per running attempt and
+ * per task that needed more than one.
  */
 final class StageMirror {
   final StageFacts facts;
@@ -21,10 +22,13 @@ final class StageMirror {
   /** Tasks that have succeeded. */
   final BitSet done = new BitSet();
 
-  /** Seconds that the successful attempts have held their slots. */
-  double doneSeconds;
+  /** Which attempt has succeeded, of the tasks whose first did not. */
+  private final Map<Integer, Integer> laterWinners = new HashMap<>();
 
-  /** Whether the service has acknowledged the stage in the job's present incarnation. */
+  /** Seconds that the successful attempts have held their slots. */
+  private double doneSeconds;
+
+  /** Whether the service has acknowledged the stage since all was said anew. */
   boolean announced;
 
   /** Whether Spark will start no more tasks of it. */
@@ -47,6 +51,32 @@ final class StageMirror {
 
   static int attemptOf(long attemptKey) {
     return (int) attemptKey;
+  }
+
+  /** Notes that a task has succeeded, unless another attempt has made it succeed before. */
+  void succeeded(int index, int attempt, double runtimeSeconds) {
+    if (!done.get(index)) {
+      done.set(index);
+      doneSeconds += runtimeSeconds;
+      if (attempt != 1) {
+        laterWinners.put(index, attempt);
+      }
+    }
+  }
+
+  /** Which attempt of a task has succeeded. */
+  int winner(int index) {
+    return laterWinners.getOrDefault(index, 1);
+  }
+
+  /** What a successful attempt has taken on average; 0 before the first. */
+  double meanSeconds() {
+    return done.isEmpty() ? 0 : doneSeconds / done.cardinality();
+  }
+
+  /** Whether nothing has happened in it, nor will. */
+  boolean isVoid() {
+    return dropped && startedAtNanos.isEmpty() && done.isEmpty();
   }
 
   boolean isDone() {

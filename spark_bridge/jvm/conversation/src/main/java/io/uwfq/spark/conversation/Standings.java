@@ -9,8 +9,10 @@ import java.util.Map;
  * @param rankByStage place of each launchable stage, 0 first
  * @param deadlineByJob virtual deadline of each open job that the service has answered for
  * @param deadlineByUser the last deadline known of each user: where a next job would go at best
- * @param heardAtNanos {@link System#nanoTime} when the service last answered anything
- * @param reachable whether the service answers; false: order by yourself
+ * @param heardAtNanos {@link System#nanoTime} when the service last gave the order
+ * @param reachable whether the order is fresh; false: order by yourself. A service that has just
+ *     been lost leaves it fresh until {@code spark.uwfq.staleAfter} has passed: no other order is
+ *     better
  */
 public record Standings(
     long version,

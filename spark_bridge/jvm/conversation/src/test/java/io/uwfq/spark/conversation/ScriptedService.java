@@ -14,6 +14,10 @@ import io.uwfq.v1.CloseJobRequest;
 import io.uwfq.v1.CloseJobResponse;
 import io.uwfq.v1.DropStagesRequest;
 import io.uwfq.v1.DropStagesResponse;
+import io.uwfq.v1.GetJobRequest;
+import io.uwfq.v1.GetJobResponse;
+import io.uwfq.v1.Job;
+import io.uwfq.v1.JobState;
 import io.uwfq.v1.NextTaskRequest;
 import io.uwfq.v1.NextTaskResponse;
 import io.uwfq.v1.Ranking;
@@ -27,11 +31,16 @@ import io.uwfq.v1.TaskResultAck;
 import io.uwfq.v1.TaskResultStatus;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 
@@ -45,11 +54,26 @@ final class ScriptedService extends SchedulerServiceGrpc.SchedulerServiceImplBas
     implements AutoCloseable {
   static final Status SILENCE = Status.UNKNOWN.withDescription("silence");
 
-  /** All requests but polls with nothing to report, in the order of their arrival. */
+  /** All requests but polls that wait, in the order of their arrival. */
   final BlockingQueue<Object> heard = new LinkedBlockingQueue<>();
 
   volatile Function<Object, Status> behaviour = request -> null;
   volatile Ranking ranking = Ranking.getDefaultInstance();
+
+  /** What each start or result is acknowledged with. */
+  volatile Function<Object, TaskResultStatus> acks =
+      report -> TaskResultStatus.TASK_RESULT_STATUS_ACCEPTED;
+
+  /** How each job stands when it is asked for, by its name here. */
+  volatile Function<String, JobState> states = jobId -> JobState.JOB_STATE_RUNNING;
+
+  /** The clock that the age of an answer is measured by; it stands unless a test moves it. */
+  final AtomicLong nanos = new AtomicLong();
+
+  /** Polls for the order that were heard. */
+  final AtomicInteger polls = new AtomicInteger();
+
+  private final Set<String> submitted = ConcurrentHashMap.newKeySet();
 
   private final String name = "scripted-" + UUID.randomUUID();
   private final AtomicLong deadlines = new AtomicLong();
@@ -61,15 +85,18 @@ final class ScriptedService extends SchedulerServiceGrpc.SchedulerServiceImplBas
   }
 
   GrpcConversation converse(String... settings) {
-    java.util.Map<String, String> conf = new java.util.HashMap<>();
+    Map<String, String> conf = new HashMap<>();
     conf.put("spark.uwfq.target", "in-process:1");
-    conf.put("spark.uwfq.rpcTimeout", "500ms");
+    conf.put("spark.uwfq.rpcTimeout", "20s");
     for (int i = 0; i < settings.length; i += 2) {
       conf.put(settings[i], settings[i + 1]);
     }
     GrpcConversation conversation =
         new GrpcConversation(
-            Settings.of(conf, List.of()), "engine", InProcessChannelBuilder.forName(name).build());
+            Settings.of(conf, List.of()),
+            "engine",
+            InProcessChannelBuilder.forName(name).build(),
+            nanos::get);
     conversation.start();
     return conversation;
   }
@@ -105,7 +132,13 @@ final class ScriptedService extends SchedulerServiceGrpc.SchedulerServiceImplBas
   public void submitJob(SubmitJobRequest request, StreamObserver<SubmitJobResponse> observer) {
     heard.add(request);
     double deadline = deadlines.incrementAndGet();
-    answer(request, observer, SubmitJobResponse.newBuilder().setVirtualDeadline(deadline).build());
+    answer(
+        request,
+        observer,
+        SubmitJobResponse.newBuilder()
+            .setVirtualDeadline(deadline)
+            .setDuplicate(!submitted.add(request.getJobId()))
+            .build());
   }
 
   @Override
@@ -141,15 +174,45 @@ final class ScriptedService extends SchedulerServiceGrpc.SchedulerServiceImplBas
 
   @Override
   public void nextTask(NextTaskRequest request, StreamObserver<NextTaskResponse> observer) {
-    if (request.getStartedCount() + request.getDoneCount() > 0 || request.getLeaving()) {
+    if (request.getWaitSeconds() > 0) {
+      polls.incrementAndGet();
+    } else {
       heard.add(request);
     }
     NextTaskResponse.Builder answer = NextTaskResponse.newBuilder().setRanking(ranking);
-    TaskResultAck accepted =
-        TaskResultAck.newBuilder().setStatus(TaskResultStatus.TASK_RESULT_STATUS_ACCEPTED).build();
-    request.getStartedList().forEach(start -> answer.addStartedAcks(accepted));
-    request.getDoneList().forEach(result -> answer.addDoneAcks(accepted));
+    request.getStartedList().forEach(start -> answer.addStartedAcks(ack(start)));
+    request.getDoneList().forEach(result -> answer.addDoneAcks(ack(result)));
     answer(request, observer, answer.build());
+  }
+
+  private TaskResultAck ack(Object report) {
+    return TaskResultAck.newBuilder().setStatus(acks.apply(report)).build();
+  }
+
+  @Override
+  public void getJob(GetJobRequest request, StreamObserver<GetJobResponse> observer) {
+    heard.add(request);
+    Job job =
+        Job.newBuilder()
+            .setJobId(request.getJobId())
+            .setState(states.apply(request.getJobId()))
+            .build();
+    answer(request, observer, GetJobResponse.newBuilder().setJob(job).build());
+  }
+
+  /** The next report of attempts; what else comes before it is dropped. */
+  NextTaskRequest nextReport() throws InterruptedException {
+    while (true) {
+      NextTaskRequest request = next(NextTaskRequest.class);
+      if (request.getStartedCount() + request.getDoneCount() > 0) {
+        return request;
+      }
+    }
+  }
+
+  /** Forgets all jobs, as a service that has lost its data. */
+  void forget() {
+    submitted.clear();
   }
 
   @Override

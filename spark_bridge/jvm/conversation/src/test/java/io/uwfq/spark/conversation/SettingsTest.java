@@ -4,8 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -15,7 +19,7 @@ class SettingsTest {
   private static final List<String> OTHERS = List.of("partitioning.enabled");
 
   private static Settings of(String... pairs) {
-    Map<String, String> conf = new java.util.HashMap<>(Map.of("spark.uwfq.target", "host:7170"));
+    Map<String, String> conf = new HashMap<>(Map.of("spark.uwfq.target", "host:7170"));
     for (int i = 0; i < pairs.length; i += 2) {
       conf.put(pairs[i], pairs[i + 1]);
     }
@@ -44,9 +48,21 @@ class SettingsTest {
 
   @ParameterizedTest
   @CsvSource({
-    "target, host", "target, host:0", "target, host:99999", "target, http://host:1",
-    "gate, maybe", "staleAfter, soon", "staleAfter, 1ms", "rpcTimeout, 5y",
-    "userSources, 'connect,ldap'", "userSources, 'connect,connect'", "pool, ''", "defaultUser, ''",
+    "target, host",
+    "target, host:0",
+    "target, host:99999",
+    "target, http://host:1",
+    "gate, maybe",
+    "staleAfter, soon",
+    "staleAfter, 1ms",
+    "rpcTimeout, 5y",
+    "userSources, 'connect,ldap'",
+    "userSources, 'connect,connect'",
+    "weight, heavy",
+    "weight, 0",
+    "staleAfter, 2h",
+    "pool, ''",
+    "defaultUser, ''",
   })
   void aWrongValueIsNamed(String name, String value) {
     var wrong = assertThrows(IllegalArgumentException.class, () -> of("spark.uwfq." + name, value));
@@ -72,9 +88,27 @@ class SettingsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"2, 2", "0.5, 0.5", "0, 1", "-3, 1", "NaN, 1", "heavy, 1", "1e9, 1", ", 1"})
-  void aWeightIsAlwaysUsable(String text, double weight) {
-    assertEquals(weight, Settings.weight(text));
+  @CsvSource({"2, 2", "0.5, 0.5", "0,", "-3,", "NaN,", "heavy,", "1e9,", ","})
+  void whatIsNoWeightIsNone(String text, Double weight) {
+    assertEquals(
+        weight == null ? OptionalDouble.empty() : OptionalDouble.of(weight), Settings.weight(text));
+  }
+
+  /** What the operator reads is what the bridge takes. */
+  @Test
+  void theReadmeNamesEveryKeyWithItsDefault() throws Exception {
+    String readme = Files.readString(Path.of("..", "..", "README.md"));
+    for (Settings.Key key : Settings.KEYS) {
+      boolean local = key.name().equals("user") || key.name().equals("weight");
+      String row = "| `" + Settings.PREFIX + key.name() + "` |";
+      int at = readme.indexOf(row);
+      assertTrue(at >= 0, "no row " + row);
+      String rest = readme.substring(at + row.length(), readme.indexOf('\n', at));
+      if (key.unset() != null && !key.unset().isEmpty()) {
+        assertTrue(rest.startsWith(" `" + key.unset() + "` |"), row + rest);
+      }
+      assertTrue(local || rest.contains(key.meaning().split(";")[0]), row + rest);
+    }
   }
 
   @ParameterizedTest
