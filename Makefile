@@ -44,8 +44,11 @@ MVN := cd $(JVM) && mvn --quiet --batch-mode --no-transfer-progress
 # Where the jars could not be built, build-jars has said so (or failed: CI=true).
 IF_JVM := if [ -e $(JARS_BUILT) ]; then set -x;
 
-# Spark 3.5 beside the 4.x of the lock file, for the bridge's tests.
+# Spark 3.5 beside the 4.x of the lock file, for the bridge's tests.  Its Connect server is a jar of
+# its own; the release need not be PySpark's to the last digit, and not each one is to be had.
 SPARK35 := .venv-spark35
+CONNECT35 := org.apache.spark:spark-connect_2.12:3.5.7
+COPY_JAR := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
 
 .PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench lock proto-image clean
 
@@ -108,6 +111,8 @@ $(SPARK35)/.wheel: $(WHEEL_BUILT) tests/spark/requirements-3.5.txt
 	@[ -x $(SPARK35)/bin/python ] || $(BIN)/python -m venv $(SPARK35)
 	@$(SPARK35)/$(PIP_OF) install --require-hashes --requirement tests/spark/requirements-3.5.txt
 	@$(SPARK35)/$(PIP_OF) install --no-deps --no-index --force-reinstall build/wheel/uwfq-*.whl
+	@$(IF_JVM) $(MVN) --non-recursive $(COPY_JAR) -Dartifact=$(CONNECT35) \
+		-DoutputDirectory=$$(echo $(abspath $(SPARK35))/lib/python*/site-packages/pyspark/jars); fi
 	@touch $@
 
 gen: $(DEPENDENCIES) ## Regenerate the Python stubs from protos/

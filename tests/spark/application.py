@@ -133,7 +133,8 @@ class Application:
         until(all_are, f"the service and the bridge know {', '.join(names)}")
 
     def attempts(self) -> list[Attempt]:
-        """All that has run so far."""
+        """All that has run so far, and that Spark has heard of."""
+        self.driver.call("logged")
         return read(self.directory / "events")
 
 

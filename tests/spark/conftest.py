@@ -67,7 +67,7 @@ def standalone(line: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         "spark.dynamicAllocation.shuffleTracking.timeout": "2s",
         "spark.dynamicAllocation.minExecutors": "0",
         "spark.dynamicAllocation.maxExecutors": "2",
-        "spark.dynamicAllocation.schedulerBacklogTimeout": "100ms",
+        "spark.dynamicAllocation.schedulerBacklogTimeout": "1s",
         "spark.dynamicAllocation.executorIdleTimeout": "2s",
         "spark.speculation": "true",
         "spark.speculation.interval": "100ms",

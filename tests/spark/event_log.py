@@ -17,6 +17,8 @@ class Attempt:
     user: str
     #: Of the query or job that it ran for: its group, as the program set it.
     name: str
+    #: The query or Spark job, as the importer of event logs calls it: ``sql-7``, ``job-12``.
+    job: str
     stage: int
     stage_attempt: int
     index: int
@@ -27,31 +29,38 @@ class Attempt:
 
 
 def read(directory: Path) -> list[Attempt]:
-    """The attempts in all logs of a directory that Spark has written whole, as they ended."""
+    """The attempts in all logs of a directory, as they ended, up to the last whole line."""
     found: list[Attempt] = []
     for file in sorted(path for path in directory.rglob("*") if path.is_file()):
         if file.name.startswith("."):
             continue
-        of_stage: dict[tuple[int, int], dict[str, str]] = {}
-        for line in file.read_text(encoding="utf-8").splitlines():
+        job_of_stage: dict[int, str] = {}
+        properties: dict[tuple[int, int], dict[str, str]] = {}
+        for line in file.read_text(encoding="utf-8").rpartition("\n")[0].splitlines():
             event = json.loads(line)
-            if event["Event"] == "SparkListenerStageSubmitted":
+            if event["Event"] == "SparkListenerJobStart":
+                root = event["Properties"].get("spark.sql.execution.root.id")
+                job = f"job-{event['Job ID']}" if root is None else f"sql-{root}"
+                for number in event["Stage IDs"]:
+                    job_of_stage.setdefault(number, job)
+            elif event["Event"] == "SparkListenerStageSubmitted":
                 stage = event["Stage Info"]
                 key = stage["Stage ID"], stage["Stage Attempt ID"]
-                of_stage[key] = event.get("Properties") or {}
+                properties[key] = event.get("Properties") or {}
             elif event["Event"] == "SparkListenerTaskEnd" and event.get("Task Info"):
                 key = event["Stage ID"], event["Stage Attempt ID"]
-                found.append(_attempt(event, key, of_stage.get(key, {})))
+                found.append(_attempt(event, job_of_stage[key[0]], properties.get(key, {})))
     return found
 
 
-def _attempt(event: dict[str, Any], key: tuple[int, int], properties: dict[str, str]) -> Attempt:
+def _attempt(event: dict[str, Any], job: str, properties: dict[str, str]) -> Attempt:
     task = event["Task Info"]
     return Attempt(
         user=properties.get("spark.uwfq.user", ""),
         name=properties.get("spark.jobGroup.id", ""),
-        stage=key[0],
-        stage_attempt=key[1],
+        job=job,
+        stage=event["Stage ID"],
+        stage_attempt=event["Stage Attempt ID"],
         index=task["Index"],
         speculative=task["Speculative"],
         succeeded=event["Task End Reason"]["Reason"] == "Success",

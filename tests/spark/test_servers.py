@@ -53,6 +53,8 @@ def server(
     (directory / "events").mkdir(parents=True)
     home = spark_home_of(Path(python))
     options = configuration(python, directory, service, "local[2]") | settings
+    # The line that says that it listens is no warning.
+    options["spark.log.level"] = "INFO"
     confs = [word for key, value in options.items() for word in ("--conf", f"{key}={value}")]
     process = Process(
         main.rpartition(".")[2],
@@ -151,8 +153,6 @@ def test_thrift_users(line: str, tmp_path: Path) -> None:
             service,
             "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
             arguments=listen,
-            # The line that says that it listens is no warning.
-            **{"spark.log.level": "INFO"},
         ) as process,
     ):
         process.wait_for_line("ThriftBinaryCLIService on port")
@@ -164,5 +164,7 @@ def test_thrift_users(line: str, tmp_path: Path) -> None:
         )
         lines = [",".join(map(str, row)) for row in ANSWER] * 3
         for out in said.values():
-            assert [row for row in out.splitlines() if row.strip()] == lines
+            # Its input is no terminal, but it prompts nevertheless.
+            rows = (row.rpartition("> ")[2] for row in out.splitlines())
+            assert [row for row in rows if row.strip()] == lines
         check_users(service, users)

@@ -18,6 +18,7 @@ def app(local: Application) -> Iterator[Application]:
     """The application, with the service as it should be before and after."""
     local.joined()
     yield local
+    local.service.send(signal.SIGCONT)
     local.joined()
     local.settled()
 
