@@ -4,6 +4,7 @@ import io.uwfq.spark.conversation.Conversation;
 import io.uwfq.spark.conversation.JobEnd;
 import io.uwfq.spark.conversation.JobFacts;
 import io.uwfq.spark.conversation.JobShape;
+import io.uwfq.spark.conversation.Settings;
 import io.uwfq.spark.conversation.Settings.UserSource;
 import io.uwfq.spark.conversation.StageFacts;
 import io.uwfq.spark.conversation.StageKey;
@@ -39,8 +40,6 @@ public final class JobTracker {
   public static final String WEIGHT_PROPERTY = "spark.uwfq.weight";
 
   private static final String ROOT_EXECUTION = "spark.sql.execution.root.id";
-  private static final double MIN_WEIGHT = 0.001;
-  private static final double MAX_WEIGHT = 1_000_000;
   private static final int MAX_LABEL_CHARACTERS = 256;
 
   /** Queries whose end is remembered: a Spark job that comes after it is a job of its own. */
@@ -313,25 +312,15 @@ public final class JobTracker {
   }
 
   private static OptionalDouble weight(Properties properties) {
-    String weight = get(properties, WEIGHT_PROPERTY);
-    if (weight == null) {
-      return OptionalDouble.empty();
+    String text = get(properties, WEIGHT_PROPERTY);
+    OptionalDouble weight = Settings.weight(text);
+    if (text != null && weight.isEmpty()) {
+      LOG.warn(
+          "{} is \"{}\", so the job has weight 1: set a number from 0.001 to 1000000",
+          WEIGHT_PROPERTY,
+          cut(text));
     }
-    try {
-      double value = Double.parseDouble(weight);
-      if (value >= MIN_WEIGHT && value <= MAX_WEIGHT) {
-        return OptionalDouble.of(value);
-      }
-    } catch (NumberFormatException e) {
-      // said below
-    }
-    LOG.warn(
-        "{} is \"{}\", so the job has weight 1: set a number from {} to {}",
-        WEIGHT_PROPERTY,
-        cut(weight),
-        MIN_WEIGHT,
-        (long) MAX_WEIGHT);
-    return OptionalDouble.empty();
+    return weight;
   }
 
   private static String get(Properties properties, String key) {

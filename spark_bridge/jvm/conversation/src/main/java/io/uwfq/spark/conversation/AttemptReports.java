@@ -144,11 +144,16 @@ final class AttemptReports {
   /**
    * Reports all that is known of a stage that the service has just been told of: in the usual case
    * nothing has happened yet, after a break it is the whole past of the stage. The past successes
-   * share their summed runtime evenly, so that the sum is right; failures are not told again.
+   * share their summed runtime evenly, so that the sum is right.
    */
   void catchUp(JobMirror job, StageMirror stage) {
-    // A job's later life was charged for them in its former one.
-    double each = job.incarnation > 1 ? 0 : stage.meanSeconds();
+    // A job's later life was charged for all of it in its former one.
+    boolean charged = job.incarnation > 1;
+    if (!charged) {
+      // Before the successes: what fails when its task is done already was none of the job's.
+      stage.failedSeconds.forEach((key, seconds) -> failed(job, stage, key, seconds));
+    }
+    double each = charged ? 0 : stage.meanSeconds();
     TaskOutcome success = new TaskOutcome.Success(each, OptionalLong.empty(), OptionalLong.empty());
     for (int index = stage.done.nextSetBit(0);
         index >= 0;
@@ -158,6 +163,13 @@ final class AttemptReports {
     stage.startedAtNanos.forEach(
         (key, atNanos) ->
             started(job, stage, StageMirror.indexOf(key), StageMirror.attemptOf(key), atNanos));
+  }
+
+  private void failed(JobMirror job, StageMirror stage, long key, double seconds) {
+    int index = StageMirror.indexOf(key);
+    int attempt = StageMirror.attemptOf(key);
+    started(job, stage, index, attempt, System.nanoTime() - (long) (seconds * 1e9));
+    ended(job, stage, index, attempt, new TaskOutcome.Failure(seconds, ""));
   }
 
   /** Drops what waits: the service is away, and will be told anew. */

@@ -271,6 +271,8 @@ public final class GrpcConversation implements Conversation {
     stage.startedAtNanos.remove(StageMirror.attemptKey(task.index(), task.attempt()));
     if (outcome instanceof TaskOutcome.Success) {
       stage.succeeded(task.index(), task.attempt(), outcome.runtimeSeconds());
+    } else {
+      stage.failed(task.index(), task.attempt(), outcome.runtimeSeconds());
     }
     if (stage.announced && job.step == JobMirror.Step.OPEN) {
       reports.ended(job, stage, task.index(), task.attempt(), outcome);

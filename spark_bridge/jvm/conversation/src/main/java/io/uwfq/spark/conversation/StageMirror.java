@@ -6,18 +6,26 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * What is known of one stage attempt, and what the service has been told of it.
  *
- * <p>Confined to the speaker's thread. Memory: a bit per task, and an entry per running attempt and
- * per task that needed more than one.
+ * <p>Confined to the speaker's thread. Memory: a bit per task, and an entry per attempt that runs
+ * or has failed, and per task whose first did not succeed.
  */
 final class StageMirror {
+  /** A stage with more failures than this will hardly succeed, and is not worth the memory. */
+  private static final int MAX_FAILED = 10_000;
+
   final StageFacts facts;
 
   /** Attempts that run: (index, attempt) to when they started, {@link System#nanoTime}. */
   final Map<Long, Long> startedAtNanos = new HashMap<>();
+
+  /** Attempts that have failed, in their order: (index, attempt) to seconds that they took. */
+  final SortedMap<Long, Double> failedSeconds = new TreeMap<>();
 
   /** Tasks that have succeeded. */
   final BitSet done = new BitSet();
@@ -64,6 +72,13 @@ final class StageMirror {
     }
   }
 
+  /** Notes that an attempt has failed; those beyond {@link #MAX_FAILED} go unremembered. */
+  void failed(int index, int attempt, double runtimeSeconds) {
+    if (failedSeconds.size() < MAX_FAILED) {
+      failedSeconds.put(attemptKey(index, attempt), runtimeSeconds);
+    }
+  }
+
   /** Which attempt of a task has succeeded. */
   int winner(int index) {
     return laterWinners.getOrDefault(index, 1);
@@ -76,7 +91,7 @@ final class StageMirror {
 
   /** Whether nothing has happened in it, nor will. */
   boolean isVoid() {
-    return dropped && startedAtNanos.isEmpty() && done.isEmpty();
+    return dropped && startedAtNanos.isEmpty() && failedSeconds.isEmpty() && done.isEmpty();
   }
 
   boolean isDone() {

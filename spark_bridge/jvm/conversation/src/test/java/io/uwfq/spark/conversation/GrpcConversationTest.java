@@ -351,11 +351,12 @@ class GrpcConversationTest {
     service.behaviour = request -> null;
     assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
     NextTaskRequest report = service.nextReport();
-    assertEquals(49, report.getDoneCount());
-    assertEquals(0.25, report.getDone(0).getSuccess().getRuntimeSeconds(), 1e-9);
-    assertEquals(2, report.getDone(7).getAttempt(), "the attempt that has succeeded");
-    assertEquals(49, report.getStarted(0).getTaskIndex());
-    assertEquals(1, report.getStartedCount());
+    assertEquals(50, report.getDoneCount());
+    assertEquals(1, report.getDone(0).getFailure().getRuntimeSeconds(), "the one that has failed");
+    assertEquals(0.25, report.getDone(1).getSuccess().getRuntimeSeconds(), 1e-9);
+    assertEquals(2, report.getDone(8).getAttempt(), "the attempt that has succeeded");
+    assertEquals(
+        List.of(7, 49), report.getStartedList().stream().map(TaskStart::getTaskIndex).toList());
   }
 
   /** What one job meets with says nothing about the service. */

@@ -211,7 +211,16 @@ class RealServiceTest {
     awaitRanked(key);
     run(key, 0, 2);
     conversation.taskStarted(new TaskKey(key, 2, 1));
-    Waiting.until("two done", () -> job("app/q1").getStages(0).getDone() == 2);
+    conversation.taskStarted(new TaskKey(key, 3, 1));
+    conversation.taskEnded(new TaskKey(key, 3, 1), new TaskOutcome.Failure(0.5, "boom"));
+    conversation.taskStarted(new TaskKey(key, 3, 2));
+    conversation.taskStarted(new TaskKey(key, 3, 3));
+    conversation.taskEnded(new TaskKey(key, 3, 3), TOOK_A_SECOND);
+    conversation.taskEnded(
+        new TaskKey(key, 3, 2), new TaskOutcome.Failure(2.0, "another attempt succeeded"));
+    Waiting.until(
+        "three done, two failed",
+        () -> job("app/q1").getStages(0).getMeasuredWorkSlotSeconds() == 5.5);
     service.kill();
     Waiting.until("loss noticed", () -> !conversation.standings().reachable());
     service.start(otherData);
@@ -220,14 +229,13 @@ class RealServiceTest {
         () ->
             isKnown("app/q1")
                 && job("app/q1").getStagesCount() == 1
-                && job("app/q1").getStages(0).getDone() == 2
+                && job("app/q1").getStages(0).getDone() == 3
                 && job("app/q1").getStages(0).getRunning() == 1);
     assertEquals("sum(a)", job("app/q1").getSignature());
     conversation.taskEnded(new TaskKey(key, 2, 1), TOOK_A_SECOND);
-    run(key, 3, 4);
     conversation.jobEnded("app/q1", JobEnd.SUCCEEDED);
     Waiting.until("the end", () -> job("app/q1").getState() == JobState.JOB_STATE_SUCCEEDED);
-    assertEquals(4.0, job("app/q1").getMeasuredWorkSlotSeconds(), 1e-6);
+    assertEquals(6.5, job("app/q1").getMeasuredWorkSlotSeconds(), 1e-6);
   }
 
   /** The service gave the job up; Spark has not. */
