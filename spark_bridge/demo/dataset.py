@@ -18,7 +18,7 @@ VERSION: Final = 1
 #: About 1 MB.
 ROWS_PER_GROUP: Final = 12_000
 #: Row groups of the table that is scanned for long, and of the one for short queries.
-LONG_GROUPS: Final = 60
+LONG_GROUPS: Final = 48
 SHORT_GROUPS: Final = 1
 _PAYLOAD_BYTES: Final = 80
 

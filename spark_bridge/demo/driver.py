@@ -51,7 +51,7 @@ def run(arrivals: list[dict[str, Any]]) -> list[dict[str, Any]]:
         time.sleep(max(0.0, begun + arrival["at_seconds"] - time.monotonic()))
         asked = time.monotonic()
         try:
-            rows = [list(row) for row in _session().sql(arrival["sql"]).collect()]
+            rows = sorted(list(row) for row in _session().sql(arrival["sql"]).collect())
             answer: dict[str, Any] = {"rows": rows}
         except Exception as error:  # noqa: BLE001 - It is the experiment's to judge.
             answer = {"error": str(error)}

@@ -20,7 +20,7 @@ from spark_bridge.demo.processes import Driver, ProcessFailed, Service
 import uwfq_spark
 
 #: Seconds that the bridge aims at for a task: short beside a short query.
-ADVISORY_TASK_RUNTIME_SECONDS: Final = 0.25
+ADVISORY_TASK_RUNTIME_SECONDS: Final = 0.5
 
 #: How each scheduler is called, in the order of the tables.
 SCHEDULERS: Final[Mapping[str, str]] = {
@@ -124,6 +124,10 @@ def _one(
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.log.level": "WARN",
+            # Otherwise the optimizing compiler takes more of a young application's processor time
+            # than its tasks do, and when it does so differs from run to run.  An application that
+            # has run for hours is through with that.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
             **_scheduling(options, scheduler, directory, stack),
         }
         if options.event_logs is not None:
