@@ -130,3 +130,7 @@ func TestWaitsGrowToTheirLimitAndHeedTheHint(t *testing.T) {
 		}
 	}
 }
+
+func retryIn(delay time.Duration) protoadapt.MessageV1 {
+	return &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)}
+}

@@ -19,17 +19,19 @@ const (
 	lastPollTime = 2 * time.Second
 )
 
-// drain waits until nothing is held any more.
-func (s *session) drain(base context.Context) {
-	s.fetchGranted(base)
+// drain waits until nothing is held any more; heard says whether the service can be asked at all.
+func (s *session) drain(base context.Context) (heard bool) {
+	heard = s.fetchGranted(base)
 	for s.ledger.busy() {
 		<-s.ended
+		heard = true // It is worth a try after so long.
 	}
+	return heard
 }
 
 // fetchGranted repeats a poll whose answer is still to come, asking for nothing but what it may have
-// been granted.
-func (s *session) fetchGranted(base context.Context) {
+// been granted; false: the service does not answer.
+func (s *session) fetchGranted(base context.Context) bool {
 	ctx, cancel := within(base, s.holding)
 	defer cancel()
 	waits := s.newBackoff()
@@ -37,11 +39,12 @@ func (s *session) fetchGranted(base context.Context) {
 	for s.pollOpen && ctx.Err() == nil {
 		if _, err := s.poll(ctx, 0, new(uint32(0))); err != nil {
 			if isFatal(err) || !s.ledger.busy() && time.Since(began) > lastPollTime {
-				return
+				return false
 			}
 			s.waitOut(ctx, err, waits)
 		}
 	}
+	return true
 }
 
 // leave reports what is owed still, and lets the service forget this worker.

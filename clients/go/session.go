@@ -115,10 +115,12 @@ func (s *session) serve(base context.Context) error {
 	keepers.Go(func() { s.renewLoop(keeping) })
 
 	s.fail(s.pollLoop(base))
-	s.drain(base)
+	heard := s.drain(base)
 	stopKeeping()
 	keepers.Wait()
-	s.leave(base)
+	if heard || s.ledger.owes() {
+		s.leave(base)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
@@ -127,6 +129,9 @@ func (s *session) serve(base context.Context) error {
 // within is base (with its values) until end ends.
 func within(base, end context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(base)
+	if end.Err() != nil {
+		cancel() // At once: AfterFunc takes its time.
+	}
 	release := context.AfterFunc(end, cancel)
 	return ctx, func() { release(); cancel() }
 }
