@@ -50,6 +50,7 @@ func serveCommand(t *testing.T) string {
 	return path
 }
 
+// startServer starts a service with these settings, "key=value" each.
 func startServer(t *testing.T, settings ...string) *server {
 	t.Helper()
 	command := serveCommand(t)

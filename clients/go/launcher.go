@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,8 @@ type launcher struct {
 	// onChange is called after each end.
 	onChange func()
 
+	// underWay are the handlers that have not returned.
+	underWay  sync.WaitGroup
 	succeeded atomic.Int64
 	failed    atomic.Int64
 }
@@ -39,7 +42,7 @@ func (l *launcher) launch() {
 		if next == nil {
 			return
 		}
-		go l.run(next)
+		l.underWay.Go(func() { l.run(next) })
 	}
 }
 
@@ -131,6 +134,19 @@ func (l *launcher) giveUp(cause error) {
 		l.count(task, cause)
 	}
 	l.onChange()
+}
+
+// wait waits until all handlers have returned, for so long at most.
+func (l *launcher) wait(longest time.Duration) {
+	returned := make(chan struct{})
+	go func() {
+		l.underWay.Wait()
+		close(returned)
+	}()
+	select {
+	case <-returned:
+	case <-time.After(longest):
+	}
 }
 
 func succeededResult(task *Task, measured *Measurement, runtime time.Duration) *uwfqv1.TaskResult {

@@ -17,6 +17,8 @@ const (
 	lastReportTime = 30 * time.Second
 	// The same when it owes nothing, or is in a hurry.
 	lastPollTime = 2 * time.Second
+	// What handlers get to return in that were given up.
+	lastHandlerTime = time.Second
 )
 
 // drain waits until nothing is held any more; heard says whether the service can be asked at all.

@@ -121,6 +121,7 @@ func (s *session) serve(base context.Context) error {
 	if heard || s.ledger.owes() {
 		s.leave(base)
 	}
+	s.launcher.wait(lastHandlerTime)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err

@@ -187,7 +187,7 @@ func (w *Worker) Run(ctx context.Context) error {
 //
 // What is not finished within the grace is given up: what runs is reported as failed (to be tried
 // again), what was not begun goes back to the service and counts as no attempt.  A handler that does
-// not return when its context ends is left behind.
+// not return within a second is left behind.
 //
 // Outages of the service are waited out.  The error is what no waiting would mend: no such pool, not
 // permitted, not UWFQ.

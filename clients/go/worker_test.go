@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -595,7 +596,8 @@ func TestStopGivesUpAfterItsGrace(t *testing.T) {
 				if err := <-worker.served; err != nil {
 					t.Error(err)
 				}
-				if took := time.Since(began); took != 5*time.Second {
+				// A second more, for the handler that does not heed its context.
+				if took := time.Since(began); took != 6*time.Second {
 					t.Errorf("it took %v", took)
 				}
 				for leaseID, result := range service.results {
@@ -612,6 +614,38 @@ func TestStopGivesUpAfterItsGrace(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// SIGTERM lets the worker finish; whoever is in a hurry sends another signal.
+func TestASignalDrainsAndASecondOneGivesUp(t *testing.T) {
+	service := newFakeService(t)
+	service.addJob("j", 1, &Task{})
+	started, cause := make(chan struct{}), make(chan error, 1)
+	worker := NewWorker(service.client(t), WorkerOptions{Slots: 1, Logger: slog.New(slog.DiscardHandler)})
+	worker.HandleOthers(func(ctx context.Context, _ *Task) (*Measurement, error) {
+		close(started)
+		<-ctx.Done()
+		cause <- context.Cause(ctx)
+		return nil, ctx.Err()
+	})
+	served := make(chan error, 1)
+	go func() { served <- worker.Run(t.Context()) }()
+	<-started
+	for index, number := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		if index == 1 && len(served)+len(cause) > 0 {
+			t.Error("the first signal did not let it finish")
+		}
+		if err := syscall.Kill(syscall.Getpid(), number); err != nil {
+			t.Fatal(err)
+		}
+		<-worker.session.polling.Done()
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if err := <-cause; !errors.Is(err, errGivenUp) {
+		t.Errorf("cause %v", err)
 	}
 }
 

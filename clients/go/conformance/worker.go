@@ -156,17 +156,24 @@ func (w *worker) update(change func()) {
 
 // untilRunning waits until so many handlers of a kind run at the same time.
 func (w *worker) untilRunning(ctx context.Context, kind string, count int) error {
+	if err := w.until(ctx, func() bool { return w.running[kind] >= count }); err != nil {
+		return fmt.Errorf("%d tasks of kind %q do not run at the same time: %w", count, kind, err)
+	}
+	return nil
+}
+
+func (w *worker) until(ctx context.Context, condition func() bool) error {
 	for {
 		w.mu.Lock()
-		running, changed := w.running[kind], w.changed
+		met, changed := condition(), w.changed
 		w.mu.Unlock()
-		if running >= count {
+		if met {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d tasks of kind %q run: %w", running, count, kind, ctx.Err())
+			return ctx.Err()
 		}
 	}
 }
@@ -200,6 +207,12 @@ func (w *worker) stop(graceSeconds *float64) (any, error) {
 	}
 	if err := w.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, err
+	}
+	// Handlers that were given up have been told, and return.
+	for kind := range w.released {
+		if err := w.until(context.Background(), func() bool { return w.running[kind] == 0 }); err != nil {
+			return nil, err
+		}
 	}
 	return w.ended(), nil
 }
