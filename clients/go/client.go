@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/uwfq/uwfq/clients/go/uwfqv1"
@@ -37,9 +38,14 @@ func New(target string, options ...Option) (*Client, error) {
 	}, nil
 }
 
-// Close drops the connection.  Calls under way fail; jobs go on.
+// Close drops the connection.  Calls under way fail, workers end; jobs go on.
 func (c *Client) Close() error {
 	return c.connection.Close()
+}
+
+// closed says whether Close was called: what fails then fails for ever.
+func (c *Client) closed() bool {
+	return c.connection.GetState() == connectivity.Shutdown
 }
 
 // ask makes one call and gives its error a type.

@@ -3,6 +3,7 @@ package uwfq
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"slices"
 	"testing"
@@ -92,6 +93,9 @@ func TestTriesAreCounted(t *testing.T) {
 		_, err := service.client(t).Get(t.Context(), &uwfqv1.GetJobRequest{JobId: "j"})
 		if tries := len(received[*uwfqv1.GetJobRequest](service)); status.Code(err) != codes.Unavailable || tries != 5 {
 			t.Errorf("error %v after %d tries, wanted Unavailable after 5", err, tries)
+		}
+		if err.Error() != "uwfq: going down (Unavailable)" {
+			t.Errorf("the text is not the service's own: %v", err)
 		}
 	})
 }
@@ -216,6 +220,31 @@ func TestLeavingAWatchEndsItsCall(t *testing.T) {
 		}
 		// The service would wait for a call that is still open, and the bubble for the service.
 		service.server.GracefulStop()
+	})
+}
+
+func TestAClosedClientEndsWhatRunsOverIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("j", 0, &Task{})
+		client := service.client(t)
+		worker := NewWorker(client, WorkerOptions{Logger: slog.New(slog.DiscardHandler)})
+		worker.HandleOthers(nothing)
+		time.AfterFunc(time.Second, func() { _ = client.Close() })
+		waited := make(chan error, 1)
+		go func() {
+			_, err := client.Wait(t.Context(), "j")
+			waited <- err
+		}()
+		if err := worker.Serve(t.Context()); status.Code(err) != codes.Canceled {
+			t.Errorf("Serve: %v", err)
+		}
+		if err := <-waited; status.Code(err) != codes.Canceled {
+			t.Errorf("Wait: %v", err)
+		}
+		if took := time.Since(service.began); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
 	})
 }
 

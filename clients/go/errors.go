@@ -90,6 +90,10 @@ func asError(err error) error {
 		return nil
 	}
 	refusal := status.Convert(err)
+	var bare interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &bare) {
+		refusal = bare.GRPCStatus() // Without what gRPC says around it of its tries.
+	}
 	typed := &Error{Code: refusal.Code(), Message: refusal.Message(), status: refusal}
 	for _, detail := range refusal.Details() {
 		switch detail := detail.(type) {

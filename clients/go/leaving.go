@@ -36,11 +36,11 @@ func (s *session) drain(base context.Context) (heard bool) {
 func (s *session) fetchGranted(base context.Context) bool {
 	ctx, cancel := within(base, s.holding)
 	defer cancel()
-	waits := s.newBackoff()
+	waits := newBackoff()
 	began := time.Now()
 	for s.pollOpen && ctx.Err() == nil {
 		if _, err := s.poll(ctx, 0, new(uint32(0))); err != nil {
-			if isFatal(err) || !s.ledger.busy() && time.Since(began) > lastPollTime {
+			if s.hopeless(err) || !s.ledger.busy() && time.Since(began) > lastPollTime {
 				return false
 			}
 			s.waitOut(ctx, err, waits)
@@ -63,7 +63,7 @@ func (s *session) leave(base context.Context) {
 	// Whoever is told to hurry meanwhile has lastPollTime from then on.
 	release := context.AfterFunc(s.holding, func() { time.AfterFunc(lastPollTime, cancel) })
 	defer release()
-	waits := s.newBackoff()
+	waits := newBackoff()
 	for {
 		err := s.sayGoodbye(ctx)
 		if err == nil {
@@ -72,7 +72,7 @@ func (s *session) leave(base context.Context) {
 			}
 			continue // There is more than fits one message.
 		}
-		if !isFatal(err) {
+		if !s.hopeless(err) {
 			s.waitOut(ctx, err, waits)
 			if ctx.Err() == nil {
 				continue

@@ -74,6 +74,8 @@ type ledger struct {
 	runningSlots int
 	heldSlots    int
 	running      int
+	// closed: what it held was given up, and it takes nothing more.
+	closed bool
 }
 
 func newLedger(slots, prefetch int) *ledger {
@@ -124,12 +126,12 @@ func (l *ledger) wantsWork() bool {
 // ---------------------------------------------------------------------------- through the rooms
 
 // grant queues new leases, in the service's order.  A lease that is known already is left as it is:
-// a poll was repeated whose answer had arrived.
+// a poll was repeated whose answer had arrived.  After giveUp nothing is taken.
 func (l *ledger) grant(leases []*Task, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, lease := range leases {
-		if l.attempts[lease.GetLeaseId()] != nil {
+		if l.closed || l.attempts[lease.GetLeaseId()] != nil {
 			continue
 		}
 		granted := &attempt{task: lease, grantedAt: now}
@@ -219,6 +221,7 @@ func (l *ledger) giveUp(cause error, now time.Time) (ran []*Task) {
 		delete(l.attempts, a.task.GetLeaseId())
 	}
 	l.queue = nil
+	l.closed = true
 	for _, a := range l.attempts {
 		if a.room == running {
 			a.cancel(cause)

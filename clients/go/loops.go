@@ -18,7 +18,7 @@ var failFast = grpc.WaitForReady(false)
 func (s *session) pollLoop(base context.Context) error {
 	ctx, cancel := within(base, s.polling)
 	defer cancel()
-	waits := s.newBackoff()
+	waits := newBackoff()
 	for ctx.Err() == nil {
 		if !s.ledger.wantsWork() {
 			select {
@@ -127,7 +127,7 @@ func (s *session) askAnew() {
 
 // reportLoop sends results that no poll takes along.  Its error is what no waiting would mend.
 func (s *session) reportLoop(ctx context.Context) error {
-	waits := s.newBackoff()
+	waits := newBackoff()
 	for {
 		select {
 		case <-s.owed:
@@ -198,7 +198,7 @@ func (s *session) acknowledged(results []*uwfqv1.TaskResult, acks []*uwfqv1.Task
 
 // renewLoop extends leases before they expire.
 func (s *session) renewLoop(ctx context.Context) {
-	waits := s.newBackoff()
+	waits := newBackoff()
 	for ctx.Err() == nil {
 		if !s.renewalDue(ctx) {
 			continue

@@ -55,8 +55,6 @@ type session struct {
 	stop, stopHolding context.CancelFunc
 	// served is closed when serve has returned.
 	served chan struct{}
-	// newBackoff is the waits of one loop; tests have shorter ones.
-	newBackoff func() *backoff
 
 	// Of the poll under way, or the last one; the poll loop's own, and after it the drain's.
 	pollID uint64
@@ -92,9 +90,8 @@ func newSession(client *Client, options WorkerOptions, handlers map[string]Handl
 		client: client, options: options,
 		ledger: newLedger(options.Slots, options.Prefetch),
 		wanted: newWakeup(), owed: newWakeup(), granted: newWakeup(), ended: newWakeup(),
-		served:     make(chan struct{}),
-		newBackoff: newBackoff,
-		pollID:     1,
+		served: make(chan struct{}),
+		pollID: 1,
 	}
 	s.launcher = &launcher{
 		ledger: s.ledger, handlers: handlers, logger: options.Logger, onChange: s.changed,
@@ -178,9 +175,14 @@ func (s *session) changed() {
 
 // ------------------------------------------------------------------------------------- trouble
 
+// hopeless says whether no other try could succeed.
+func (s *session) hopeless(err error) bool {
+	return isFatal(err) || s.client.closed()
+}
+
 // endure waits before the next try; it returns err if none could succeed.
 func (s *session) endure(ctx context.Context, err error, waits *backoff) error {
-	if isFatal(err) {
+	if s.hopeless(err) {
 		return err
 	}
 	s.waitOut(ctx, err, waits)

@@ -38,7 +38,7 @@ func (c *Client) Watch(ctx context.Context, jobID string) iter.Seq2[*uwfqv1.Job,
 			if over {
 				return
 			}
-			if ctx.Err() == nil && isTransient(err) {
+			if ctx.Err() == nil && isTransient(err) && !c.closed() {
 				if ended := sleep(ctx, waits.next(err)); ended == nil {
 					continue
 				}

@@ -617,6 +617,25 @@ func TestStopGivesUpAfterItsGrace(t *testing.T) {
 	}
 }
 
+// A poll may be answered just when the worker gives up; the goodbye hands its leases back.
+func TestNothingIsBegunAfterGivingUp(t *testing.T) {
+	ledger := newLedger(2, 2)
+	ledger.grant([]*Task{{LeaseId: 1, Slots: 1}, {LeaseId: 2, Slots: 1}}, time.Now())
+	if first := ledger.start(time.Now()); first.task.GetLeaseId() != 1 {
+		t.Errorf("started %v", first)
+	}
+	if ran := ledger.giveUp(errGivenUp, time.Now()); len(ran) != 1 {
+		t.Errorf("given up: %v", ran)
+	}
+	ledger.grant([]*Task{{LeaseId: 3, Slots: 1}}, time.Now())
+	if next := ledger.start(time.Now()); next != nil || ledger.busy() {
+		t.Errorf("started %v", next)
+	}
+	if results := ledger.takeResults(); len(results) != 1 || results[0].GetLeaseId() != 1 {
+		t.Errorf("results %v", results)
+	}
+}
+
 // SIGTERM lets the worker finish; whoever is in a hurry sends another signal.
 func TestASignalDrainsAndASecondOneGivesUp(t *testing.T) {
 	service := newFakeService(t)
