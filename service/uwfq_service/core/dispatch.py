@@ -117,10 +117,14 @@ class Dispatch:
         """A worker's last poll: what rides along counts, the rest goes back."""
         name = command.worker_id
         started = self._reports.starts(name, command.started, now)
-        done = self._reports.results(name, command.done, now)
         worker = pool.workers.get(name)
         if worker is not None:
-            self._reports.return_leases(tuple(worker.queued), now)
+            # Before its results: each would count the next lease of its queue as begun.
+            reported = {result.task.lease_id for result in command.done}
+            queued = [each for each in worker.queued if each.lease_id not in reported]
+            self._reports.return_leases(queued, now)
+        done = self._reports.results(name, command.done, now)
+        if worker is not None:
             self.forget(worker, "has left", now)
         return NextTaskReply(done_acks=done, started_acks=started)
 

@@ -1,0 +1,285 @@
+package uwfq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/uwfq/uwfq/clients/go/uwfqv1"
+)
+
+// serving is a worker that serves in the background until the test ends.
+
+type serving struct {
+	*Worker
+	// served brings what Serve has returned.
+	served chan error
+}
+
+// serve starts a worker; handler is for all kinds.
+
+func serve(t *testing.T, service *fakeService, options WorkerOptions, handler Handler) *serving {
+	t.Helper()
+	options.Logger = slog.New(slog.DiscardHandler)
+	worker := &serving{NewWorker(service.client(t), options), make(chan error, 1)}
+	worker.HandleOthers(handler)
+	go func() { worker.served <- worker.Serve(t.Context()) }()
+	t.Cleanup(func() { worker.stop(t) }) // Before the client is closed.
+	return worker
+}
+
+// stop stops it gracefully, however often it is called.
+
+func (w *serving) stop(t *testing.T) {
+	t.Helper()
+	if err := w.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func nothing(context.Context, *Task) (*Measurement, error) { return nil, nil }
+
+// hold runs until its context ends, and returns why that did.
+
+func hold(ctx context.Context, _ *Task) (*Measurement, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// gate is a handler that runs until the gate is opened or its context ends.
+
+type gate chan struct{}
+
+func (g gate) pass(ctx context.Context, _ *Task) (*Measurement, error) {
+	select {
+	case <-g:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestEveryTaskIsRunAndReportedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("j", 20, &Task{Payload: []byte("p"), Labels: map[string]string{"colour": "blue"}})
+		var mu sync.Mutex
+		var ran []uint32
+		worker := serve(t, service, WorkerOptions{Slots: 3}, func(_ context.Context, task *Task) (*Measurement, error) {
+			if string(task.GetPayload()) != "p" || task.GetLabels()["colour"] != "blue" {
+				t.Errorf("task %v", task)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ran = append(ran, task.GetTaskIndex())
+			return &Measurement{InputBytes: new(uint64(7)), Rows: new(uint64(task.GetTaskIndex()))}, nil
+		})
+		service.untilResults(t, 20)
+		worker.stop(t)
+		slices.Sort(ran)
+		for index := range 20 {
+			success := service.results[uint64(index+1)].GetSuccess()
+			if ran[index] != uint32(index) || success.GetInputBytes() != 7 || success.GetRows() != uint64(index) {
+				t.Errorf("task %d: ran %v, result %v", index, ran, success)
+			}
+		}
+		if stats := worker.Stats(); stats.Succeeded != 20 || stats.Running+stats.Queued+stats.Failed != 0 {
+			t.Errorf("%+v", stats)
+		}
+	})
+}
+
+func TestAWorkerNeverRunsMoreThanItsSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("j", 40, &Task{})
+		var running, most atomic.Int32
+		serve(t, service, WorkerOptions{Slots: 2, Prefetch: 10}, func(context.Context, *Task) (*Measurement, error) {
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			time.Sleep(time.Second)
+			return nil, nil
+		})
+		service.untilResults(t, 40)
+		if most.Load() != 2 {
+			t.Errorf("%d tasks ran at once", most.Load())
+		}
+		for _, poll := range received[*uwfqv1.NextTaskRequest](service) {
+			if poll.GetFreeSlots() > 2 {
+				t.Errorf("a poll speaks of %d free slots", poll.GetFreeSlots())
+			}
+		}
+	})
+}
+
+// A task that has queued is not charged for its time in the queue.
+
+func TestQueuedTasksTellWhenTheyStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("j", 2, &Task{})
+		serve(t, service, WorkerOptions{Slots: 1, Prefetch: 1, PollWait: time.Second},
+			func(context.Context, *Task) (*Measurement, error) {
+				time.Sleep(5500 * time.Millisecond)
+				return nil, nil
+			})
+		service.untilResults(t, 2)
+		var starts []*uwfqv1.TaskStart
+		for _, poll := range received[*uwfqv1.NextTaskRequest](service) {
+			starts = append(starts, poll.GetStarted()...)
+		}
+		if len(starts) != 1 || starts[0].GetLeaseId() != 2 {
+			t.Errorf("starts %v; wanted one, of the second lease", starts)
+		}
+	})
+}
+
+func TestFailuresAreReportedWithTheirMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		fails := map[string]Handler{
+			"error": func(context.Context, *Task) (*Measurement, error) { return nil, errors.New("disk on fire") },
+			"permanent": func(context.Context, *Task) (*Measurement, error) {
+				return nil, Permanent(errors.New("no such column"))
+			},
+			"panic":  func(context.Context, *Task) (*Measurement, error) { panic("at the disco") },
+			"goexit": func(context.Context, *Task) (*Measurement, error) { runtime.Goexit(); return nil, nil },
+			"long":   func(context.Context, *Task) (*Measurement, error) { return nil, errors.New(strings.Repeat("é", 3000)) },
+		}
+		wanted := map[string]*uwfqv1.TaskFailure{
+			"error":     {Message: "disk on fire", Retryable: true},
+			"permanent": {Message: "no such column", Retryable: false},
+			"panic":     {Message: "panic: at the disco", Retryable: true},
+			"goexit":    {Message: "the handler has ended its goroutine", Retryable: true},
+			"long":      {Message: strings.Repeat("é", 2048), Retryable: true},
+			"other":     {Message: `no handler for kind "other"`, Retryable: true},
+		}
+		worker := NewWorker(service.client(t), WorkerOptions{Slots: 1, Logger: slog.New(slog.DiscardHandler)})
+		for kind, handler := range fails {
+			worker.Handle(kind, handler)
+		}
+		for kind := range wanted {
+			service.addJob(kind, 1, &Task{Kind: kind})
+		}
+		go func() { _ = worker.Serve(t.Context()) }()
+		service.untilResults(t, len(wanted))
+		if err := worker.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for index, kind := range service.order {
+			got, want := service.results[uint64(index+1)].GetFailure(), wanted[kind]
+			if got.GetMessage() != want.GetMessage() || got.GetRetryable() != want.GetRetryable() {
+				t.Errorf("%s: got %v, wanted %v", kind, got, want)
+			}
+		}
+		if failed := worker.Stats().Failed; failed != len(wanted) {
+			t.Errorf("%d failures counted", failed)
+		}
+	})
+}
+
+func TestAKindsOwnHandlerGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("a", 1, &Task{Kind: "a"})
+		service.addJob("b", 1, &Task{Kind: "b"})
+		calls := make(chan string, 2)
+		named := func(name string) Handler {
+			return func(_ context.Context, task *Task) (*Measurement, error) {
+				calls <- name + " " + task.GetKind()
+				return nil, nil
+			}
+		}
+		worker := NewWorker(service.client(t), WorkerOptions{Slots: 1})
+		worker.Handle("b", named("b's"))
+		worker.HandleOthers(named("others'"))
+		go func() { _ = worker.Serve(t.Context()) }()
+		if first, second := <-calls, <-calls; first != "others' a" || second != "b's b" {
+			t.Errorf("%q, %q", first, second)
+		}
+		_ = worker.Stop(t.Context())
+	})
+}
+
+// A busy worker needs one call per batch: no TaskDone while there is something to poll for.
+
+// With a poll parked for the free slot, a result is reported by itself.
+
+// Else a task that needs all slots would wait for the parked poll to time out.
+
+// The poll is repeated under its id and brings the same leases; each is run once.
+
+// A result is kept until it is acknowledged; reporting it twice counts once.
+
+// Two of five calls fail, half of them after they were carried out.
+
+// What ran meanwhile is reported afterwards, once, and work goes on.
+
+// Another worker has the task by now.
+
+// What queues is answered without being run.
+
+// What queues runs, too: the service may count it as begun.
+
+// Nothing is left behind at the service, not even what a broken poll was granted.
+
+// What runs is reported as a retryable failure, what was not begun goes back.
+
+// A poll may be answered just when the worker gives up; the goodbye hands its leases back.
+
+// SIGTERM lets the worker finish; whoever is in a hurry sends another signal.
+
+// An idle worker does not wait for long for a service that is away; one with results does.
+
+func TestMistakesAreNamed(t *testing.T) {
+	client, err := New("127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	worker := NewWorker(client, WorkerOptions{})
+	if err := worker.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), "Worker.Handle") {
+		t.Errorf("without a handler: %v", err)
+	}
+	worker.Handle("a", nothing)
+	worker.HandleOthers(nothing)
+	_ = worker.Stop(t.Context())
+	if err := worker.Serve(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := worker.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), "serves once") {
+		t.Errorf("serving twice: %v", err)
+	}
+	for name, mistake := range map[string]func(){
+		"already": func() {
+			other := NewWorker(client, WorkerOptions{})
+			other.Handle("a", nothing)
+			other.Handle("a", nothing)
+		},
+		"before": func() { worker.Handle("b", nothing) },
+		"below":  func() { NewWorker(client, WorkerOptions{Slots: -1}) },
+		"for other": func() {
+			other := NewWorker(client, WorkerOptions{})
+			other.HandleOthers(nothing)
+			other.HandleOthers(nothing)
+		},
+	} {
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.Contains(text, name) {
+					t.Errorf("%s: panic %q", name, text)
+				}
+			}()
+			mistake()
+		}()
+	}
+}
