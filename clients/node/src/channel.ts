@@ -115,6 +115,11 @@ export class Channel {
     }
   }
 
+  /** Whether {@link close} was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Drop the connection.  Calls under way fail with `CANCELLED`. */
   close(): void {
     this.#closed = true;

@@ -236,7 +236,7 @@ export class Client {
           if (hasEnded(job)) return;
         }
       } catch (error) {
-        if (!isTransient(error)) throw error;
+        if (!isTransient(error) || this.#channel.closed) throw error;
         lost = error;
       }
       const wait = backoff.nextSeconds(lost.retryAfterSeconds);
