@@ -133,7 +133,7 @@ test(
     service.refuse("getJob", missing.with(ResourceInfoSchema, resource));
     assert.deepEqual((await call()).resource, { type: "job", name: "j" });
 
-    service.refuse("getJob", new Refusal(99 as status, "who knows"));
+    service.refuse("getJob", new Refusal(99, "who knows"));
     const odd = await call();
     assert.equal(odd.code, "UNKNOWN");
     const { fieldViolations, retryAfterSeconds, reason } = odd;
@@ -227,8 +227,8 @@ test(
     }
     const late = await refusal(client.wait("j", { timeoutSeconds: 0.05 }));
     assert.equal(late.code, "DEADLINE_EXCEEDED");
-    const { signal } = { signal: AbortSignal.timeout(1) };
-    await assert.rejects(client.wait("j", { signal }), { name: "TimeoutError" });
+    const ended = client.wait("j", { signal: AbortSignal.timeout(1) });
+    await assert.rejects(ended, { name: "TimeoutError" });
   }),
 );
 

@@ -44,7 +44,7 @@ import {
 /** A status with details, to be sent instead of an answer. */
 export class Refusal extends Error {
   constructor(
-    readonly code: status,
+    readonly code: number,
     message: string,
     readonly packed: Any[] = [],
   ) {
@@ -63,7 +63,7 @@ export class Refusal extends Error {
   }
 
   /** As gRPC wants it. */
-  get answer(): { code: status; details: string; metadata: Metadata } {
+  get answer(): { code: number; details: string; metadata: Metadata } {
     const metadata = new Metadata();
     const message = create(StatusSchema, {
       code: this.code,
@@ -311,11 +311,12 @@ export class FakeService {
     }
     let leases = this.#grant(request);
     const patience = AbortSignal.timeout(request.waitSeconds * 1000);
-    while (leases.length === 0 && this.revoked.size === 0 && !patience.aborted && !call.cancelled) {
+    const gone = (): boolean => call.cancelled;
+    while (leases.length === 0 && this.revoked.size === 0 && !patience.aborted && !gone()) {
       const timeout = once(patience, "abort");
       const cancelled = once(call, "cancelled");
       await Promise.race([once(this.#changes, "change"), timeout, cancelled]);
-      leases = call.cancelled ? [] : this.#grant(request);
+      leases = gone() ? [] : this.#grant(request);
     }
     const revokedLeaseIds = [...this.revoked];
     this.revoked.clear();
