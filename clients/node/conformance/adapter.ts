@@ -91,9 +91,7 @@ const ACTIONS: Readonly<Record<string, (request: Request) => Promise<JsonValue>>
   },
 
   async "worker.start"({ worker, worker_id, pool, slots, prefetch, kinds }) {
-    const identity = worker_id === null ? {} : { workerId: worker_id };
-    const place = pool === null ? {} : { pool };
-    const settings = { ...identity, ...place, slots, prefetch };
+    const settings = { workerId: worker_id ?? undefined, pool: pool ?? undefined, slots, prefetch };
     workers.set(worker, new ScriptedWorker(options.target, settings, kinds));
     return Promise.resolve({});
   },

@@ -3,6 +3,8 @@
  *
  * gRPC makes the connection with the first call, watches it, and makes it anew when it breaks.
  */
+import { setMaxListeners } from "node:events";
+
 import {
   create,
   fromBinary,
@@ -138,7 +140,11 @@ export class Channel {
       call.cancel();
     };
     this.#calls.add(call);
-    signal?.addEventListener("abort", cancel);
+    if (signal !== undefined) {
+      // Any number of calls may share one signal; Node 20 would take more than ten for a leak.
+      setMaxListeners(0, signal);
+      signal.addEventListener("abort", cancel);
+    }
     return () => {
       this.#calls.delete(call);
       signal?.removeEventListener("abort", cancel);

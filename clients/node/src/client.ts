@@ -64,7 +64,7 @@ export type With<Response, Field extends keyof Response> = Response & {
 /** What a client is made with. */
 export interface ClientOptions extends ConnectionOptions {
   /** Time for a call with all its tries, seconds; `Infinity`: whatever it takes.  Default: 30. */
-  readonly timeoutSeconds?: number;
+  readonly timeoutSeconds?: number | undefined;
 }
 
 /** What one call is made with. */
@@ -78,7 +78,7 @@ export interface CallOptions {
 /** What a wait is made with. */
 export interface WaitOptions extends CallOptions {
   /** Reject with {@link JobFailed} unless the job has succeeded.  Default: no. */
-  readonly check?: boolean;
+  readonly check?: boolean | undefined;
 }
 
 /**

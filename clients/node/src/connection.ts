@@ -11,13 +11,13 @@ export const DEFAULT_TARGET = "127.0.0.1:7170";
 /** An encrypted connection; with `cert` and `key`, mutual TLS.  Contents of PEM files. */
 export interface Tls {
   /** Who may vouch for the service; absent: whom Node trusts. */
-  readonly ca?: string | Buffer;
+  readonly ca?: string | Buffer | undefined;
   /** This client's own certificate chain, for a service that asks for it. */
-  readonly cert?: string | Buffer;
+  readonly cert?: string | Buffer | undefined;
   /** The private key of `cert`. */
-  readonly key?: string | Buffer;
+  readonly key?: string | Buffer | undefined;
   /** The name that the service's certificate carries, where it is not the target's. */
-  readonly serverName?: string;
+  readonly serverName?: string | undefined;
 }
 
 /**
@@ -27,19 +27,19 @@ export interface Tls {
  */
 export interface Keepalive {
   /** After so many seconds without a byte from the service it is pinged.  Default: 30. */
-  readonly timeSeconds?: number;
+  readonly timeSeconds?: number | undefined;
   /** Without an answer within so many seconds the connection is made anew.  Default: 10. */
-  readonly timeoutSeconds?: number;
+  readonly timeoutSeconds?: number | undefined;
 }
 
 /** What clients and workers can say about their connection. */
 export interface ConnectionOptions {
   /** Encrypt: `true` trusts whom Node trusts.  Default: no. */
-  readonly tls?: boolean | Tls;
+  readonly tls?: boolean | Tls | undefined;
   /** When to give a silent connection up. */
-  readonly keepalive?: Keepalive;
+  readonly keepalive?: Keepalive | undefined;
   /** Options of the gRPC channel, which win over ours. */
-  readonly channelOptions?: ChannelOptions;
+  readonly channelOptions?: ChannelOptions | undefined;
 }
 
 /** The credentials of a channel.  Throws when half of a pair is missing, or is no PEM. */

@@ -11,26 +11,26 @@ import { Session, type SessionOptions } from "./session.js";
 /** What a worker is made with. */
 export interface WorkerOptions extends ConnectionOptions {
   /** The pool whose tasks it runs.  Default: `"default"`. */
-  readonly pool?: string;
+  readonly pool?: string | undefined;
   /** Tasks (of one slot each) that run at once.  Default: as many as there are cores. */
-  readonly slots?: number;
+  readonly slots?: number | undefined;
   /**
    * Slots' worth of leases to queue beyond those that run.  With 0, the default, the service decides
    * as late as possible, which is fairest; short tasks are cheaper in batches of 100 and more.
    */
-  readonly prefetch?: number;
+  readonly prefetch?: number | undefined;
   /** Most leases of one poll.  Default: as many as fit. */
-  readonly maxBatch?: number;
+  readonly maxBatch?: number | undefined;
   /** One process, one id, new at each start of the process.  Default: host, process and chance. */
-  readonly workerId?: string;
+  readonly workerId?: string | undefined;
   /** How long a poll may be parked at the service when there is nothing to run.  Default: 20. */
-  readonly pollSeconds?: number;
+  readonly pollSeconds?: number | undefined;
   /** How long a result may wait for the next poll to take it along.  Default: 0.01. */
-  readonly reportDelaySeconds?: number;
+  readonly reportDelaySeconds?: number | undefined;
   /** How fast to try again while the service is away. */
-  readonly backoff?: BackoffPolicy;
+  readonly backoff?: BackoffPolicy | undefined;
   /** Where it says how it fares.  Default: warnings on standard error. */
-  readonly logger?: Logger;
+  readonly logger?: Logger | undefined;
 }
 
 /** How a worker is to stop. */

@@ -1,5 +1,6 @@
 /** What calls do: errors, retries, time-outs, and watches that outlive the service. */
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 
 import { status } from "@grpc/grpc-js";
@@ -163,6 +164,22 @@ test(
     await assert.rejects(parked, /enough/);
     await assert.rejects(client.get({ jobId: "j" }, { signal }), /enough/);
     assert.equal(service.calls.get("getJob"), undefined);
+  }),
+);
+
+test(
+  "any number of calls may share a signal, and leave nothing on it",
+  asking(async (client, service) => {
+    service.addJob("j", 1);
+    const warnings: Error[] = [];
+    const keep = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", keep);
+    const { signal } = new AbortController();
+    const calls = Array.from({ length: 20 }, () => client.get({ jobId: "j" }, { signal }));
+    await Promise.all(calls);
+    process.off("warning", keep);
+    assert.deepEqual(warnings, []);
+    assert.equal(getEventListeners(signal, "abort").length, 0);
   }),
 );
 

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
-import { Client } from "@uwfq/client";
+import { Client, type ConnectionOptions } from "@uwfq/client";
 
 /** The package's directory, as seen from build/test. */
 export const PACKAGE = fileURLToPath(new URL("../../", import.meta.url));
@@ -38,7 +38,13 @@ export class RealService {
   readonly #settings: string[];
   #process: ChildProcess | undefined;
 
-  private constructor(port: number, data: string, settings: Record<string, unknown>) {
+  private constructor(
+    port: number,
+    data: string,
+    settings: Record<string, unknown>,
+    /** How it is to be reached. */
+    readonly connection: ConnectionOptions,
+  ) {
     this.target = `127.0.0.1:${port}`;
     this.#data = data;
     this.#settings = Object.entries(settings).flatMap(([key, value]) => [
@@ -47,9 +53,12 @@ export class RealService {
     ]);
   }
 
-  static async start(settings: Record<string, unknown> = {}): Promise<RealService> {
+  static async start(
+    settings: Record<string, unknown>,
+    connection: ConnectionOptions = {},
+  ): Promise<RealService> {
     const data = await mkdtemp(join(tmpdir(), "uwfq-node-"));
-    const service = new RealService(await freePort(), data, settings);
+    const service = new RealService(await freePort(), data, settings, connection);
     await service.start();
     return service;
   }
@@ -60,7 +69,7 @@ export class RealService {
     this.#process = spawn(COMMAND, ["serve", ...files, ...this.#settings], {
       stdio: ["ignore", "ignore", "inherit"],
     });
-    const client = new Client(this.target);
+    const client = new Client(this.target, this.connection);
     const failed = once(this.#process, "exit").then(() => {
       throw new Error("the service did not start");
     });
