@@ -124,7 +124,7 @@ class _Player:
         return ""
 
     async def _do(self, step: Step) -> None:
-        if step.background and step.do != "join":
+        if step.background:
             task = asyncio.create_task(self._answers(step))
             self._background[step.background] = (step, task)
             return
@@ -177,7 +177,7 @@ class _Player:
             case "server.start":
                 await self._server.start()
             case "join":
-                first, task = self._background[step.arguments["background"]]
+                first, task = self._background[step.arguments["step"]]
                 try:
                     return await asyncio.wait_for(
                         asyncio.shield(task), first.timeout_seconds + _SPARE_SECONDS
@@ -246,7 +246,7 @@ class _Player:
     def _failure(self, step: Step | None, problem: str, answer: str = "") -> str:
         asked = step
         if step is not None and step.do == "join":
-            asked = self._background[step.arguments["background"]][0]
+            asked = self._background[step.arguments["step"]][0]
         if asked is not None:
             with contextlib.suppress(KeyError):
                 arguments = matching.resolved(dict(asked.arguments), self._saved)

@@ -55,7 +55,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "server.kill": _action(asks=False),
     "server.stop": _action(asks=False),
     "server.start": _action(asks=False),
-    "join": _action("background", asks=False),
+    "join": _action("step", asks=False),
     "tally": _action(asks=False),
 }
 
@@ -115,7 +115,7 @@ class Step:
     def __str__(self) -> str:
         what = " ".join(
             str(self.arguments[key])
-            for key in ("method", "job_id", "worker", "kind", "background")
+            for key in ("method", "job_id", "worker", "kind", "step")
             if key in self.arguments
         )
         note = f" ({self.note})" if self.note else ""
@@ -170,7 +170,8 @@ def _untagged(loader: _Loader, node: yaml.Node) -> Any:
 
 
 def _unique(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
+    # Merged keys (`<<: *step`) are there to be overridden.
+    keys = [loader.construct_object(key) for key, _ in node.value if key.value != "<<"]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
         raise yaml.constructor.ConstructorError(
             None, None, f"the key {twice!r} is given twice", node.start_mark
@@ -248,9 +249,9 @@ def _faults(raw: Any) -> Iterator[str]:
     adapter = raw.get("adapter", 1)
     if adapter != "all" and not (isinstance(adapter, int) and adapter >= 1):
         yield "adapter: is the number of an adapter, from 1, or all"
-    if raw["do"] != "join" and "background" in raw and not action.asks:
+    if "background" in raw and not action.asks:
         yield "background: only what an adapter is asked"
-    if raw["do"] != "join" and "background" in raw and ({"expect", "expect_error"} & set(raw)):
+    if "background" in raw and {"expect", "expect_error"} & set(raw):
         yield "what is expected of a step in the background stands at its join"
     if "expect" in raw and "expect_error" in raw:
         yield "expect and expect_error: only one of them"
@@ -312,7 +313,7 @@ def _dangling(steps: list[Step]) -> list[str]:
                 problems.append(f"step {step.number}: no step before has saved {name!r}")
         values |= set(step.save)
         if step.do == "join":
-            first = begun.pop(step.arguments["background"], None)
+            first = begun.pop(step.arguments["step"], None)
             if first is None:
                 problems.append(f"step {step.number}: nothing to join under that name")
             elif first.do == "call" and step.expect is not None:
