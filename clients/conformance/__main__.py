@@ -36,7 +36,7 @@ T = TypeVar("T")
 def main(
     client_names: Sequence[str],
     scenario_names: Sequence[str],
-    only_list: bool,  # noqa: FBT001  # A flag of the command line.
+    only_list: bool,  # A flag of the command line.
     table_file: Path | None,
 ) -> None:
     """Play the conformance scenarios to the clients of all languages."""

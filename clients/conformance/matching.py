@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 #: Whatever is neither there nor anything: fields that are not set, empty lists and texts.
-_NOTHING: Final = (None, "", [], {})
+_NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 @dataclasses.dataclass(frozen=True)

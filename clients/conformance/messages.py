@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf import json_format, timestamp_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -53,7 +53,7 @@ def plain(message: Message) -> dict[str, Any]:
     return {field.name: _value(message, field) for field in message.DESCRIPTOR.fields}
 
 
-def _value(message: Message, field: FieldDescriptor) -> Any:
+def _value(message: Message, field: Any) -> Any:
     value = getattr(message, field.name)
     if _is_map(field):
         return dict(value)
@@ -64,7 +64,7 @@ def _value(message: Message, field: FieldDescriptor) -> Any:
     return _single(field, value)
 
 
-def _single(field: FieldDescriptor, value: Any) -> Any:
+def _single(field: Any, value: Any) -> Any:
     if isinstance(value, timestamp_pb2.Timestamp):
         return value.ToJsonString()
     if isinstance(value, Message):
@@ -77,8 +77,9 @@ def _single(field: FieldDescriptor, value: Any) -> Any:
     return value
 
 
-def _is_map(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and field.message_type.GetOptions().map_entry
+def _is_map(field: Any) -> bool:
+    """``Any``: protobuf types one thing twice, as Python's descriptor and as upb's."""
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def state_name(state: Any) -> Any:

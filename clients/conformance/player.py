@@ -219,7 +219,8 @@ class _Player:
     async def _tally(self) -> dict[str, int]:
         """What all workers of all adapters have run, in numbers."""
         by_worker = []
-        for (index, name), runs in self._workers.items():
+        for (index, name), stopped in self._workers.items():
+            runs = stopped
             if runs is None:
                 document = await self._adapters[index].ask(
                     "worker.runs", {"worker": name}, _SPARE_SECONDS

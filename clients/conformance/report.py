@@ -82,12 +82,15 @@ class Results:
     def markdown(self) -> str:
         """For the docs."""
         header = " | ".join(client.language for client in self._clients)
+        legend = (
+            f"{Mark.PASSED.value} passed, {Mark.FAILED.value} failed, "
+            f"{Mark.SKIPPED.value} not run: the client or its tools are missing."
+        )
         lines = [
             "# Conformance: scenario x language",
             "",
             "Written by `python -m clients.conformance --table clients/conformance/RESULTS.md`.",
-            f"{Mark.PASSED.value} passed, {Mark.FAILED.value} failed, "
-            f"{Mark.SKIPPED.value} not run: the client or its tools are missing.",
+            legend,
             "",
             f"| scenario | | {header} |",
             f"|---|---|{':-:|' * len(self._clients)}",

@@ -75,16 +75,26 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 _STEP_KEYS: Final = frozenset(
-    "do note adapter background expect expect_error save"
-    " timeout_seconds within_seconds eventually_seconds".split()
+    {
+        "do",
+        "note",
+        "adapter",
+        "background",
+        "expect",
+        "expect_error",
+        "save",
+        "timeout_seconds",
+        "within_seconds",
+        "eventually_seconds",
+    }
 )
-_SCENARIO_KEYS: Final = frozenset("title server adapters steps".split())
+_SCENARIO_KEYS: Final = frozenset({"title", "server", "adapters", "steps"})
 ERROR_KEYS: Final = frozenset(
-    "code message field_violations retry_after_seconds reason resource".split()
+    {"code", "message", "field_violations", "retry_after_seconds", "reason", "resource"}
 )
-RUN_KEYS: Final = frozenset("job_id stage task_index attempt outcome".split())
+RUN_KEYS: Final = frozenset({"job_id", "stage", "task_index", "attempt", "outcome"})
 TALLY_KEYS: Final = frozenset(
-    "runs tasks repeated succeeded failed cancelled fewest_by_worker".split()
+    {"runs", "tasks", "repeated", "succeeded", "failed", "cancelled", "fewest_by_worker"}
 )
 
 
@@ -160,12 +170,10 @@ def _tagged(tag: str) -> Any:
 def _untagged(loader: _Loader, node: yaml.Node) -> Any:
     """What stands behind a tag, as if it stood alone."""
     if isinstance(node, yaml.ScalarNode):
-        plain = loader.resolve(yaml.ScalarNode, node.value, (node.style is None, True))
-        return loader.construct_object(
-            yaml.ScalarNode(plain, node.value, node.start_mark, node.end_mark)
-        )
+        return yaml.load(node.value, yaml.SafeLoader) if node.style is None else node.value
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
+    assert isinstance(node, yaml.MappingNode), "there is no fourth kind"
     return loader.construct_mapping(node, deep=True)
 
 
@@ -294,7 +302,7 @@ def _unknown_acts(kinds: Any) -> Iterator[str]:
         yield "kinds: maps each kind to what is done with its tasks"
         return
     for kind, act in kinds.items():
-        name = act.get("act") if isinstance(act, dict) else None
+        name = str(act.get("act")) if isinstance(act, dict) else ""
         if name not in ACTS:
             yield f"kinds.{kind}: act is one of {', '.join(ACTS)}"
         elif set(act) - {"act"} != ACTS[name]:
@@ -308,9 +316,11 @@ def _dangling(steps: list[Step]) -> list[str]:
     values: set[str] = set()
     begun: dict[str, Step] = {}
     for step in steps:
-        for name in _saved_names([step.arguments, step.expect, step.expect_error]):
-            if name not in values:
-                problems.append(f"step {step.number}: no step before has saved {name!r}")
+        problems += [
+            f"step {step.number}: no step before has saved {name!r}"
+            for name in _saved_names([step.arguments, step.expect, step.expect_error])
+            if name not in values
+        ]
         values |= set(step.save)
         if step.do == "join":
             first = begun.pop(step.arguments["step"], None)

@@ -26,8 +26,6 @@ def results(pytestconfig: pytest.Config) -> Results:
     return pytestconfig.stash[_RESULTS]
 
 
-
-
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:

@@ -1,9 +1,9 @@
 """What the conformance suite plays its scenarios to the Python client through.
 
 Requests come as lines of JSON on standard input, answers go to standard output; the protocol is
-told in ``clients/conformance/README.md``.  Everything goes through ``uwfq_client``'s public classes,
-but for the three calls that only its ``Worker`` makes (NextTask, TaskDone, RenewLeases): those go
-through the public stubs.
+told in ``clients/conformance/README.md``.  Everything goes through ``uwfq_client``'s public
+classes, but for the three calls that only its ``Worker`` makes (NextTask, TaskDone, RenewLeases):
+those go through the public stubs.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _stage(spec: types_pb2.StageSpec) -> Stage:
     )
 
 
-async def _submit(client: Client, request: pb.SubmitJobRequest, timeout: float) -> Any:
+async def _submit(client: Client, request: pb.SubmitJobRequest, seconds: float) -> Any:
     return await client.submit(
         user=request.user,
         kind=request.kind,
@@ -104,7 +104,7 @@ async def _submit(client: Client, request: pb.SubmitJobRequest, timeout: float) 
         open=request.open,
         engine_id=request.engine_id,
         omit_ranges=request.omit_ranges,
-        timeout=timeout,
+        timeout=seconds,
         **_set(
             request,
             "input_bytes",
@@ -115,82 +115,82 @@ async def _submit(client: Client, request: pb.SubmitJobRequest, timeout: float) 
     )
 
 
-async def _add_stages(client: Client, request: pb.AddStagesRequest, timeout: float) -> Any:
+async def _add_stages(client: Client, request: pb.AddStagesRequest, seconds: float) -> Any:
     return await client.add_stages(
         request.job_id,
         map(_stage, request.stages),
         close=request.close,
         omit_ranges=request.omit_ranges,
-        timeout=timeout,
+        timeout=seconds,
     )
 
 
-async def _split_stage(client: Client, request: pb.SplitStageRequest, timeout: float) -> Any:
+async def _split_stage(client: Client, request: pb.SplitStageRequest, seconds: float) -> Any:
     split = await client.split_stage(
         _stage(request.stage),
         user=request.user,
         pool=request.pool,
         signature=request.signature,
         omit_ranges=request.omit_ranges,
-        timeout=timeout,
+        timeout=seconds,
     )
     return {"split": split}
 
 
-async def _drop_stages(client: Client, request: pb.DropStagesRequest, timeout: float) -> Any:
-    return {"job": await client.drop_stages(request.job_id, request.stages, timeout=timeout)}
+async def _drop_stages(client: Client, request: pb.DropStagesRequest, seconds: float) -> Any:
+    return {"job": await client.drop_stages(request.job_id, request.stages, timeout=seconds)}
 
 
-async def _close_job(client: Client, request: pb.CloseJobRequest, timeout: float) -> Any:
-    job = await client.close_job(request.job_id, finished=request.finished, timeout=timeout)
+async def _close_job(client: Client, request: pb.CloseJobRequest, seconds: float) -> Any:
+    job = await client.close_job(request.job_id, finished=request.finished, timeout=seconds)
     return {"job": job}
 
 
-async def _cancel_job(client: Client, request: pb.CancelJobRequest, timeout: float) -> Any:
-    return {"job": await client.cancel(request.job_id, request.reason, timeout=timeout)}
+async def _cancel_job(client: Client, request: pb.CancelJobRequest, seconds: float) -> Any:
+    return {"job": await client.cancel(request.job_id, request.reason, timeout=seconds)}
 
 
-async def _get_job(client: Client, request: pb.GetJobRequest, timeout: float) -> Any:
-    return {"job": await client.get_job(request.job_id, timeout=timeout)}
+async def _get_job(client: Client, request: pb.GetJobRequest, seconds: float) -> Any:
+    return {"job": await client.get_job(request.job_id, timeout=seconds)}
 
 
-async def _list_jobs(client: Client, request: pb.ListJobsRequest, timeout: float) -> Any:
+async def _list_jobs(client: Client, request: pb.ListJobsRequest, seconds: float) -> Any:
     names = [types_pb2.JobState.Name(state) for state in request.states]
     jobs = client.list_jobs(
         pool=request.pool,
         user=request.user,
         states=[JobState[name.removeprefix("JOB_STATE_")] for name in names],
         page_size=request.page_size,
-        timeout=timeout,
+        timeout=seconds,
     )
     return {"jobs": [job async for job in jobs]}
 
 
-async def _explain_job(client: Client, request: pb.ExplainJobRequest, timeout: float) -> Any:
-    return await client.explain(request.job_id, max_ahead=request.max_ahead, timeout=timeout)
+async def _explain_job(client: Client, request: pb.ExplainJobRequest, seconds: float) -> Any:
+    return await client.explain(request.job_id, max_ahead=request.max_ahead, timeout=seconds)
 
 
-async def _set_user(client: Client, request: admin_pb.SetUserRequest, timeout: float) -> Any:
+async def _set_user(client: Client, request: admin_pb.SetUserRequest, seconds: float) -> Any:
     user = await client.set_user(
         request.user,
         pool=request.pool,
-        timeout=timeout,
+        timeout=seconds,
         **_set(request, "weight", "max_running_slots", "max_waiting_jobs"),
     )
     return {"user": user}
 
 
-async def _list_users(client: Client, request: admin_pb.ListUsersRequest, timeout: float) -> Any:
-    users = client.list_users(pool=request.pool, page_size=request.page_size, timeout=timeout)
+async def _list_users(client: Client, request: admin_pb.ListUsersRequest, seconds: float) -> Any:
+    users = client.list_users(pool=request.pool, page_size=request.page_size, timeout=seconds)
     return {"users": [user async for user in users]}
 
 
-async def _get_pool(client: Client, request: admin_pb.GetPoolRequest, timeout: float) -> Any:
-    return {"pool": await client.get_pool(request.pool, timeout=timeout)}
+async def _get_pool(client: Client, request: admin_pb.GetPoolRequest, seconds: float) -> Any:
+    return {"pool": await client.get_pool(request.pool, timeout=seconds)}
 
 
-async def _list_pools(client: Client, request: admin_pb.ListPoolsRequest, timeout: float) -> Any:
-    return {"pools": await client.list_pools(timeout=timeout)}
+async def _list_pools(client: Client, _: admin_pb.ListPoolsRequest, seconds: float) -> Any:
+    return {"pools": await client.list_pools(timeout=seconds)}
 
 
 _CALLS: Final[Mapping[str, tuple[type[Message], Callable[..., Awaitable[Any]]]]] = {
@@ -341,7 +341,7 @@ class Adapter:
         stops = (worker.stop(0) for worker in self._workers.values())
         await asyncio.gather(*stops, return_exceptions=True)
         await self._client.aclose()
-        await self._channel.close()
+        await self._channel.close(grace=None)
 
     async def answer(self, request: Mapping[str, Any]) -> None:
         """Do what a request asks, and print its answer."""
@@ -385,21 +385,21 @@ class Adapter:
                 raise ValueError(f"nothing known to do as {unknown!r}")
         return {}
 
-    async def _call(self, method: str, document: Mapping[str, Any], timeout: float) -> Any:  # noqa: ASYNC109
+    async def _call(self, method: str, document: dict[str, Any], seconds: float) -> Any:
         if method in _STUBS:
             message = json_format.ParseDict(document, _STUBS[method]())
             try:
-                response = await getattr(self._stub, method)(message, timeout=timeout)
+                response = await getattr(self._stub, method)(message, timeout=seconds)
             except grpc.RpcError as error:
                 raise from_rpc_error(error) from None
             return json_format.MessageToDict(response)
         kind, call = _CALLS[method]
-        return await call(self._client, json_format.ParseDict(document, kind()), timeout)
+        return await call(self._client, json_format.ParseDict(document, kind()), seconds)
 
-    async def _watch(self, job_id: str, timeout: float) -> Any:  # noqa: ASYNC109
+    async def _watch(self, job_id: str, seconds: float) -> Any:
         states: list[JobState] = []
         last = None
-        async for last in self._client.watch(job_id, timeout=timeout):
+        async for last in self._client.watch(job_id, timeout=seconds):
             if last.state not in states:
                 states.append(last.state)
         return {"states": states, "job": last}
