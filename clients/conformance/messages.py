@@ -41,6 +41,8 @@ class NotTheMessage(Exception):
 def read(descriptor: Descriptor, document: Any) -> dict[str, Any]:
     """Parse an answer, and lay it out.  Raises ``NotTheMessage``."""
     message = GetMessageClass(descriptor)()
+    if not isinstance(document, dict):
+        raise NotTheMessage(f"a {descriptor.full_name} is an object, not {document!r}")
     try:
         json_format.ParseDict(document, message)
     except (json_format.Error, AttributeError, TypeError, ValueError) as error:
