@@ -31,7 +31,7 @@ def _prepared(name: str) -> tuple[Mapping[str, Command], Mapping[str, tuple[Mark
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("client", "name"), _cases())
+@pytest.mark.parametrize(("client", "name"), list(_cases()))
 async def test_a_client_lives_through_a_scenario(client: str, name: str, results: Results) -> None:
     """All that the scenario expects comes true; the failure's text tells what did not, and why."""
     chosen = list(CLIENTS.values()) if client == ALL else [CLIENTS[client]]

@@ -139,7 +139,8 @@ def test_the_codes_that_are_tried_again_are_those_of_the_service_config(
     code: grpc.StatusCode,
 ) -> None:
     """Without a hint; with one, RESOURCE_EXHAUSTED too, which a service config cannot say."""
-    error = from_rpc_error(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata()))
+    nothing = grpc.aio.Metadata()
+    error = from_rpc_error(grpc.aio.AioRpcError(code, nothing, nothing, "", ""))
     expected = {*POLICY["retryableStatusCodes"], *BEYOND}
     assert is_transient(error) == (code.name in expected)
 
