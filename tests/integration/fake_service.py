@@ -76,6 +76,8 @@ class FakeService(
         self.leases: dict[int, types_pb2.TaskLease] = {}
         self.answered: dict[str, tuple[int, list[types_pb2.TaskLease]]] = {}
         self.revoked: set[int] = set()
+        #: Workers that took their leave, and how many leases were out then.
+        self.left: dict[str, int] = {}
         #: Results that counted, by lease, and everything that arrived, by method.
         self.results: dict[int, types_pb2.TaskResult] = {}
         self.requests: dict[str, list[Any]] = collections.defaultdict(list)
@@ -277,6 +279,9 @@ class FakeService(
     async def NextTask(self, request: pb.NextTaskRequest, context: Context) -> Any:
         async def work() -> pb.NextTaskResponse:
             acks = [self._take(result) for result in request.done]
+            if request.leaving:
+                self.left[request.worker_id] = len(self.leases)
+                return pb.NextTaskResponse(done_acks=acks)
             leases = self._grant(request)
             if not leases and request.wait_seconds:
                 with contextlib.suppress(TimeoutError):
@@ -289,7 +294,9 @@ class FakeService(
                 leases=leases, done_acks=acks, revoked_lease_ids=sorted(revoked)
             )
 
-        return await self._answer("NextTask", request, context, work)
+        # A leave may be refused by itself.
+        name = "Leave" if request.leaving else "NextTask"
+        return await self._answer(name, request, context, work)
 
     def _grant(self, request: pb.NextTaskRequest) -> list[types_pb2.TaskLease]:
         poll_id, granted = self.answered.get(request.worker_id, (0, []))

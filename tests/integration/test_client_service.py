@@ -239,6 +239,7 @@ async def test_a_stopping_worker_leaves_nothing_behind(target: str, client: Clie
     assert (status.done_tasks, status.running_tasks) == (worker.stats.succeeded, 0)
     assert status.waiting_tasks == 10 - status.done_tasks > 0
     assert status.failed_attempts == 0
+    assert (await client.get_pool()).workers == 0
 
 
 async def test_a_restart_of_the_service_loses_and_repeats_nothing(tmp_path: Path) -> None:

@@ -465,6 +465,39 @@ async def test_an_idle_worker_stops_at_once_though_its_poll_is_parked(
         await service.until(lambda: service.requests["NextTask"])
 
 
+async def test_a_worker_takes_its_leave_after_all_else(service: FakeService) -> None:
+    """Its last poll says so, once what it held is reported; nothing rides along."""
+    service.add_job("j", 3)
+    worker = Worker(service.target, slots=2, prefetch=1, retry=EAGER)
+    go = asyncio.Event()
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        await go.wait()
+
+    async with worker:
+        await service.until(lambda: len(service.leases) == 3)
+        stopping = asyncio.create_task(worker.stop())
+        await asyncio.sleep(0)
+        go.set()
+        await stopping
+    (leave,) = service.requests["Leave"]
+    assert (leave.worker_id, leave.pool) == (worker.worker_id, "default")
+    assert service.left == {worker.worker_id: 0}
+    assert len(service.results) == 3
+
+
+async def test_a_service_that_is_away_does_not_hear_the_leave(service: FakeService) -> None:
+    """A worker ends all the same: leaving is a courtesy, and its results were taken."""
+    service.refuse("Leave", unavailable())
+    worker = Worker(service.target, slots=1, retry=EAGER)
+    worker.handler("noop")(nothing)
+    async with worker:
+        await service.until(lambda: service.requests["NextTask"])
+    assert len(service.requests["Leave"]) == 1
+    assert not service.left
+
+
 async def test_what_waiting_does_not_mend_ends_the_worker(service: FakeService) -> None:
     """A pool that does not exist is raised, not tried for ever."""
     service.refuse("NextTask", Refusal(5, "pool 'typo' does not exist"), times=10)

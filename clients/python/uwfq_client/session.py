@@ -5,7 +5,7 @@ Four small loops share one ledger, all on one event loop:
     poll      asks for leases when slots are free; results ride along.  A long poll.
     report    sends results that would otherwise wait for a poll (``TaskDone``).
     renew     extends leases at a third of their time, and learns which are void.
-    drain     after a stop: finishes what is held, reports it, and ends.
+    drain     after a stop: finishes what is held, reports it, takes its leave, and ends.
 
 What keeps acknowledged work from being lost or done twice:
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import logging
 import math
@@ -414,8 +415,22 @@ class Session:
                 if self._is_hopeless(error, silent_since):
                     if not self.ledger.settled:
                         log.warning("stopping with results that were not reported: %s", error)
-                    break
+                    return
                 await self._wait_out(error, backoff)
+        await self._take_leave()
+
+    async def _take_leave(self) -> None:
+        """Tell the service that these slots are gone; else it would count on them for a while.
+
+        Once: an answer that is lost, or a service that is away, costs nothing but that while.
+        """
+        request = pb.NextTaskRequest(
+            pool=self._options.pool, worker_id=self._options.worker_id, leaving=True
+        )
+        with contextlib.suppress(UwfqError):
+            await self._transport.unary(
+                self._transport.scheduler.NextTask, request, _LAST_POLL_SECONDS
+            )
 
     def _is_hopeless(self, error: UwfqError, silent_since: float) -> bool:
         if isinstance(error, _FATAL):
