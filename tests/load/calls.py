@@ -30,7 +30,9 @@ SUBMITTED, LEASED, REPORTED, BATCHED, STREAMED = POOLS = (
 )
 USERS: Final = 100
 TASKS_PER_JOB: Final = 100
-RUNTIME_SECONDS: Final = 0.05
+#: About what passes between lease and report here.  Tasks that outrun their estimate by far would
+#: be another load: the service corrects what their jobs are charged while they still run.
+RUNTIME_SECONDS: Final = 2.0
 WORKERS: Final = 50
 #: Where a worker has room for whatever it is asked to lease.
 WORKER_SLOTS: Final = 1_000_000
@@ -70,15 +72,18 @@ def submissions(pool: str, count: int, *, tasks: int = 1, seed: int = 0) -> list
     ]
 
 
-def polls(pool: str, count: int, batch: int = 1) -> list[rpc.NextTaskRequest]:
+def polls(
+    pool: str, count: int, batch: int = 1, *, workers: int = WORKERS, wait_seconds: float = 0.0
+) -> list[rpc.NextTaskRequest]:
     """Polls of all workers in turn."""
     return [
         rpc.NextTaskRequest(
             pool=pool,
-            worker_id=_worker(number),
+            worker_id=_worker(number % workers),
             slots=WORKER_SLOTS,
             free_slots=WORKER_SLOTS,
             max_tasks=batch,
+            wait_seconds=wait_seconds,
         )
         for number in range(count)
     ]
@@ -87,7 +92,7 @@ def polls(pool: str, count: int, batch: int = 1) -> list[rpc.NextTaskRequest]:
 def reports(leases: Sequence[Sequence[types.TaskLease]]) -> list[rpc.TaskDoneRequest]:
     """One message for each group of leases, of the workers in turn, that they succeeded."""
     return [
-        rpc.TaskDoneRequest(worker_id=_worker(number), results=_results(group))
+        rpc.TaskDoneRequest(worker_id=_worker(number % WORKERS), results=results(group))
         for number, group in enumerate(leases)
     ]
 
@@ -98,7 +103,7 @@ def polls_with_results(
     """Polls for a batch, each of which carries the results of one that was leased before."""
     requests = polls(pool, len(leases), batch)
     for request, group in zip(requests, leases, strict=True):
-        request.done.extend(_results(group))
+        request.done.extend(results(group))
     return requests
 
 
@@ -111,10 +116,11 @@ def on_stream(requests: Sequence[rpc.NextTaskRequest]) -> list[rpc.WorkRequest]:
 
 
 def _worker(number: int) -> str:
-    return f"worker-{number % WORKERS}"
+    return f"worker-{number}"
 
 
-def _results(leases: Sequence[types.TaskLease]) -> list[types.TaskResult]:
+def results(leases: Sequence[types.TaskLease]) -> list[types.TaskResult]:
+    """A success of each."""
     success = types.TaskSuccess(runtime_seconds=RUNTIME_SECONDS)
     return [
         types.TaskResult(lease_id=lease.lease_id, attempt=lease.attempt, success=success)
@@ -169,10 +175,10 @@ class Preparer:
                 group.extend(response.leases[place * batch : (place + 1) * batch])
         return leased
 
-    async def jobs_left(self, results: Mapping[str, int]) -> int:
+    async def jobs_ended(self, done: Mapping[str, int]) -> int:
         """How many of these jobs end when so many of their tasks have succeeded."""
         ended = 0
-        for job_id, count in results.items():
+        for job_id, count in done.items():
             (stage,) = (await self.jobs.GetJob(rpc.GetJobRequest(job_id=job_id))).job.stages
             ended += stage.done + count == stage.task_count
         return ended

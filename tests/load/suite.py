@@ -20,7 +20,7 @@ from tests.bench.measuring import ServerProcess
 from tests.load import calls
 from tests.load.calls import Preparer
 from tests.load.ghz import Ghz
-from tests.load.profiles import PROFILES, Profile, Sending, check
+from tests.load.profiles import SUBMIT_JOB, Profile, Sending, check
 from tests.load.servers import UNLIMITED, start_noop, start_service
 
 #: The no-op server measured in the service's place.
@@ -94,7 +94,7 @@ class Suite:
         for profile in profiles:
             levels = IN_FLIGHT if profile.tasks_per_call == 1 else IN_FLIGHT[:1]
             self.rows += [Row(profile, in_flight, again=False, pairs=[]) for in_flight in levels]
-        self.rows += [Row(PROFILES[0], level, again=True, pairs=[]) for level in IN_FLIGHT]
+        self.rows += [Row(SUBMIT_JOB, level, again=True, pairs=[]) for level in IN_FLIGHT]
         return len(self.rows)
 
     async def run(self, rounds: int, step: Callable[[str], None]) -> None:
