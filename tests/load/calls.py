@@ -51,9 +51,9 @@ class PoolCount(NamedTuple):
         return PoolCount(*(now - before for now, before in zip(self, other, strict=True)))
 
 
-def submissions(pool: str, count: int, *, tasks: int = 1, seed: int = 0) -> list[
-    rpc.SubmitJobRequest
-]:
+def submissions(
+    pool: str, count: int, *, tasks: int = 1, seed: int = 0
+) -> list[rpc.SubmitJobRequest]:
     """Jobs of one stage, each under a request id of its own."""
     chance = random.Random(seed)
     batch = uuid.uuid4().hex

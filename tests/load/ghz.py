@@ -74,7 +74,8 @@ class Outcome:
     @property
     def seconds(self) -> float:
         """From the beginning of the first call to the end of the last."""
-        return max(self._ended) - min(self._began)
+        span: float = max(self._ended) - min(self._began)
+        return span
 
 
 class Ghz:

@@ -141,9 +141,7 @@ async def _cycle(preparer: Preparer, count: int, pool: str, *, stream: bool) -> 
     return [Sending("next_task", requests, pool, change)]
 
 
-async def _jobs_ended(
-    preparer: Preparer, leases: Sequence[Sequence[types.TaskLease]]
-) -> int:
+async def _jobs_ended(preparer: Preparer, leases: Sequence[Sequence[types.TaskLease]]) -> int:
     """Jobs that end when all of these leases have succeeded."""
     done = Counter(lease.job_id for group in leases for lease in group)
     return await preparer.jobs_ended(done)

@@ -1,4 +1,4 @@
-"""What the pairs with the no-op server do not show: state that is held, idle workers, waking, overload.
+"""What pairs with the no-op server do not show: held state, idle workers, waking, overload.
 
 Each function starts services of its own, measures and returns its figures.
 """
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 from google.rpc import error_details_pb2
@@ -24,7 +24,7 @@ from tests.load.calls import Preparer
 from tests.load.ghz import Ghz
 from tests.load.profiles import CONNECTIONS
 from tests.load.servers import UNLIMITED, start_service
-from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq.v1 import types_pb2 as types
 from uwfq_service.server import app, convert, logs
 from uwfq_service.server.config import load
 
@@ -156,9 +156,7 @@ async def idle(
     server = start_service(scratch, *UNLIMITED)
     with _ending(server):
         async with _preparing(server) as preparer:
-            requests = calls.polls(
-                "default", 4 * workers, workers=workers, wait_seconds=seconds
-            )
+            requests = calls.polls("default", 4 * workers, workers=workers, wait_seconds=seconds)
             polling = asyncio.create_task(
                 ghz.run(
                     "next_task",
@@ -280,22 +278,23 @@ async def overload(ghz: Ghz, scratch: Path, *, seconds: float, step: Step) -> Fi
             refused: Counter[str] = Counter()
             statuses: Counter[str] = Counter()
             memory = []
-            # Until the backlog is full, and the same again.
+            # A burst is too much for the inbox; then the backlog fills; then as much again.
+            refused += await _refusals(preparer, pool)
             for _ in range(2):
-                count = max(2 * MAX_JOBS, int(4_000 * seconds))
-                while (await preparer.count(pool)).jobs < MAX_JOBS or count:
+                while True:
                     outcome = await ghz.run(
                         "submit_job",
                         server.address,
-                        calls.submissions(pool, count or MAX_JOBS),
+                        calls.submissions(pool, max(2 * MAX_JOBS, int(4_000 * seconds))),
                         in_flight=200,
                         connections=CONNECTIONS,
                     )
                     statuses += outcome.statuses
-                    refused += await _refusals(preparer, pool)
-                    count = 0
+                    if (await preparer.count(pool)).jobs == MAX_JOBS:
+                        break
+                refused += await _refusals(preparer, pool)
                 memory.append(server.peak_bytes())
-                step(f"{sum(statuses.values()):,} submissions, limits of {MAX_INBOX} and {MAX_JOBS}")
+                step(f"{statuses.total():,} submissions, limits {MAX_INBOX} and {MAX_JOBS:,}")
             full = await preparer.count(pool)
             assert set(statuses) == {"OK", "ResourceExhausted"}, statuses
             assert full.jobs == MAX_JOBS, f"{full} with a limit of {MAX_JOBS}"
@@ -334,7 +333,7 @@ async def _refusals(preparer: Preparer, pool: str) -> Counter[str]:
         if isinstance(answer, BaseException):
             assert isinstance(answer, grpc.aio.AioRpcError), answer
             assert answer.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, answer
-            details = rpc_status.from_call(answer)
+            details = rpc_status.from_call(cast(Any, answer))
             assert details is not None, "a refusal without details"
             info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
             assert any(each.Unpack(info) for each in details.details), details
@@ -350,9 +349,9 @@ async def _drain(preparer: Preparer, pool: str) -> None:
     (poll,) = calls.polls(pool, 1, 1_000)
     while True:
         response = await preparer.jobs.NextTask(poll)
-        assert all(
-            ack.status == calls.types.TASK_RESULT_STATUS_ACCEPTED for ack in response.done_acks
-        ), "a result was not accepted"
+        assert all(ack.status == types.TASK_RESULT_STATUS_ACCEPTED for ack in response.done_acks), (
+            "a result was not accepted"
+        )
         del poll.done[:]
         poll.done.extend(calls.results(response.leases))
         if not response.leases:
