@@ -151,7 +151,8 @@ def markdown(report: dict[str, Any]) -> str:
         (
             f"{report['date']}: {on['cores']} cores ({on['cpu']}), Python {on['python']}, grpcio "
             f"{on['grpcio']}, protobuf {on['protobuf']}, ghz {report['ghz']}; "
-            f"{report['rounds']} rounds of {report['seconds']:g} s slices.  ghz and the servers share the cores.  "
+            f"{report['rounds']} rounds of {report['seconds']:g} s slices.  ghz and the "
+            "servers share the cores.  "
             "Medians over the rounds; ratios are taken within each pair of slices, with a 95 % "
             "bootstrap interval.  "
             "What was sent has been compared with what the service counted.  `no-op again` is the "
@@ -272,7 +273,8 @@ def _overload(found: dict[str, Any]) -> list[str]:
         "",
         (
             f"200 in flight on an inbox of {found['max_inbox']} and a backlog of "
-            f"{found['max_jobs']:,} jobs: {statuses}.  Refusals that were read, each with a RetryInfo: {refused}.  Peak "
+            f"{found['max_jobs']:,} jobs: {statuses}.  Refusals that were read, each with "
+            f"a RetryInfo: {refused}.  Peak "
             f"memory {_mb(found['peak_bytes_when_full'])} when the backlog was full, "
             f"{_mb(found['peak_bytes_after_as_many_again'])} after as many submissions again.  "
             f"Once drained, {found['accepted_afterwards']:,} of {found['accepted_afterwards']:,} "

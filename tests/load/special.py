@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,14 +20,12 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from tests.bench.measuring import ServerProcess, interval, quantile
-from tests.load import calls, profiles
+from tests.load import calls, fill, profiles
 from tests.load.calls import Preparer
 from tests.load.ghz import Ghz
 from tests.load.profiles import CONNECTIONS
 from tests.load.servers import UNLIMITED, start_service
 from uwfq.v1 import types_pb2 as types
-from uwfq_service.server import app, convert, logs
-from uwfq_service.server.config import load
 
 Step = Callable[[str], None]
 Figures = dict[str, Any]
@@ -34,8 +33,6 @@ Figures = dict[str, Any]
 #: Users and jobs of the two services that are compared.
 MANY: Final = (10_000, 100_000)
 FEW: Final = (10, 100)
-#: Enough that no slice runs out of them.
-TASKS_PER_HELD_JOB: Final = 1_000
 IN_FLIGHT: Final = 50
 #: How long a worker's poll is parked, seconds; the Python client's default.
 POLL_SECONDS: Final = 20.0
@@ -63,23 +60,6 @@ def _ending(*servers: ServerProcess) -> Any:
 # -- state that is held ----------------------------------------------------------------------------
 
 
-async def fill(data: Path, users: int, jobs: int) -> None:
-    """Make a data directory in which so many jobs of so many users wait.
-
-    They are admitted by the service's own engine and journalled, only not through gRPC.  60 us a
-    job or so.
-    """
-    logs.configure("error", "json")
-    config = load({"listen": "127.0.0.1:0", "data": str(data), "pools.leased.policy": "uwfq"})
-    requests = calls.submissions(calls.LEASED, jobs, tasks=TASKS_PER_HELD_JOB)
-    for number, request in enumerate(requests):
-        request.user = f"user-{number % users}"
-    async with app.Server(config) as server:
-        for begin in range(0, jobs, 1_000):
-            batch = requests[begin : begin + 1_000]
-            await asyncio.gather(*(server.engine.call(convert.submit_job(each)) for each in batch))
-
-
 async def held(
     ghz: Ghz,
     scratch: Path,
@@ -93,7 +73,9 @@ async def held(
     sizes = {"many": many, "few": FEW}
     servers: dict[str, ServerProcess] = {}
     for name, size in sizes.items():
-        await fill(scratch / name, *size)
+        command = [sys.executable, "-m", fill.__name__, scratch / name, *map(str, size)]
+        filling = await asyncio.create_subprocess_exec(*command)
+        assert await filling.wait() == 0, "the jobs to be held were not admitted"
         servers[name] = start_service(scratch, *UNLIMITED, data=scratch / name)
         step(f"{size[1]:,} jobs of {size[0]:,} users wait")
     latencies: dict[str, list[list[float]]] = {name: [] for name in servers}
