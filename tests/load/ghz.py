@@ -102,7 +102,8 @@ class Ghz:
         On a stream all messages go over one call.  Raises ``RuntimeError`` if ghz fails.
         """
         config = json.loads((PROFILES / f"{profile}.json").read_text())
-        del config["data"]
+        for by_hand in ("data", "proto", "import-paths"):
+            del config[by_hand]
         with tempfile.TemporaryDirectory(dir=self._scratch) as directory:
             here = Path(directory)
             (here / "messages").write_bytes(delimited(messages))

@@ -37,7 +37,7 @@ IN_FLIGHT: Final = 50
 #: How long a worker's poll is parked, seconds; the Python client's default.
 POLL_SECONDS: Final = 20.0
 MAX_INBOX: Final = 20
-MAX_JOBS: Final = 2_000
+MAX_JOBS: Final = 1_000
 
 
 @asynccontextmanager
