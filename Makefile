@@ -50,7 +50,7 @@ SPARK35 := .venv-spark35
 CONNECT35 := org.apache.spark:spark-connect_2.12:3.5.7
 COPY_JAR := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
 
-.PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench lock proto-image clean
+.PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench load lock proto-image clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -142,6 +142,9 @@ spark-demo: setup jars ## Compare stock Spark's schedulers with the bridge, in a
 bench: setup ## Cost per decision in the core, throughput over loopback
 	@for script in tests/bench/bench_*.py; do \
 		echo "== $$script"; $(BIN)/python -m tests.bench.$$(basename "$$script" .py) $(ARGS); done
+
+load: setup ## Load tests with ghz against a no-op server, in about eight minutes (needs Go)
+	$(BIN)/python -m tests.load $(ARGS)
 
 RESOLVE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet

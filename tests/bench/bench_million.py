@@ -20,7 +20,6 @@ import contextlib
 import json
 import pstats
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,81 +28,30 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import grpc
 
 from tests.bench import million_worker
+from tests.bench.measuring import PATIENCE, ServerProcess
 from uwfq.v1 import admin_service_pb2 as admin
 from uwfq.v1 import admin_service_pb2_grpc, scheduler_service_pb2_grpc
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 
-#: Longest that any one phase may take, seconds.
-PATIENCE: Final = 900.0
 SUBMITS_IN_FLIGHT: Final = 64
 
 
-class Service:
+class Service(ServerProcess):
     """``uwfq serve`` on one data directory."""
 
     def __init__(self, directory: Path, profile: str | None) -> None:
         self.directory = directory
         self.target = f"unix:{directory}/socket"
-        self._profile = profile
-        self._log = directory / "log"
-        self.start_seconds = 0.0
-        #: What the service said when it began to serve.
-        self.said: dict[str, Any] = {}
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        began = time.monotonic()
-        profiler = ["-m", "cProfile", "-o", self._profile] if self._profile else []
+        profiler = ["-m", "cProfile", "-o", profile] if profile else []
         command = [sys.executable, *profiler, "-m", "uwfq_service.cli", "serve"]
-        with self._log.open("wb") as log:
-            process = subprocess.Popen(
-                [*command, f"--listen={self.target}", f"--data={self.directory / 'data'}"],
-                stdin=subprocess.DEVNULL,
-                stderr=log,
-            )
-        while not self.said:
-            assert process.poll() is None, self._log.read_text()
-            assert time.monotonic() < began + PATIENCE, "the service does not come up"
-            for line in self._log.read_text().splitlines():
-                if '"serving"' in line:
-                    self.said = json.loads(line)
-            time.sleep(0.002)
-        self.start_seconds = time.monotonic() - began
-        return process
-
-    def restart(self) -> None:
-        """Start again after ``kill``."""
-        self.said = {}
-        self.process = self._start()
-
-    def kill(self) -> None:
-        """End it without a chance to say anything."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        """Stop in an orderly way, and see that it was one."""
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(PATIENCE) == 0, self._log.read_text()
-
-    def cpu_seconds(self) -> float:
-        """CPU time of the process so far."""
-        total = 0
-        for path in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"):
-            total += int(path.read_text().split()[0])
-        return total / 1e9
-
-    def peak_bytes(self) -> int:
-        """Most memory that the process has occupied."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
+        where = [f"--listen={self.target}", f"--data={directory / 'data'}"]
+        super().__init__([*command, *where], directory / "log")
 
     def disk_bytes(self) -> int:
         """Size of the data directory."""

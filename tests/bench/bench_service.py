@@ -32,6 +32,7 @@ from typing import Any
 import grpc
 
 from tests.bench import noop_server as served
+from tests.bench.measuring import cpu_seconds, interval, quantile
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 
@@ -301,19 +302,11 @@ async def _rounds(
         measured = {}
         shuffler.shuffle(order)
         for name in order:
-            before = _cpu_seconds(server_pid)
+            before = cpu_seconds(server_pid)
             measured[name] = await workloads[name](in_flight, args.slice)
-            measured[name].cpu = _cpu_seconds(server_pid) - before
+            measured[name].cpu = cpu_seconds(server_pid) - before
         rounds.append(measured)
     return rounds
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of a process so far, by the scheduler's own account (ns)."""
-    total = 0
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        total += int(path.read_text().split()[0])
-    return total / 1e9
 
 
 def _report(in_flight: int, rounds: Sequence[dict[str, Slice]]) -> None:
@@ -330,25 +323,11 @@ def _report(in_flight: int, rounds: Sequence[dict[str, Slice]]) -> None:
         print(
             f"{name:16}"
             f"{statistics.median(each.rate for each in slices):9,.0f}"
-            f"{_quantile(latencies, 0.5) * 1e3:8.2f}{_quantile(latencies, 0.99) * 1e3:8.2f}"
+            f"{quantile(latencies, 0.5) * 1e3:8.2f}{quantile(latencies, 0.99) * 1e3:8.2f}"
             f"{statistics.median(each.cpu_us for each in slices):8.1f}"
-            f"{_interval(rates):>23}{_interval(cpus):>23}",
+            f"{interval(rates)!s:>23}{interval(cpus)!s:>23}",
             flush=True,
         )
-
-
-def _quantile(ordered: Sequence[float], part: float) -> float:
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else float("nan")
-
-
-def _interval(values: Sequence[float]) -> str:
-    """The median, and where 95 % of the medians of resamples lie."""
-    resampler = random.Random(0)
-    medians = sorted(
-        statistics.median(resampler.choices(values, k=len(values))) for _ in range(1000)
-    )
-    low, high = _quantile(medians, 0.025), _quantile(medians, 0.975)
-    return f"{statistics.median(values):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def main() -> None:

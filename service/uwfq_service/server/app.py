@@ -194,7 +194,7 @@ class Server:
             raise ConfigError([f"metrics.listen: cannot listen on {where}: {error}"]) from None
 
     async def _listen(self, clock: Clock) -> None:
-        server = self._grpc = grpc.aio.server(options=_channel_options(self.config))
+        server = self._grpc = grpc.aio.server(options=channel_options(self.config))
         log_calls = self.config.log.level == "debug"
         services = (
             SchedulerRpc(self.engine, clock, self.config.server),
@@ -293,7 +293,8 @@ def _event_log(config: Config, scheduler: Scheduler) -> logs.EventLog:
     return logs.EventLog(logs.LEVELS[config.log.level], job_name)
 
 
-def _channel_options(config: Config) -> list[tuple[str, Any]]:
+def channel_options(config: Config) -> list[tuple[str, Any]]:
+    """Options of the gRPC server."""
     return [
         ("grpc.max_receive_message_length", config.server.max_request_bytes),
         # What we have decided to say must not be refused by ourselves.
