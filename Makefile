@@ -50,6 +50,12 @@ SPARK35 := .venv-spark35
 CONNECT35 := org.apache.spark:spark-connect_2.12:3.5.7
 COPY_JAR := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
 
+# The clients in other languages, each with a Makefile of its own.
+CLIENTS := go java node
+AT_CLIENTS = clients=$$(clients/testable $(CLIENTS)); for client in $$clients; do \
+	$(MAKE) --no-print-directory -C clients/$$client \
+	BUF=$(abspath $(BIN))/buf UWFQ_COMMAND=$(abspath $(BIN))/uwfq
+
 .PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench load lock proto-image clean
 
 help: ## Show what can be made
@@ -115,8 +121,9 @@ $(SPARK35)/.wheel: $(WHEEL_BUILT) tests/spark/requirements-3.5.txt
 		-DoutputDirectory=$$(echo $(abspath $(SPARK35))/lib/python*/site-packages/pyspark/jars); fi
 	@touch $@
 
-gen: $(DEPENDENCIES) ## Regenerate the Python stubs from protos/
+gen: $(DEPENDENCIES) ## Regenerate the stubs of all languages from protos/
 	$(BIN)/python protos/generate.py
+	$(AT_CLIENTS) gen; done
 
 lint: setup ## Format, lint, types, import contracts, protos, stubs, lock file
 	$(BIN)/ruff format --check .
@@ -128,9 +135,11 @@ lint: setup ## Format, lint, types, import contracts, protos, stubs, lock file
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/python .ci/check_lock.py
 	@$(IF_JVM) $(MVN) spotless:check; fi
+	$(AT_CLIENTS) lint gen-check; done
 
 test: lint spark35 ## Lint, then every test, against the installed wheel
 	@$(IF_JVM) $(MVN) verify --fail-at-end -Duwfq.shade.skip=true -Duwfq.command=$(abspath $(BIN)/uwfq); fi
+	$(AT_CLIENTS) test adapter; done
 	$(BIN)/python -m pytest $(ARGS)
 
 demo: setup ## Watch three users share the service, under three policies
@@ -159,6 +168,7 @@ proto-image: $(DEPENDENCIES) ## Record protos/ as released: what later changes m
 	$(BIN)/buf build protos --exclude-source-info --output protos/released.binpb
 
 clean: ## Remove the environment, caches and what the demo and the service left
-	rm -rf $(VENV) $(SPARK35) $(JARS) $(JVM)/*/target dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(SPARK35) $(JARS) $(JVM)/*/target clients/java/target clients/node/node_modules \
+		clients/node/dist clients/node/build dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache uwfq-data uwfq-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
