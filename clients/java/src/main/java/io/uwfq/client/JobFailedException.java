@@ -29,6 +29,6 @@ public final class JobFailedException extends RuntimeException {
     JobState state = job.getState();
     String word = state.name().substring("JOB_STATE_".length()).toLowerCase(Locale.ROOT);
     String cause = job.getCause().isEmpty() ? "" : ": " + job.getCause();
-    return "job " + job.getJobId() + " is " + word + cause;
+    return "job " + job.getJobId() + " has ended as " + word + cause;
   }
 }

@@ -16,7 +16,12 @@ public record Measurement(OptionalLong inputBytes, OptionalLong rows) {
   public static final Measurement NONE =
       new Measurement(OptionalLong.empty(), OptionalLong.empty());
 
-  /** Refuses null, and what is less than nothing. */
+  /**
+   * Refuses null, and what is less than nothing.
+   *
+   * @param inputBytes bytes read, where known
+   * @param rows rows read or produced, where known
+   */
   public Measurement {
     requireNatural("inputBytes", inputBytes);
     requireNatural("rows", rows);
