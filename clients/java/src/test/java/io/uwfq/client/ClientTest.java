@@ -40,7 +40,7 @@ class ClientTest {
   private final Client client = Client.connect(service.endpoint());
 
   @AfterEach
-  void close() throws InterruptedException {
+  void close() {
     client.close();
     service.close();
   }

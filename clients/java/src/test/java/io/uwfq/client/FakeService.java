@@ -209,12 +209,17 @@ final class FakeService implements AutoCloseable {
     }
   }
 
-  void stop() throws InterruptedException {
-    server.shutdownNow().awaitTermination();
+  void stop() {
+    server.shutdownNow();
+    try {
+      server.awaitTermination();
+    } catch (InterruptedException impossible) {
+      throw new AssertionError(impossible);
+    }
   }
 
   @Override
-  public void close() throws InterruptedException {
+  public void close() {
     channels.forEach(ManagedChannel::shutdownNow);
     stop();
   }

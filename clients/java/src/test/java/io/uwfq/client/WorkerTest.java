@@ -37,7 +37,7 @@ class WorkerTest {
   private final FakeService service = new FakeService();
 
   @AfterEach
-  void stopTheService() throws InterruptedException {
+  void stopTheService() {
     service.close();
   }
 
