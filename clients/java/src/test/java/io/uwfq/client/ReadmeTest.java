@@ -43,7 +43,8 @@ class ReadmeTest {
         assertEquals(0, submit.waitFor(), said);
         assertTrue(said.matches("(?s).*8 tasks took \\d+\\.\\d\\d slot-seconds\\s*"), said);
       } finally {
-        worker.destroy(); // SIGTERM: it takes leave, then ends.
+        // SIGTERM: it takes leave, then ends. (Process.destroy would close its output, too.)
+        worker.toHandle().destroy();
       }
       String said = output(worker);
       assertEquals(SIGTERM_EXIT, worker.waitFor(), said);

@@ -419,9 +419,11 @@ class WorkerTest {
   @Test
   void whatIsNotFinishedWithinTheGraceGoesBack() throws Exception {
     service.addTasks("j", 3);
+    CountDownLatch running = new CountDownLatch(1);
     CountDownLatch interrupted = new CountDownLatch(1);
     Handler handler =
         task -> {
+          running.countDown();
           try {
             return hold(new CountDownLatch(1));
           } finally {
@@ -430,6 +432,7 @@ class WorkerTest {
         };
     Worker worker = worker().slots(1).prefetch(2).handler("noop", handler).build().start();
     service.await(() -> service.leased() == 3);
+    running.await();
     worker.stop(Duration.ofMillis(10));
     assertEquals(0, interrupted.getCount());
     assertEquals(0, service.leased());

@@ -26,8 +26,8 @@ import java.util.concurrent.Executors;
 import java.util.stream.Stream;
 
 /**
- * The adapter of clients/conformance/README.md: requests in lines of JSON on its standard input, each
- * passed to the client's public method, answers in lines of JSON on its standard output.
+ * The adapter of clients/conformance/README.md: requests in lines of JSON on its standard input,
+ * each passed to the client's public method, answers in lines of JSON on its standard output.
  */
 public final class Adapter {
   private final String target;
@@ -131,8 +131,7 @@ public final class Adapter {
     try (Stream<Job> progress = client.watch(jobId, timeout)) {
       seen = progress.toList();
     }
-    List<String> states =
-        seen.stream().map(job -> job.getState().name()).distinct().toList();
+    List<String> states = seen.stream().map(job -> job.getState().name()).distinct().toList();
     JsonObject answer = object("states", new Gson().toJsonTree(states));
     answer.add("job", json(seen.get(seen.size() - 1)));
     return answer;
@@ -185,8 +184,7 @@ public final class Adapter {
   }
 
   private static JsonElement json(MessageOrBuilder message) throws InvalidProtocolBufferException {
-    return JsonParser.parseString(
-        JsonFormat.printer().preservingProtoFieldNames().print(message));
+    return JsonParser.parseString(JsonFormat.printer().preservingProtoFieldNames().print(message));
   }
 
   private static JsonObject object(String name, JsonElement value) {
