@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Assumptions;
 
 /** The UWFQ service as a process of its own; {@code -Duwfq.command} says how it is called. */
@@ -22,7 +24,7 @@ final class RealService implements AutoCloseable {
   }
 
   /** Starts it with its journal in a directory; skips the test, loudly, where there is none. */
-  static RealService start(Path data) throws IOException {
+  static RealService start(Path data, String... options) throws IOException {
     String command = System.getProperty("uwfq.command", "../../.venv/bin/uwfq");
     if (!Files.isExecutable(Path.of(command))) {
       String missing = "no service to test against: " + command + " (run `make setup`)";
@@ -33,7 +35,7 @@ final class RealService implements AutoCloseable {
       Assumptions.abort(missing);
     }
     RealService service = new RealService(command, data);
-    service.start();
+    service.start(options);
     return service;
   }
 
@@ -42,10 +44,12 @@ final class RealService implements AutoCloseable {
   }
 
   /** Starts it, again if it was killed, on the same port and journal. */
-  void start() throws IOException {
+  void start(String... options) throws IOException {
+    List<String> call = new ArrayList<>(List.of(command, "serve", "--listen", target()));
+    call.addAll(List.of("--data", data.resolve("uwfq").toString()));
+    call.addAll(List.of(options));
     process =
-        new ProcessBuilder(
-                command, "serve", "--listen", target(), "--data", data.resolve("uwfq").toString())
+        new ProcessBuilder(call)
             .redirectErrorStream(true)
             .redirectOutput(ProcessBuilder.Redirect.appendTo(data.resolve("log").toFile()))
             .start();

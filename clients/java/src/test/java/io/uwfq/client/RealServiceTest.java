@@ -108,7 +108,9 @@ class RealServiceTest {
   }
 
   @Test
-  void aCancelledJobStopsItsHandler() throws Exception {
+  void aCancelledJobStopsItsHandlerAtTheNextRenewal() throws Exception {
+    service.kill();
+    service.start("--set", "scheduling.lease_seconds=1");
     CountDownLatch interrupted = new CountDownLatch(1);
     CountDownLatch running = new CountDownLatch(1);
     Handler handler =
@@ -126,7 +128,6 @@ class RealServiceTest {
       client.submit(job("j", 1).build());
       running.await();
       assertEquals(JobState.JOB_STATE_CANCELLED, client.cancel("j", "enough").getState());
-      // The second slot's parked poll tells at once.
       interrupted.await();
       assertEquals("enough", client.waitFor("j").getCause());
       assertEquals(0, worker.stats().succeeded());

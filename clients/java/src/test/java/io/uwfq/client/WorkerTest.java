@@ -400,7 +400,7 @@ class WorkerTest {
   @Test
   void aStopFetchesLeasesWhoseAnswerWasLost() throws Exception {
     service.addTasks("j", 2);
-    service.lose(NextTaskRequest.class, 1_000_000);
+    service.lose(NextTaskRequest.class, 1000);
     Queue<Integer> ran = new ConcurrentLinkedQueue<>();
     Handler handler =
         task -> {
