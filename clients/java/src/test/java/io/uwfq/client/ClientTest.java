@@ -1,0 +1,241 @@
+package io.uwfq.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.protobuf.Message;
+import com.google.rpc.BadRequest;
+import com.google.rpc.ErrorInfo;
+import com.google.rpc.ResourceInfo;
+import io.grpc.Status;
+import io.uwfq.v1.GetJobRequest;
+import io.uwfq.v1.Job;
+import io.uwfq.v1.JobState;
+import io.uwfq.v1.ListJobsRequest;
+import io.uwfq.v1.SubmitJobRequest;
+import io.uwfq.v1.WatchJobRequest;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The client's calls against a service that misbehaves on demand. */
+@Timeout(60)
+class ClientTest {
+  private static final SubmitJobRequest SUBMISSION =
+      SubmitJobRequest.newBuilder().setUser("alice").addStages(Jobs.stage("scan", 8)).build();
+
+  private final FakeService service = new FakeService();
+  private final Client client = Client.connect(service.endpoint());
+
+  @AfterEach
+  void close() {
+    client.close();
+    service.close();
+  }
+
+  private static Job job(String id, JobState state) {
+    return Job.newBuilder().setJobId(id).setState(state).build();
+  }
+
+  private <T extends Message> int calls(Class<T> request) {
+    return service.requests(request).size();
+  }
+
+  // -------------------------------------------------------------------------------------- retries
+
+  @Test
+  void aRetriedSubmissionKeepsItsRandomRequestId() {
+    service.lose(SubmitJobRequest.class, 2);
+    client.submit(SUBMISSION);
+    client.async().submit(SUBMISSION).join();
+    List<String> ids =
+        service.requests(SubmitJobRequest.class).stream()
+            .map(SubmitJobRequest::getRequestId)
+            .toList();
+    assertEquals(4, ids.size());
+    assertEquals(2, ids.stream().distinct().count());
+    assertEquals(1, ids.stream().limit(3).distinct().count());
+    assertFalse(ids.contains(""));
+  }
+
+  @Test
+  void aSubmissionWithAnIdentityOfItsOwnIsLeftAsItIs() {
+    SubmitJobRequest named = SUBMISSION.toBuilder().setJobId("j").build();
+    SubmitJobRequest marked = SUBMISSION.toBuilder().setRequestId("r").build();
+    client.submit(named);
+    client.submit(marked);
+    assertEquals(List.of(named, marked), service.requests(SubmitJobRequest.class));
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = Status.Code.class,
+      mode = EnumSource.Mode.EXCLUDE,
+      names = {"OK", "UNAVAILABLE"})
+  void nothingButUnavailableIsTriedAgain(Status.Code code) {
+    service.refuse(GetJobRequest.class, FakeService.refusal(code, "no"), 2);
+    UwfqException refusal = assertThrows(UwfqException.class, () -> client.get("j"));
+    assertEquals(code, refusal.code());
+    assertEquals(1, calls(GetJobRequest.class));
+  }
+
+  @Test
+  void fiveTriesAreEnough() {
+    service.refuse(GetJobRequest.class, FakeService.unavailable(), 100);
+    UwfqException refusal = assertThrows(UwfqException.class, () -> client.get("j"));
+    assertEquals(Status.Code.UNAVAILABLE, refusal.code());
+    assertEquals(5, calls(GetJobRequest.class));
+  }
+
+  // --------------------------------------------------------------------------------------- errors
+
+  @Test
+  void theDetailsOfARefusalAreValues() {
+    BadRequest.FieldViolation violation =
+        BadRequest.FieldViolation.newBuilder()
+            .setField("stages[0].tasks")
+            .setDescription("must be at least 1")
+            .build();
+    service.refuse(
+        GetJobRequest.class,
+        FakeService.refusal(
+            Status.Code.INVALID_ARGUMENT,
+            "malformed",
+            BadRequest.newBuilder().addFieldViolations(violation).build(),
+            ErrorInfo.newBuilder().setReason("INVALID_FIELD").build(),
+            ResourceInfo.newBuilder().setResourceType("job").setResourceName("j").build()),
+        1);
+    service.refuse(GetJobRequest.class, FakeService.exhausted(1500), 1);
+
+    UwfqException invalid = assertThrows(UwfqException.class, () -> client.get("j"));
+    assertEquals(
+        "INVALID_ARGUMENT: malformed (stages[0].tasks: must be at least 1)", invalid.getMessage());
+    assertEquals("malformed", invalid.description());
+    assertEquals(
+        List.of(new UwfqException.FieldViolation("stages[0].tasks", "must be at least 1")),
+        invalid.fieldViolations());
+    assertEquals(Optional.of("INVALID_FIELD"), invalid.reason());
+    assertEquals(Optional.of(new UwfqException.Resource("job", "j")), invalid.resource());
+    assertEquals(Optional.empty(), invalid.retryAfter());
+
+    UwfqException full = assertThrows(UwfqException.class, () -> client.get("j"));
+    assertEquals(Optional.of(Duration.ofMillis(1500)), full.retryAfter());
+    assertEquals("RESOURCE_EXHAUSTED: full", full.getMessage());
+  }
+
+  @Test
+  void aFutureFailsWithTheSameException() {
+    service.refuse(
+        GetJobRequest.class, FakeService.refusal(Status.Code.NOT_FOUND, "no such job"), 1);
+    CompletableFuture<Job> future = client.async().get("j");
+    Throwable cause = assertThrows(CompletionException.class, future::join).getCause();
+    assertEquals(Status.Code.NOT_FOUND, assertInstanceOf(UwfqException.class, cause).code());
+  }
+
+  @Test
+  void aTimeoutIsTheDeadlineOfTheCall() throws Exception {
+    service.stop();
+    Client hasty = client.withTimeout(Duration.ofMillis(50));
+    UwfqException late = assertThrows(UwfqException.class, () -> hasty.get("j"));
+    assertEquals(Status.Code.DEADLINE_EXCEEDED, late.code());
+    assertThrows(IllegalArgumentException.class, () -> client.withTimeout(Duration.ZERO));
+  }
+
+  // ------------------------------------------------------------------------------------- listing
+
+  @Test
+  void pagesAreFetchedAsTheyAreConsumed() {
+    for (int i = 0; i < 5; i++) {
+      service.put(job("j-" + i, JobState.JOB_STATE_WAITING));
+    }
+    ListJobsRequest request = ListJobsRequest.newBuilder().setPageSize(2).build();
+    assertEquals("j-0", client.listAll(request).findFirst().orElseThrow().getJobId());
+    assertEquals(1, calls(ListJobsRequest.class));
+    assertEquals(5, client.listAll(request).map(Job::getJobId).distinct().count());
+    assertEquals(4, calls(ListJobsRequest.class));
+  }
+
+  // ------------------------------------------------------------------------------------ watching
+
+  @Test
+  void aWatchGoesOnAfterABreakAndTellsNothingTwice() throws Exception {
+    service.put(job("j", JobState.JOB_STATE_WAITING));
+    // Each of these streams tells the state, then breaks.
+    service.lose(WatchJobRequest.class, 2);
+    CompletableFuture<Job> end = client.async().waitFor("j");
+    try (Stream<Job> progress = client.watch("j")) {
+      CompletableFuture<Void> script =
+          CompletableFuture.runAsync(
+              () -> {
+                try {
+                  service.await(() -> service.requests(WatchJobRequest.class).size() == 4);
+                } catch (InterruptedException over) {
+                  throw new AssertionError(over);
+                }
+                service.put(job("j", JobState.JOB_STATE_SUCCEEDED));
+              });
+      assertEquals(
+          List.of(JobState.JOB_STATE_WAITING, JobState.JOB_STATE_SUCCEEDED),
+          progress.map(Job::getState).toList());
+      script.join();
+    }
+    assertTrue(Jobs.hasSucceeded(end.join()));
+  }
+
+  @Test
+  void aWatchOfNothingIsNotTriedAgain() {
+    service.refuse(
+        WatchJobRequest.class, FakeService.refusal(Status.Code.NOT_FOUND, "no such job"), 9);
+    UwfqException refusal = assertThrows(UwfqException.class, () -> client.waitFor("j"));
+    assertEquals(Status.Code.NOT_FOUND, refusal.code());
+    assertEquals(1, calls(WatchJobRequest.class));
+  }
+
+  @Test
+  void waitingEndsWithItsTimeoutOrWithAnInterrupt() throws Exception {
+    service.put(job("j", JobState.JOB_STATE_WAITING));
+    UwfqException late =
+        assertThrows(UwfqException.class, () -> client.waitFor("j", Duration.ofMillis(50)));
+    assertEquals(Status.Code.DEADLINE_EXCEEDED, late.code());
+
+    CountDownLatch waits = new CountDownLatch(1);
+    CompletableFuture<UwfqException> thrown = new CompletableFuture<>();
+    Thread waiter =
+        new Thread(
+            () -> {
+              waits.countDown();
+              thrown.complete(assertThrows(UwfqException.class, () -> client.waitFor("j")));
+            });
+    waiter.start();
+    waits.await();
+    waiter.interrupt();
+    assertEquals(Status.Code.CANCELLED, thrown.join().code());
+  }
+
+  // --------------------------------------------------------------------------------------- helpers
+
+  @Test
+  void successIsInsistedOnWithTheJobsCause() {
+    Job failed = job("j", JobState.JOB_STATE_FAILED).toBuilder().setCause("disk on fire").build();
+    JobFailedException error =
+        assertThrows(JobFailedException.class, () -> Jobs.requireSucceeded(failed));
+    assertEquals("job j has ended as failed: disk on fire", error.getMessage());
+    assertEquals(failed, error.job());
+    Job waiting = job("j", JobState.JOB_STATE_WAITING);
+    assertThrows(IllegalArgumentException.class, () -> Jobs.requireSucceeded(waiting));
+    Job done = job("j", JobState.JOB_STATE_SUCCEEDED);
+    assertEquals(done, Jobs.requireSucceeded(done));
+  }
+}
