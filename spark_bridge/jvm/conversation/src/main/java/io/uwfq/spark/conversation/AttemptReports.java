@@ -30,7 +30,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Tells the service which attempts have started and ended: one message is under way, what happens
- * meanwhile rides on the next, so that messages grow with the load and not their number.
+ * meanwhile rides on the next, and none follows at once, so that messages grow with the load and
+ * not their number.
  *
  * <p>They are polls that do not wait, since the poll that waits for the next order may be parked
  * for seconds. A message that got lost is sent again; an attempt that is reported twice counts
@@ -44,6 +45,12 @@ final class AttemptReports {
 
   /** Reports that may wait; beyond it they are dropped and counted. */
   private static final int MAX_WAITING = 200_000;
+
+  /**
+   * From one message to the next. A message costs as much as some ten tasks in it. Under a gate
+   * Spark waits for the answer, and nothing is held back.
+   */
+  private static final long PACE_MILLIS = 25;
 
   private static final int MAX_MESSAGE_CHARACTERS = 500;
   private static final long FIRST_DELAY_MILLIS = 50;
@@ -178,7 +185,7 @@ final class AttemptReports {
     suspects = 0;
   }
 
-  /** Tells who we are, and with how many slots, with the next message and without delay. */
+  /** Tells who we are, and with how many slots, with the next message. */
   void tellIdentity() {
     identityNews = true;
     send();
@@ -207,8 +214,10 @@ final class AttemptReports {
           acknowledged(starts, ends, answer);
           if (settings.gate() == Settings.Gate.LEASES) {
             listener.ranked(answer.getRanking());
+            send();
+          } else {
+            pause(PACE_MILLIS);
           }
-          send();
         },
         status -> {
           calling = false;
@@ -318,7 +327,7 @@ final class AttemptReports {
     if (Service.isOutOfReach(status) || Service.isBusy(status)) {
       identityNews = true;
       putBack(byJob);
-      pause(Service.retryDelayMillis(status));
+      pause(retryMillis(Service.retryDelayMillis(status)));
     } else if (byJob.size() > 1) {
       // One of them is to blame: told job by job it costs the others nothing.
       suspects += putBack(byJob);
@@ -348,12 +357,14 @@ final class AttemptReports {
     tellCaughtUp(byJob.keySet());
   }
 
-  private void pause(OptionalLong askedMillis) {
+  private long retryMillis(OptionalLong askedMillis) {
+    return askedMillis.isPresent()
+        ? Backoff.jittered(2 * askedMillis.getAsLong(), random)
+        : Backoff.millis(FIRST_DELAY_MILLIS, LAST_DELAY_MILLIS, failures++, random);
+  }
+
+  private void pause(long millis) {
     pausing = true;
-    long millis =
-        askedMillis.isPresent()
-            ? Backoff.jittered(2 * askedMillis.getAsLong(), random)
-            : Backoff.millis(FIRST_DELAY_MILLIS, LAST_DELAY_MILLIS, failures++, random);
     speaker.after(
         millis,
         () -> {
