@@ -135,8 +135,8 @@ public final class AsyncClient {
    * @return the job, as it stands
    */
   public CompletableFuture<Job> closeJob(String jobId) {
-    return closeJob(CloseJobRequest.newBuilder().setJobId(jobId).build())
-        .thenApply(CloseJobResponse::getJob);
+    CloseJobRequest request = CloseJobRequest.newBuilder().setJobId(jobId).build();
+    return calls.future(getCloseJobMethod(), request, CloseJobResponse::getJob);
   }
 
   /**
@@ -157,8 +157,9 @@ public final class AsyncClient {
    * @return the job, as it stands
    */
   public CompletableFuture<Job> cancel(String jobId, String reason) {
-    return cancel(CancelJobRequest.newBuilder().setJobId(jobId).setReason(reason).build())
-        .thenApply(CancelJobResponse::getJob);
+    CancelJobRequest request =
+        CancelJobRequest.newBuilder().setJobId(jobId).setReason(reason).build();
+    return calls.future(getCancelJobMethod(), request, CancelJobResponse::getJob);
   }
 
   /**
@@ -178,8 +179,8 @@ public final class AsyncClient {
    * @return the job, as it stands
    */
   public CompletableFuture<Job> get(String jobId) {
-    return get(GetJobRequest.newBuilder().setJobId(jobId).build())
-        .thenApply(GetJobResponse::getJob);
+    GetJobRequest request = GetJobRequest.newBuilder().setJobId(jobId).build();
+    return calls.future(getGetJobMethod(), request, GetJobResponse::getJob);
   }
 
   /**

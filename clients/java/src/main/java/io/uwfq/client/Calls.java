@@ -10,6 +10,7 @@ import io.grpc.stub.StreamObserver;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 
 /**
  * Unary calls of a client, each with a deadline, blocking or not. Retries happen below, in the
@@ -47,9 +48,15 @@ record Calls(Channel channel, Duration timeout) {
 
   /** Calls; cancelling the future cancels the call. */
   <Q, A> CompletableFuture<A> future(MethodDescriptor<Q, A> method, Q request) {
+    return future(method, request, answer -> answer);
+  }
+
+  /** As above, with what is read off the answer. */
+  <Q, A, R> CompletableFuture<R> future(
+      MethodDescriptor<Q, A> method, Q request, Function<A, R> read) {
     ClientCall<Q, A> call = channel.newCall(method, options());
-    Answer<A> answer = new Answer<>(call);
-    ClientCalls.asyncUnaryCall(call, request, answer.observer());
+    Answer<A, R> answer = new Answer<>(call, read);
+    ClientCalls.asyncUnaryCall(call, request, answer);
     return answer;
   }
 
@@ -58,11 +65,29 @@ record Calls(Channel channel, Duration timeout) {
   }
 
   /** The future of one call. */
-  private static final class Answer<A> extends CompletableFuture<A> {
+  private static final class Answer<A, R> extends CompletableFuture<R>
+      implements StreamObserver<A> {
     private final ClientCall<?, A> call;
+    private final Function<A, R> read;
 
-    Answer(ClientCall<?, A> call) {
+    Answer(ClientCall<?, A> call, Function<A, R> read) {
       this.call = call;
+      this.read = read;
+    }
+
+    @Override
+    public void onNext(A answer) {
+      complete(read.apply(answer));
+    }
+
+    @Override
+    public void onError(Throwable error) {
+      completeExceptionally(UwfqException.from(error));
+    }
+
+    @Override
+    public void onCompleted() {
+      // Without an answer gRPC has called onError.
     }
 
     @Override
@@ -78,25 +103,6 @@ record Calls(Channel channel, Duration timeout) {
     @Override
     public <U> CompletableFuture<U> newIncompleteFuture() {
       return new CompletableFuture<>();
-    }
-
-    StreamObserver<A> observer() {
-      return new StreamObserver<>() {
-        @Override
-        public void onNext(A value) {
-          complete(value);
-        }
-
-        @Override
-        public void onError(Throwable error) {
-          completeExceptionally(UwfqException.from(error));
-        }
-
-        @Override
-        public void onCompleted() {
-          // Without an answer gRPC has called onError.
-        }
-      };
     }
   }
 }

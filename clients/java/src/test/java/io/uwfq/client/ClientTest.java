@@ -10,6 +10,12 @@ import com.google.protobuf.Message;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
 import com.google.rpc.ResourceInfo;
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientCall;
+import io.grpc.ClientInterceptor;
+import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.uwfq.v1.GetJobRequest;
 import io.uwfq.v1.Job;
@@ -20,8 +26,10 @@ import io.uwfq.v1.WatchJobRequest;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -142,6 +150,35 @@ class ClientTest {
     CompletableFuture<Job> future = client.async().get("j");
     Throwable cause = assertThrows(CompletionException.class, future::join).getCause();
     assertEquals(Status.Code.NOT_FOUND, assertInstanceOf(UwfqException.class, cause).code());
+  }
+
+  @Test
+  void cancellingAFutureCancelsItsCall() {
+    service.stop(); // So the call waits for a connection.
+    List<Status> ends = new CopyOnWriteArrayList<>();
+    try (Client watched = Client.connect(Endpoint.of(service.channel(noting(ends))))) {
+      CompletableFuture<Job> future = watched.async().get("j");
+      assertTrue(future.cancel(true));
+      assertThrows(CancellationException.class, future::join);
+    }
+    assertEquals(List.of(Status.Code.CANCELLED), ends.stream().map(Status::getCode).toList());
+  }
+
+  /** Notes how calls are cancelled by their caller. */
+  private static ClientInterceptor noting(List<Status> ends) {
+    return new ClientInterceptor() {
+      @Override
+      public <Q, A> ClientCall<Q, A> interceptCall(
+          MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
+        return new SimpleForwardingClientCall<>(next.newCall(method, options)) {
+          @Override
+          public void cancel(String message, Throwable cause) {
+            ends.add(Status.CANCELLED.withDescription(message).withCause(cause));
+            super.cancel(message, cause);
+          }
+        };
+      }
+    };
   }
 
   @Test

@@ -5,6 +5,7 @@ import com.google.protobuf.Message;
 import com.google.protobuf.util.Durations;
 import com.google.rpc.RetryInfo;
 import io.grpc.BindableService;
+import io.grpc.ClientInterceptor;
 import io.grpc.Context;
 import io.grpc.ManagedChannel;
 import io.grpc.Server;
@@ -108,14 +109,19 @@ final class FakeService implements AutoCloseable {
   }
 
   /** A channel with the retries of the shared service config. */
-  Endpoint endpoint() {
+  ManagedChannel channel(ClientInterceptor... interceptors) {
     ManagedChannel channel =
         InProcessChannelBuilder.forName(name)
+            .intercept(interceptors)
             .defaultServiceConfig(ServiceConfig.asMap())
             .enableRetry()
             .build();
     channels.add(channel);
-    return Endpoint.of(channel);
+    return channel;
+  }
+
+  Endpoint endpoint() {
+    return Endpoint.of(channel());
   }
 
   /** A channel as a worker opens it: what fails, fails at once. */

@@ -321,9 +321,11 @@ class WorkerTest {
     boolean byRenewal = learnedBy.equals("renewal");
     service.leaseSeconds(byRenewal ? 0.15 : 30);
     service.addTasks("j", 1);
+    CountDownLatch running = new CountDownLatch(1);
     CountDownLatch cancelled = new CountDownLatch(1);
     Handler handler =
         task -> {
+          running.countDown();
           try {
             return hold(new CountDownLatch(1));
           } catch (InterruptedException interruption) {
@@ -336,7 +338,7 @@ class WorkerTest {
     // With all slots taken no poll is parked, so only a renewal can tell.
     try (Worker worker = worker().slots(byRenewal ? 1 : 2).handler("noop", handler).build()) {
       worker.start();
-      service.await(() -> service.leased() == 1);
+      running.await();
       service.revoke(1);
       awaitResults(1);
     }
@@ -348,9 +350,11 @@ class WorkerTest {
   void anExpiredLeaseInterruptsItsHandlerAndItsResultIsDropped() throws Exception {
     service.leaseSeconds(0.15);
     service.addTasks("j", 1);
+    CountDownLatch running = new CountDownLatch(1);
     CountDownLatch interrupted = new CountDownLatch(1);
     Handler handler =
         task -> {
+          running.countDown();
           try {
             return hold(new CountDownLatch(1));
           } finally {
@@ -358,7 +362,7 @@ class WorkerTest {
           }
         };
     try (Worker worker = worker().slots(1).handler("noop", handler).build().start()) {
-      service.await(() -> service.leased() == 1);
+      running.await();
       service.expireLeases();
       interrupted.await();
       // UNKNOWN is an acknowledgement: the slot is free, and work goes on.
