@@ -43,8 +43,8 @@ export type Handler = (
 /** How one run of a handler ended. */
 export interface Ending {
   readonly outcome: Outcome;
-  /** What the handler has thrown, for the worker's log. */
-  readonly thrown?: unknown;
+  /** Where the handler has thrown an error that it did not mean to, for the worker's log. */
+  readonly stack?: string | undefined;
 }
 
 /** Run an attempt to its end.  Never rejects: whatever the handler throws is its outcome. */
@@ -58,8 +58,11 @@ export async function run(handler: Handler, attempt: Attempt): Promise<Ending> {
     const runtimeSeconds = now() - began;
     // A handler that was told to stop has failed for that reason, however it put it.
     if (signal.aborted) return { outcome: failure(textOf(signal.reason), true, runtimeSeconds) };
-    const retryable = !(thrown instanceof PermanentFailure);
-    return { outcome: failure(textOf(thrown), retryable, runtimeSeconds), thrown };
+    if (thrown instanceof PermanentFailure) {
+      return { outcome: failure(textOf(thrown), false, runtimeSeconds) };
+    }
+    const stack = thrown instanceof Error ? thrown.stack : undefined;
+    return { outcome: failure(textOf(thrown), true, runtimeSeconds), stack };
   }
 }
 

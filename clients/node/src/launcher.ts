@@ -42,23 +42,20 @@ export class Launcher {
     const limit = after(timeLimitSeconds, () => {
       attempt.stop.abort(new Stopped(`it ran longer than its limit of ${timeLimitSeconds} s`));
     });
-    const { outcome, thrown } = await run(handler, attempt);
+    const { outcome, stack } = await run(handler, attempt);
     clearTimeout(limit);
-    this.#ended(attempt, outcome, thrown);
+    this.#ended(attempt, outcome, stack);
   }
 
-  #ended(attempt: Attempt, outcome: Outcome, thrown?: unknown): void {
+  #ended(attempt: Attempt, outcome: Outcome, stack?: string): void {
     if (!this.#ledger.finish(attempt, outcome)) return;
     if (outcome.case === "success") {
       this.succeeded += 1;
     } else {
       this.failed += 1;
       const { jobId, stage, taskIndex, attempt: number } = attempt.task;
-      this.#logger.warn(
-        `job ${jobId} stage ${stage} task ${taskIndex} attempt ${number} failed: ` +
-          outcome.value.message,
-        thrown,
-      );
+      const where = `job ${jobId} stage ${stage} task ${taskIndex} attempt ${number}`;
+      this.#logger.warn(`${where} failed: ${stack ?? outcome.value.message}`);
     }
     this.#settle();
   }

@@ -5,8 +5,8 @@ import { debuglog } from "node:util";
 export interface Logger {
   /** What is as it should be. */
   info(message: string): void;
-  /** What somebody should know of: attempts that failed (with what was thrown), a service that is away. */
-  warn(message: string, error?: unknown): void;
+  /** What somebody should know of: attempts that failed, a service that is away. */
+  warn(message: string): void;
 }
 
 const debug = debuglog("uwfq");
@@ -16,7 +16,7 @@ export const DEFAULT_LOGGER: Logger = {
   info: (message) => {
     debug("%s", message);
   },
-  warn: (message, error) => {
-    console.warn(...(error === undefined ? [message] : [message, error]));
+  warn: (message) => {
+    console.warn(message);
   },
 };

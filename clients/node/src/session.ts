@@ -377,6 +377,8 @@ export class Session {
   /** Report what is owed still, and let the service forget this worker. */
   async #leave(): Promise<void> {
     if (this.polls === 0) return; // It does not know it.
+    const silent = this.#pollOpen && !this.#givenUp.signal.aborted;
+    if (silent && !this.ledger.owes) return; // The drain has tried long enough to reach it.
     const backoff = new Backoff(this.#options.backoff);
     const began = now();
     for (;;) {
@@ -390,7 +392,9 @@ export class Session {
         const wait = isFatal(error) ? Infinity : this.#waitFor(error, backoff);
         if (wait > remaining) {
           if (this.ledger.owes) {
-            this.#options.logger.warn("stopped with results that were not reported", error);
+            this.#options.logger.warn(
+              `stopped with results that were not reported: ${String(error)}`,
+            );
           }
           return;
         }

@@ -52,7 +52,7 @@ test("mutual TLS, for clients and workers", { skip: SKIP }, async () => {
     await worker.stop();
     await served;
     client.close();
-    const strangers: ConnectionOptions[] = [{ tls: known }, { tls: true }, {}];
+    const strangers: ConnectionOptions[] = [{ tls: known }, {}];
     for (const stranger of strangers) {
       const other = new Client(service.target, { ...stranger, timeoutSeconds: 0.5 });
       await assert.rejects(other.getPool(), { name: "UwfqError" });
