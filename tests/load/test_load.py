@@ -136,7 +136,7 @@ def test_the_command_writes_both_reports(
 
 
 def test_aims_are_met_or_missed_by_their_figures() -> None:
-    """Aims of "at least" and "at most" include the aim itself, those of "below" do not."""
+    """Aims that say "at least" or "at most" are met at the figure itself, "below" is not."""
     row = {
         "profile": "SubmitJob",
         "in_flight": 50,
