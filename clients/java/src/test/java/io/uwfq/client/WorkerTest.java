@@ -494,16 +494,4 @@ class WorkerTest {
     CompletionException told = assertThrows(CompletionException.class, worker.ended()::join);
     assertInstanceOf(UwfqException.class, told.getCause());
   }
-
-  @Test
-  void aWorkerServesOnceAndNeedsAHandler() {
-    assertThrows(IllegalStateException.class, () -> worker().build());
-    Worker worker = worker().handler("noop", task -> Measurement.NONE).build().start();
-    assertThrows(IllegalStateException.class, worker::start);
-    worker.close();
-    Worker.Builder builder = worker().handler("noop", task -> Measurement.NONE);
-    assertThrows(
-        IllegalArgumentException.class, () -> builder.handler("noop", task -> Measurement.NONE));
-    assertThrows(IllegalArgumentException.class, () -> builder.slots(0));
-  }
 }
