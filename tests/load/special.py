@@ -73,7 +73,7 @@ async def held(
     sizes = {"many": many, "few": FEW}
     servers: dict[str, ServerProcess] = {}
     for name, size in sizes.items():
-        command = [sys.executable, "-m", fill.__name__, scratch / name, *map(str, size)]
+        command = [sys.executable, "-m", fill.__name__, str(scratch / name), *map(str, size)]
         filling = await asyncio.create_subprocess_exec(*command)
         assert await filling.wait() == 0, "the jobs to be held were not admitted"
         servers[name] = start_service(scratch, *UNLIMITED, data=scratch / name)
