@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
 
 /**
@@ -77,7 +78,9 @@ public final class Adapter {
       answer.add("ok", perform(request));
     } catch (UwfqException refusal) {
       answer.add("error", describe(refusal));
-    } catch (Exception | AssertionError defect) {
+    } catch (TimeoutException late) {
+      answer.add("error", describe("DEADLINE_EXCEEDED", late.getMessage()));
+    } catch (Throwable defect) { // Whatever it is: the runner waits for an answer.
       defect.printStackTrace();
       answer.add("error", describe("UNKNOWN", defect.toString()));
     }
