@@ -115,9 +115,10 @@ async def test_an_overload_is_refused_and_passes(player: ghz.Ghz, tmp_path: Path
     found = await special.overload(player, tmp_path, seconds=0.01, step=ignore)
     assert found["statuses"].keys() == {"OK", "ResourceExhausted"}
     assert found["statuses"]["OK"] <= special.MAX_JOBS
-    # Two bursts met a full backlog, and nothing of them was accepted.
-    full = found["refusals_with_retry_info"]["BACKLOG_FULL, retry after 1000 ms"]
-    assert full >= 2 * 10 * special.MAX_INBOX
+    # Two bursts met a full backlog, some of them a full inbox, and nothing of them was accepted.
+    refusals = found["refusals_with_retry_info"]
+    assert refusals["BACKLOG_FULL, retry after 1000 ms"] > 0
+    assert sum(refusals.values()) >= 2 * 10 * special.MAX_INBOX
     assert found["accepted_afterwards"] == special.MAX_JOBS // 2
 
 

@@ -10,6 +10,7 @@ import com.google.rpc.RetryInfo;
 import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
 import java.io.Serializable;
+import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -85,7 +86,7 @@ public class UwfqException extends RuntimeException {
 
   /** What a gRPC call has thrown, with its details unpacked. */
   static UwfqException from(Throwable error) {
-    Status status = Status.fromThrowable(error);
+    Status status = statusOf(error);
     com.google.rpc.Status packed = StatusProto.fromThrowable(error);
     Details details =
         new Details(packed == null ? com.google.rpc.Status.getDefaultInstance() : packed);
@@ -96,6 +97,18 @@ public class UwfqException extends RuntimeException {
       description = cause == null ? "no details" : cause.toString();
     }
     return new UwfqException(status.getCode(), description, details, error);
+  }
+
+  /**
+   * A call that begins just as its connection is lost ends as {@code UNKNOWN} in gRPC's transport.
+   * It is the same as if it had begun a moment earlier or later.
+   */
+  private static Status statusOf(Throwable error) {
+    Status status = Status.fromThrowable(error);
+    return status.getCode() == Status.Code.UNKNOWN
+            && status.getCause() instanceof ClosedChannelException
+        ? Status.UNAVAILABLE.withDescription(status.getDescription()).withCause(status.getCause())
+        : status;
   }
 
   /**

@@ -23,6 +23,7 @@ import io.uwfq.v1.JobState;
 import io.uwfq.v1.ListJobsRequest;
 import io.uwfq.v1.SubmitJobRequest;
 import io.uwfq.v1.WatchJobRequest;
+import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -62,6 +63,16 @@ class ClientTest {
   }
 
   // -------------------------------------------------------------------------------------- retries
+
+  /** Gone under a call that was just about to be sent: the transport does not know, but we do. */
+  @Test
+  void aConnectionThatIsLostUnderACallIsUnavailable() {
+    Status lost =
+        Status.UNKNOWN.withDescription("channel closed").withCause(new ClosedChannelException());
+    assertEquals(Status.Code.UNAVAILABLE, UwfqException.from(lost.asRuntimeException()).code());
+    assertEquals(
+        Status.Code.UNKNOWN, UwfqException.from(Status.UNKNOWN.asRuntimeException()).code());
+  }
 
   @Test
   void aRetriedSubmissionKeepsItsRandomRequestId() {
