@@ -51,6 +51,12 @@ class WorkerTest {
     service.await(() -> service.results().size() == count);
   }
 
+  /** Those of a closed worker: while it runs they may lag behind what the service has seen. */
+  static WorkerStats statsAtTheEnd(Worker worker) {
+    worker.close();
+    return worker.stats();
+  }
+
   private TaskFailure failure(long leaseId) {
     return service.results().get(leaseId).getFailure();
   }
@@ -74,7 +80,7 @@ class WorkerTest {
         };
     try (Worker worker = worker().slots(3).handler("noop", handler).build().start()) {
       awaitResults(20);
-      assertEquals(20, worker.stats().succeeded());
+      assertEquals(20, statsAtTheEnd(worker).succeeded());
     }
     assertEquals(20, ran.size());
     service
@@ -100,7 +106,7 @@ class WorkerTest {
         };
     try (Worker worker = worker().slots(2).prefetch(10).handler("noop", handler).build().start()) {
       awaitResults(40);
-      assertEquals(40, worker.stats().succeeded());
+      assertEquals(40, statsAtTheEnd(worker).succeeded());
     }
     assertTrue(most.get() <= 2, "ran at once: " + most);
     service
@@ -133,7 +139,7 @@ class WorkerTest {
                 });
     try (Worker worker = builder.build().start()) {
       awaitResults(4);
-      assertEquals(4, worker.stats().failed());
+      assertEquals(4, statsAtTheEnd(worker).failed());
     }
     assertEquals("java.io.IOException: disk on fire", failure(1).getMessage());
     assertTrue(failure(1).getRetryable());
@@ -167,7 +173,7 @@ class WorkerTest {
                 });
     try (Worker worker = builder.build().start()) {
       awaitResults(2);
-      assertEquals(2, worker.stats().succeeded());
+      assertEquals(2, statsAtTheEnd(worker).succeeded());
     }
     assertEquals(List.of("default a", "own b"), List.copyOf(calls));
   }
@@ -237,7 +243,7 @@ class WorkerTest {
         };
     try (Worker worker = worker().slots(2).handler("noop", handler).build().start()) {
       awaitResults(6);
-      assertEquals(6, worker.stats().succeeded());
+      assertEquals(6, statsAtTheEnd(worker).succeeded());
     }
     assertEquals(List.of(1L, 2L, 3L, 4L, 5L, 6L), ran.stream().sorted().toList());
     List<Long> pollIds =
@@ -292,7 +298,7 @@ class WorkerTest {
       service.start();
       service.addTasks("after", 2);
       awaitResults(4);
-      assertEquals(4, worker.stats().succeeded());
+      assertEquals(4, statsAtTheEnd(worker).succeeded());
     }
     assertEquals(List.of("before", "before", "after", "after"), List.copyOf(ran));
   }
@@ -309,7 +315,7 @@ class WorkerTest {
       service.await(() -> service.requests(RenewLeasesRequest.class).size() >= 5);
       go.countDown();
       awaitResults(3);
-      assertEquals(3, worker.stats().succeeded());
+      assertEquals(3, statsAtTheEnd(worker).succeeded());
     }
     assertEquals(
         List.of(1L, 2L, 3L), service.requests(RenewLeasesRequest.class).get(0).getLeaseIdsList());
@@ -368,7 +374,7 @@ class WorkerTest {
       // UNKNOWN is an acknowledgement: the slot is free, and work goes on.
       service.addTasks(1, TaskLease.newBuilder().setKind("other"));
       service.await(() -> service.results().size() == 1);
-      assertEquals(2, worker.stats().failed());
+      assertEquals(2, statsAtTheEnd(worker).failed());
     }
   }
 
@@ -378,7 +384,7 @@ class WorkerTest {
     Handler handler = task -> hold(new CountDownLatch(1));
     try (Worker worker = worker().slots(1).handler("noop", handler).build().start()) {
       awaitResults(1);
-      assertEquals(1, worker.stats().failed());
+      assertEquals(1, statsAtTheEnd(worker).failed());
     }
     assertTrue(failure(1).getRetryable());
     assertEquals("it ran longer than its limit of 0.02 s", failure(1).getMessage());
