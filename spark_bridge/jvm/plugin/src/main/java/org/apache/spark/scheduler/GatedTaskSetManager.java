@@ -27,14 +27,24 @@ final class GatedTaskSetManager extends TaskSetManager {
     this.stage = stage;
   }
 
-  /** A second copy of a task that runs already is none that waits for a grant. */
+  /**
+   * A second copy of a task that runs already is none that waits for a grant. Spark asks when no
+   * task waits, too.
+   */
   @Override
   public Option<Tuple3<Object, Enumeration.Value, Object>> dequeueTaskHelper(
       String executorId, String host, Enumeration.Value maxLocality, boolean speculative) {
-    if (!speculative && !gate.mayLaunch(stage, launched(), arrivedNanos)) {
+    LaunchGate.Answer answer =
+        speculative ? LaunchGate.Answer.GRANTED : gate.ask(stage, launched(), arrivedNanos);
+    if (answer == LaunchGate.Answer.REFUSED) {
       return Option.empty();
     }
-    return super.dequeueTaskHelper(executorId, host, maxLocality, speculative);
+    Option<Tuple3<Object, Enumeration.Value, Object>> found =
+        super.dequeueTaskHelper(executorId, host, maxLocality, speculative);
+    if (answer == LaunchGate.Answer.OVERDUE && found.isDefined()) {
+      gate.launchedOverdue();
+    }
+    return found;
   }
 
   private int launched() {

@@ -110,38 +110,47 @@ final class LaunchGate implements AutoCloseable {
     }
   }
 
+  /** What the gate says to one more task of a stage. */
+  enum Answer {
+    GRANTED,
+    /** Nobody has granted it in time: it launches all the same. */
+    OVERDUE,
+    REFUSED
+  }
+
   /**
-   * Whether one more task of a stage may launch now.
+   * Whether one more task of a stage may launch now, if there is one that waits.
    *
    * @param launched its tasks that run or are done
    * @param arrivedNanos when it was submitted
    */
-  boolean mayLaunch(TrackedStage stage, int launched, long arrivedNanos) {
-    boolean granted = isGranted(stage, launched, arrivedNanos);
-    if (granted) {
-      lastActiveNanos = System.nanoTime();
-    } else {
+  Answer ask(TrackedStage stage, int launched, long arrivedNanos) {
+    Answer answer = answerTo(stage, launched, arrivedNanos);
+    if (answer == Answer.REFUSED) {
       refused = true;
+    } else {
+      lastActiveNanos = System.nanoTime();
     }
-    return granted;
+    return answer;
   }
 
-  private boolean isGranted(TrackedStage stage, int launched, long arrivedNanos) {
+  private Answer answerTo(TrackedStage stage, int launched, long arrivedNanos) {
     if (stage == null || !conversation.standings().reachable()) {
-      return true;
+      return Answer.GRANTED;
     }
     long nowNanos = System.nanoTime();
     StageKey key = stage.key();
     OptionalInt limit = key == null ? OptionalInt.empty() : conversation.launchLimit(key);
     if (limit.isPresent() && launched < limit.getAsInt()) {
-      return true;
+      return Answer.GRANTED;
     }
     boolean overdue = limit.isEmpty() && nowNanos - arrivedNanos > FIRST_WORD_NANOS;
-    if (overdue || nowNanos - lastActiveNanos > IDLE_NANOS) {
-      conversation.figures().launchesWithoutLease.increment();
-      return true;
-    }
-    return false;
+    return overdue || nowNanos - lastActiveNanos > IDLE_NANOS ? Answer.OVERDUE : Answer.REFUSED;
+  }
+
+  /** A task has launched that was overdue. */
+  void launchedOverdue() {
+    conversation.figures().launchesWithoutLease.increment();
   }
 
   /** Has Spark offer its free slots again, if any were refused. From any thread but Spark's own. */
