@@ -35,6 +35,7 @@ class SameRowsTest extends LocalSpark {
           "text_csv",
           "text_json",
           "stripes",
+          "blocks",
           "zipped",
           "buckets");
 
@@ -59,6 +60,7 @@ class SameRowsTest extends LocalSpark {
     rows.write().option("header", true).csv(path("text_csv"));
     rows.write().json(path("text_json"));
     rows.repartition(5).write().option("orc.stripe.size", 4096).orc(path("stripes"));
+    rows.write().format("avro").save(path("blocks"));
     rows.write().option("compression", "gzip").csv(path("zipped"));
     rows.write().bucketBy(4, "id").sortBy("id").mode(SaveMode.Overwrite).saveAsTable("buckets");
     String schema = "id BIGINT, k INT, s STRING, v BIGINT";
@@ -72,6 +74,7 @@ class SameRowsTest extends LocalSpark {
         .createOrReplaceTempView("text_csv");
     spark.read().schema(schema).json(path("text_json")).createOrReplaceTempView("text_json");
     spark.read().orc(path("stripes")).createOrReplaceTempView("stripes");
+    spark.read().format("avro").load(path("blocks")).createOrReplaceTempView("blocks");
     spark.read().schema(schema).csv(path("zipped")).createOrReplaceTempView("zipped");
   }
 

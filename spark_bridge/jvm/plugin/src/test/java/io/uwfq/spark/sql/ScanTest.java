@@ -38,6 +38,7 @@ class ScanTest extends LocalSpark {
             .selectExpr("id", "id % 7 AS k", "uuid() AS text", "id % 3 AS day");
     // Small row groups, so that there is something to split at.
     rows.write().option("parquet.block.size", 16 * 1024).parquet(path("flat"));
+    rows.write().format("avro").save(path("blocks"));
     rows.coalesce(1).write().partitionBy("day").parquet(path("days"));
     rows.limit(1000).coalesce(1).write().option("compression", "gzip").csv(path("gz"));
     rows.limit(1000).write().option("encoding", "UTF-16").csv(path("wide"));
@@ -73,6 +74,16 @@ class ScanTest extends LocalSpark {
           });
     }
     assertEquals(0, service.figures().planningErrors.sum());
+  }
+
+  @Test
+  void avroIsCutAtItsBlocks() {
+    Dataset<Row> blocks = spark.read().format("avro").load(path("blocks"));
+    for (int asked : new int[] {16, 4}) {
+      service.answer(asked);
+      assertNear(asked, tasksOf(blocks));
+    }
+    assertEquals(ROWS, blocks.select("id").distinct().count());
   }
 
   @Test
