@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from uwfq_client import SyncClient, UwfqError
+from uwfq_client import SyncClient, Tls, UwfqError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -138,11 +138,15 @@ class Process:
 class Service:
     """``uwfq serve`` on a port that stays the same over restarts."""
 
-    def __init__(self, directory: Path, *settings: str) -> None:
-        """Keep its journals and its log in ``directory``; ``settings`` are ``KEY=VALUE``."""
+    def __init__(self, directory: Path, *settings: str, tls: Tls | bool = False) -> None:
+        """Keep its journals and its log in ``directory``; ``settings`` are ``KEY=VALUE``.
+
+        ``tls``: how clients reach it, if ``settings`` say that it speaks TLS.
+        """
         self.port = free_port()
         self.target = f"127.0.0.1:{self.port}"
         self._directory = directory
+        self._tls = tls
         self._settings = [word for setting in settings for word in ("--set", setting)]
         self._generation = 0
         self._process: Process | None = None
@@ -190,7 +194,7 @@ class Service:
 
     def client(self) -> SyncClient:
         """A connection to it; to be closed."""
-        return SyncClient(self.target)
+        return SyncClient(self.target, tls=self._tls)
 
 
 class Driver(Process):

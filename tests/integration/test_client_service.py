@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.certificates import make_certificates
 from uwfq_client import (
     AlreadyExists,
     Client,
@@ -377,30 +377,10 @@ async def test_a_handler_may_submit_jobs_of_its_own(target: str, client: Client)
 # ------------------------------------------------------------------------------------------- TLS
 
 
-def openssl(*arguments: str, cwd: Path) -> None:
-    """Make keys and certificates."""
-    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an authority and what it has signed: a server and a client."""
-    path = tmp_path_factory.mktemp("certificates")
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(
-        *("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2"),
-        *("-subj", "/CN=test authority"),
-        cwd=path,
-    )
-    for name in ("server", "client"):
-        openssl(
-            *("req", "-x509", "-CA", "ca.pem", "-CAkey", "ca.key", *curve, "-days", "2"),
-            *("-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}"),
-            *("-addext", f"subjectAltName=DNS:{name}.test"),
-            *("-addext", "basicConstraints=critical,CA:FALSE"),
-            cwd=path,
-        )
-    return path
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.mark.needs("openssl")

@@ -1,7 +1,6 @@
 """Starting, being reached, being refused, stopping: the service as operators see it."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +11,7 @@ from google.rpc import error_details_pb2 as details
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from tests.certificates import make_certificates
 from tests.fakes import FakeClock, ManualJournal
 from tests.integration.serving import Service, refused, serving, until
 from uwfq.v1 import admin_service_pb2, scheduler_service_pb2
@@ -214,23 +214,7 @@ async def test_a_failed_write_ends_the_service_without_an_answer() -> None:
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CA, and a server's and a client's certificate by it."""
-    folder = tmp_path_factory.mktemp("keys")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl(*new, "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.pem")
-    for name in ("server", "client"):
-        openssl(
-            *new,
-            *("-days", "2", "-subj", f"/CN={name}"),
-            *("-CA", "ca.pem", "-CAkey", "ca.key"),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-addext", "basicConstraints=critical,CA:FALSE"),
-            *("-keyout", f"{name}.key", "-out", f"{name}.pem"),
-        )
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("keys"))
 
 
 async def call_over_tls(keys: Path, port: int, *, with_certificate: bool) -> str:

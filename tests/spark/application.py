@@ -28,7 +28,7 @@ from spark_bridge.demo.processes import (
 
 import uwfq_spark
 from tests.spark.event_log import Attempt, read
-from uwfq_client import Job, JobState
+from uwfq_client import Job, JobState, Tls
 
 #: Half of what the JVM takes to start, it would spend on optimizing what runs once.
 _QUICK_START: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -171,14 +171,15 @@ def application(
     *,
     master: str,
     slots: int,
+    settings: Mapping[str, str] | None = None,
     service_settings: Sequence[str] = (),
-    **settings: str,
+    tls: Tls | bool = False,
 ) -> Iterator[Application]:
-    """Start service and application; ``settings`` are Spark's."""
+    """Start service and application; ``settings`` are Spark's, ``tls`` is for our own clients."""
     directory.mkdir(parents=True)
     (directory / "events").mkdir()
-    with Service(directory, *service_settings) as service:
-        options = configuration(python, directory, service, master) | settings
+    with Service(directory, *service_settings, tls=tls) as service:
+        options = configuration(python, directory, service, master) | dict(settings or {})
         with Driver(python, "tests.spark.program", directory / "driver.log") as driver:
             version = driver.call("start", settings=options)
             running = Application(

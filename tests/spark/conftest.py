@@ -11,8 +11,10 @@ from typing import Final
 
 import pytest
 
+from tests.certificates import make_certificates
 from tests.e2e.spark.lines import PYTHONS, python_of
 from tests.spark.application import Application, application, standalone_cluster
+from uwfq_client import Tls
 
 #: Line of Spark, fault, what came of it; in the order of the run.
 _OUTCOMES: Final = pytest.StashKey[list[tuple[str, str, str]]]()
@@ -40,6 +42,34 @@ def local(line: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appli
 
 
 @pytest.fixture(scope="session")
+def guarded(line: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    """As ``local``, but each task needs a lease, and the service a certificate of the driver."""
+    directory = tmp_path_factory.mktemp(f"guarded-{line}")
+    keys = make_certificates(directory)
+    mutual = Tls(ca=keys / "ca.pem", certificate=keys / "client.pem", key=keys / "client.key")
+    with application(
+        line,
+        python_of(line),
+        directory / "app",
+        master="local[2,4]",
+        slots=2,
+        settings={
+            "spark.uwfq.gate": "leases",
+            "spark.uwfq.tls.ca": str(mutual.ca),
+            "spark.uwfq.tls.certificate": str(mutual.certificate),
+            "spark.uwfq.tls.key": str(mutual.key),
+        },
+        service_settings=(
+            f"tls.cert={keys / 'server.pem'}",
+            f"tls.key={keys / 'server.key'}",
+            f"tls.client_ca={keys / 'ca.pem'}",
+        ),
+        tls=mutual,
+    ) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
 def local_cluster(line: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     """Two executors of one core, as processes of the driver's machine."""
     directory = tmp_path_factory.mktemp(f"cluster-{line}") / "app"
@@ -49,7 +79,7 @@ def local_cluster(line: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         directory,
         master="local-cluster[2,1,1024]",
         slots=2,
-        **{"spark.executor.memory": "512m"},
+        settings={"spark.executor.memory": "512m"},
     ) as found:
         yield found
 
@@ -78,7 +108,9 @@ def standalone(line: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     }
     with (
         standalone_cluster(python, directory / "cluster", ("127.0.0.1", "127.0.0.2")) as master,
-        application(line, python, directory / "app", master=master, slots=2, **settings) as found,
+        application(
+            line, python, directory / "app", master=master, slots=2, settings=settings
+        ) as found,
     ):
         yield found
 

@@ -146,6 +146,7 @@ def figures() -> dict[str, int]:
     names = (
         *("rpcs", "failedRpcs", "fallbacks", "rejoins", "provisionalPlacements"),
         *("roundRobinPlacements", "caughtErrors", "droppedFacts", "splits", "splitTimeouts"),
+        "launchesWithoutLease",
     )
     # py4j makes numbers of counters.
     return {name: int(get_field(found, name)) for name in names}

@@ -86,3 +86,14 @@ def test_service_that_hangs(app: Application, fault: Fault) -> None:
     app.service.send(signal.SIGCONT)
     answers_and_rejoins(app, asked)
     fault.survived(f"all answers right while it hung (fallbacks so far: {before}); rejoined")
+
+
+@pytest.mark.needs("openssl")
+def test_service_that_leases_every_task_killed(guarded: Application, fault: Fault) -> None:
+    """No lease comes while it is away: Spark goes on without, and with them when it is back."""
+    guarded.joined()
+    asked = in_the_middle(guarded, guarded.service.kill)
+    guarded.check(asked)
+    guarded.service.start()
+    answers_and_rejoins(guarded, asked)
+    fault.survived("all answers right without leases; rejoined over TLS, no job left open")
