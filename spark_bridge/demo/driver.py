@@ -40,13 +40,20 @@ def rehearse(queries: list[str]) -> None:
         _session().sql(query).collect()
 
 
-def run(arrivals: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Let the queries arrive, each in a thread of its own; what became of each."""
+def run(
+    arrivals: list[dict[str, Any]], settings: dict[str, str], pools: bool
+) -> list[dict[str, Any]]:
+    """Let the queries arrive, each in a thread of its own; what became of each.
+
+    ``settings`` are the session's; ``pools``: each user's stages are in a pool of stock Spark's.
+    """
+    for key, value in settings.items():
+        _session().conf.set(key, value)
     begun = time.monotonic()
     answers: list[dict[str, Any]] = []
 
     def ask(arrival: dict[str, Any]) -> None:
-        _ask_as(arrival["user"])
+        _ask_as(arrival["user"], pool=arrival["user"] if pools else None)
         _session().sparkContext.setJobDescription(arrival["name"])
         time.sleep(max(0.0, begun + arrival["at_seconds"] - time.monotonic()))
         asked = time.monotonic()
@@ -71,11 +78,11 @@ def stop() -> None:
     _session().stop()
 
 
-def _ask_as(user: str) -> None:
-    """What this thread asks from now on is this user's, to the bridge and to stock Spark's FAIR."""
+def _ask_as(user: str, pool: str | None = None) -> None:
+    """What this thread asks from now on is this user's to the bridge; and in a pool, or in none."""
     context = _session().sparkContext
     context.setLocalProperty("spark.uwfq.user", user)
-    context.setLocalProperty("spark.scheduler.pool", user)
+    context.setLocalProperty("spark.scheduler.pool", pool)  # type: ignore[arg-type]  # None removes it.
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Runs the rounds: each scheduler in a fresh Spark application, the same arrivals in each.
+"""Runs the rounds: two fresh Spark applications in each, stock and with the bridge.
 
-Within a round the schedulers run right after one another, and each round begins with another one:
-what the machine does beside us disturbs all alike.
+Each of them runs two schedulers, one after the other, with the same arrivals; every other round
+goes backwards.  So what the machine does beside us, and what an application is spared that has run
+for a while, changes all figures alike.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
@@ -28,6 +29,13 @@ SCHEDULERS: Final[Mapping[str, str]] = {
     "fair": "stock FAIR, a pool per user",
     "bridge": "bridge, order alone",
     "bridge-partitioning": "bridge, order and partitioning",
+}
+
+#: The applications, and which schedulers each runs.  Spark's FIFO is what its FAIR mode makes of
+#: jobs that name no pool: they are all in one, and in the order of their arrival there.
+APPLICATIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "stock": ("fifo", "fair"),
+    "bridge": ("bridge", "bridge-partitioning"),
 }
 
 
@@ -101,26 +109,31 @@ def run(options: Options, progress: Callable[[str], None]) -> Outcome:
     version = ""
     total = options.rounds * len(options.schedulers)
     for number in range(options.rounds):
-        turn = number % len(options.schedulers)
-        for scheduler in options.schedulers[turn:] + options.schedulers[:turn]:
-            head = f"[{len(runs) + 1}/{total}] {SCHEDULERS[scheduler]}"
-            progress(f"{head}: starting Spark, rehearsing")
-            version, answers = _one(options, scheduler, plan, number)
-            _compare(rows, answers, scheduler)
-            runs.append(_run_of(scheduler, number, plan, answers))
-            progress(f"{head}: {len(answers)} queries in {runs[-1].makespan_seconds:.1f} s")
+        step = -1 if number % 2 else 1
+        for name, schedulers in list(APPLICATIONS.items())[::step]:
+            wanted = [each for each in schedulers[::step] if each in options.schedulers]
+            if not wanted:
+                continue
+            progress(f"{name} Spark: starting, rehearsing")
+            with _application(options, name, number) as (found, driver):
+                version = found
+                for scheduler in wanted:
+                    progress(f"[{len(runs) + 1}/{total}] {SCHEDULERS[scheduler]}")
+                    answers = _answers(driver, scheduler, plan)
+                    _compare(rows, answers, scheduler)
+                    runs.append(_run_of(scheduler, number, plan, answers))
+                    progress(f"      {len(answers)} queries in {runs[-1].makespan_seconds:.1f} s")
     return Outcome(spark_version=version, slots=options.slots, runs=tuple(runs))
 
 
-def _one(
-    options: Options, scheduler: str, plan: list[Arrival], number: int
-) -> tuple[str, list[dict[str, Any]]]:
-    """The version of Spark, and what its driver says of each query."""
-    with tempfile.TemporaryDirectory(prefix="uwfq-") as name, contextlib.ExitStack() as stack:
-        directory = Path(name)
+@contextlib.contextmanager
+def _application(options: Options, name: str, number: int) -> Iterator[tuple[str, Driver]]:
+    """An application that has rehearsed: its version of Spark, and its driver."""
+    with tempfile.TemporaryDirectory(prefix="uwfq-") as scratch, contextlib.ExitStack() as stack:
+        directory = Path(scratch)
         settings = {
             "spark.master": f"local[{options.slots}]",
-            "spark.app.name": f"uwfq-demo-{scheduler}",
+            "spark.app.name": f"uwfq-demo-{name}",
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.log.level": "WARN",
@@ -128,10 +141,10 @@ def _one(
             # than its tasks do, and when it does so differs from run to run.  An application that
             # has run for hours is through with that.
             "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-            **_scheduling(options, scheduler, directory, stack),
+            **_scheduling(options, name, directory, stack),
         }
         if options.event_logs is not None:
-            log = options.event_logs / f"{scheduler}-{number}"
+            log = options.event_logs / f"{name}-{number}"
             log.mkdir(parents=True)
             settings |= {
                 "spark.eventLog.enabled": "true",
@@ -143,19 +156,28 @@ def _one(
         tables = {table: str(path) for table, path in options.tables.items()}
         version: str = driver.call("start", settings=settings, tables=tables)
         driver.call("rehearse", queries=rehearsal())
-        queries = [dataclasses.asdict(arrival) for arrival in plan]
-        answers: list[dict[str, Any]] = driver.call("run", arrivals=queries, within=600)
+        yield version, driver
         driver.call("stop")
-    return version, answers
+
+
+def _answers(driver: Driver, scheduler: str, plan: list[Arrival]) -> list[dict[str, Any]]:
+    """What the driver says of each query of a run."""
+    partitioning = str(scheduler == "bridge-partitioning").lower()
+    answers: list[dict[str, Any]] = driver.call(
+        "run",
+        arrivals=[dataclasses.asdict(arrival) for arrival in plan],
+        settings={"spark.uwfq.partitioning.enabled": partitioning},
+        pools=scheduler == "fair",
+        within=600,
+    )
+    return answers
 
 
 def _scheduling(
-    options: Options, scheduler: str, directory: Path, stack: contextlib.ExitStack
+    options: Options, name: str, directory: Path, stack: contextlib.ExitStack
 ) -> dict[str, str]:
-    """The settings in which the schedulers differ; starts the service where one is needed."""
-    if scheduler == "fifo":
-        return {"spark.scheduler.mode": "FIFO"}
-    if scheduler == "fair":
+    """The settings in which the applications differ; starts the service where one is needed."""
+    if name == "stock":
         return {
             "spark.scheduler.mode": "FAIR",
             "spark.scheduler.allocation.file": str(_pools_file(directory)),
@@ -166,9 +188,7 @@ def _scheduling(
             f"pools.default.advisory_task_runtime={ADVISORY_TASK_RUNTIME_SECONDS}",
         )
     )
-    return uwfq_spark.settings(target=service.target, pyspark=options.spark_home) | {
-        "spark.uwfq.partitioning.enabled": str(scheduler == "bridge-partitioning").lower()
-    }
+    return uwfq_spark.settings(target=service.target, pyspark=options.spark_home)
 
 
 def _pools_file(directory: Path) -> Path:
