@@ -65,6 +65,11 @@ class Ledger:
 
     def _note_end(self, event: ev.AnyEvent) -> None:
         match event:
+            case ev.TasksRan():
+                for index in event.tasks:
+                    task = (event.job, event.stage, index)
+                    assert task not in self.done, f"{task} ends twice"
+                    self.done.add(task)
             case ev.TasksFinished():
                 for lease in event.leases:
                     task = self._over(lease)

@@ -89,6 +89,7 @@ def test_kind_numbers_never_change() -> None:
         19: "JobsForgotten",
         20: "Recovered",
         21: "StagesDropped",
+        22: "TasksRan",
     }
 
 

@@ -44,6 +44,7 @@ def test_history_tells_who_submitted_what_and_when_it_ran_and_on_how_many_slots(
         events.TasksStarted,
         events.TaskPlaced,
         events.TasksFinished,
+        events.TasksRan,
         events.TaskFailed,
         events.JobEnded,
     }

@@ -232,6 +232,32 @@ class Attempts:
         if stage is not None:
             self._tasks_done(stage, ended)
 
+    def tasks_ran(self, event: ev.TasksRan) -> None:
+        """Attempts were placed and have succeeded, in one step: none of them is seen running."""
+        job = self._state.jobs_by_number[event.job]
+        stage = job.stages[event.stage]
+        job.pool.policy.advance(event.at)
+        if job.started_at is None:
+            job.started_at = max(event.at - event.runtimes[0], job.submitted_at)
+            step(job, _RUNNING)
+        runtime = estimate = self._zero
+        for task, seconds in zip(event.tasks, event.runtimes, strict=True):
+            stage.claim(task)
+            runtime += seconds
+            estimate += stage.task_work(task)
+        count = len(event.tasks)
+        work = runtime * stage.slots_per_task
+        job.measured += work
+        stage.measured += work
+        job.user.service_ended += work
+        job.estimated_done += estimate
+        stage.done += count
+        # For what does run beside them the charge is used up sooner.
+        self.watch_overrun(job)
+        waiting_changed(stage, -count, self._state.at)
+        job.pool.policy.work_done(job, self._state.at)
+        self.stage_progressed(stage)
+
     def _tasks_done(self, stage: Stage, ended: int) -> None:
         """``ended`` attempts of ``stage`` have finished their tasks."""
         running_changed(stage, -ended, self._state.at)

@@ -201,6 +201,22 @@ class TasksFinished(Event, frozen=True, kw_only=True):
     rows: tuple[int, ...] = ()
 
 
+class TasksRan(Event, frozen=True, kw_only=True):
+    """First attempts that an engine had not announced succeeded; columns of equal length.
+
+    All of one stage, each of a task that waited: they were placed and finished in one step.
+    """
+
+    job: int
+    stage: int
+    tasks: tuple[int, ...]
+    #: Measured runtime, seconds.
+    runtimes: tuple[float, ...]
+    #: Bytes and rows as reported, -1: not reported; empty: none was.
+    input_bytes: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
+
+
 class TaskFailed(Event, frozen=True, kw_only=True):
     """An attempt failed, or ran over its time limit."""
 
@@ -266,6 +282,7 @@ AnyEvent = (
     | LeasesRenewed
     | LeasesExpired
     | TasksFinished
+    | TasksRan
     | TaskFailed
     | AttemptSuperseded
     | TasksReady

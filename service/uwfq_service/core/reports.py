@@ -63,18 +63,57 @@ class _Batch:
         leases, runtimes = tuple(self.leases), tuple(self.runtimes)
         if not self.told:
             return ev.TasksFinished(at=now, leases=leases, runtimes=runtimes)
+        input_bytes, rows = _measures(self.outcomes)
         return ev.TasksFinished(
-            at=now,
-            leases=leases,
-            runtimes=runtimes,
-            input_bytes=tuple([_reported(outcome.input_bytes) for outcome in self.outcomes]),
-            rows=tuple([_reported(outcome.rows) for outcome in self.outcomes]),
+            at=now, leases=leases, runtimes=runtimes, input_bytes=input_bytes, rows=rows
         )
 
 
-def _reported(value: int | None) -> int:
-    """A measure as the journal keeps it."""
-    return -1 if value is None else value
+class _Run:
+    """First attempts of one stage that an engine reports on for the first time, as successes."""
+
+    __slots__ = ("names", "outcomes", "runtimes", "stage", "tasks")
+
+    def __init__(self, stage: Stage, names: tuple[str, str]) -> None:
+        self.stage = stage
+        #: Of the job and of the stage, as the report has them.
+        self.names = names
+        #: Task -> nothing, in the order of the report.
+        self.tasks: dict[int, None] = {}
+        self.runtimes: list[Any] = []
+        self.outcomes: list[TaskSuccess] = []
+
+    def takes(self, task: int) -> bool:
+        """Whether the first attempt of a task is news, and the task waits for nothing else."""
+        stage = self.stage
+        return (
+            0 <= task < stage.task_count
+            and task not in self.tasks
+            and stage.is_waiting(task)
+            and not (stage.attempts and task in stage.attempts)
+            and not (stage.live and stage.live.get(task))
+        )
+
+    def event(self, now: Any) -> ev.TasksRan:
+        told = any(each.input_bytes is not None or each.rows is not None for each in self.outcomes)
+        input_bytes, rows = _measures(self.outcomes) if told else ((), ())
+        return ev.TasksRan(
+            at=now,
+            job=self.stage.job.number,
+            stage=self.stage.index,
+            tasks=tuple(self.tasks),
+            runtimes=tuple(self.runtimes),
+            input_bytes=input_bytes,
+            rows=rows,
+        )
+
+
+def _measures(outcomes: Sequence[TaskSuccess]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Bytes and rows as the journal keeps them."""
+    return (
+        tuple([-1 if each.input_bytes is None else each.input_bytes for each in outcomes]),
+        tuple([-1 if each.rows is None else each.rows for each in outcomes]),
+    )
 
 
 class Reports:
@@ -99,20 +138,62 @@ class Reports:
     def results(self, worker: str, results: Sequence[TaskResult], now: Any) -> tuple[Ack, ...]:
         """Decide results of one worker, in order; one answer each."""
         batch = _Batch()
+        run: _Run | None = None
         acks = []
         taken: set[int] = set()
         for result in results:
-            lease, status = self._attempt(worker, result.task, result.outcome.runtime, now)
+            ref = result.task
+            run = self._run_of(run, worker, ref, now)
+            if run is not None and self._joins(run, result):
+                acks.append(Ack(lease_id=0, status=_ACCEPTED))
+                continue
+            run = self._end_run(run, now)  # What follows may depend on it.
+            lease, status = self._attempt(worker, ref, result.outcome.runtime, now)
             if lease is not None:
                 if lease.lease_id in taken:
                     status = AckStatus.SUPERSEDED
                 else:
                     taken.add(lease.lease_id)
                     status = self._result(lease, result, batch, now)
-            acks.append(Ack(lease_id=result.task.lease_id, status=status))
+            acks.append(Ack(lease_id=ref.lease_id, status=status))
         if batch.leases:
             self._emit(batch, now)
+        self._end_run(run, now)
         return tuple(acks)
+
+    # -- successes in a row ---------------------------------------------------------------------
+
+    def _run_of(self, run: _Run | None, engine: str, ref: TaskRef, now: Any) -> _Run | None:
+        """The run of the stage that is meant; that of another stage happens first."""
+        names = (ref.job_id, ref.stage)
+        if run is not None and run.names == names:
+            return run
+        self._end_run(run, now)
+        if ref.lease_id or ref.attempt != 1:
+            return None
+        stage, _ = self._engine_stage(engine, ref)
+        return None if stage is None else _Run(stage, names)
+
+    def _joins(self, run: _Run, result: TaskResult) -> bool:
+        """Take a result into the run, if it can be decided together with the others."""
+        ref = result.task
+        if (
+            ref.lease_id
+            or ref.attempt != 1
+            or isinstance(result.outcome, TaskFailure)
+            or not run.takes(ref.task_index)
+        ):
+            return False
+        run.tasks[ref.task_index] = None
+        run.runtimes.append(self._state.number(result.outcome.runtime))
+        run.outcomes.append(result.outcome)
+        return True
+
+    def _end_run(self, run: _Run | None, now: Any) -> None:
+        """Let happen what is in a run; the job's charge is corrected once for all of it."""
+        if run is not None and run.tasks:
+            self._decider.emit(run.event(now))
+            self.settle_progress(run.stage.job, now)
 
     def _result(self, lease: Lease, result: TaskResult, batch: _Batch, now: Any) -> AckStatus:
         runtime = self._runtime(lease, result, now)

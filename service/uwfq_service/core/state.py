@@ -112,6 +112,7 @@ class State:
             ev.LeasesRenewed: self.attempts.leases_renewed,
             ev.LeasesExpired: self.attempts.leases_expired,
             ev.TasksFinished: self.attempts.tasks_finished,
+            ev.TasksRan: self.attempts.tasks_ran,
             ev.TaskFailed: self.attempts.task_failed,
             ev.AttemptSuperseded: self.attempts.attempt_superseded,
             ev.TasksReady: self.attempts.tasks_ready,

@@ -50,6 +50,8 @@ class EventCounters:
                 self.leased += len(event.tasks)  # type: ignore[union-attr]
             elif kind is ev.TasksFinished:
                 self.finished += len(event.leases)  # type: ignore[union-attr]
+            elif kind is ev.TasksRan:
+                self.finished += len(event.tasks)  # type: ignore[union-attr]
             elif isinstance(event, ev.LeasesExpired) and not event.unstarted:
                 self.expired += len(event.leases)
             elif isinstance(event, ev.JobEnded):

@@ -52,6 +52,7 @@ KINDS: Final[Mapping[int, type[Event]]] = {
     19: events.JobsForgotten,
     20: events.Recovered,
     21: events.StagesDropped,
+    22: events.TasksRan,
 }
 
 #: Kinds whose format is not their first.

@@ -36,6 +36,7 @@ HISTORY_KINDS: Final = tuple(
         events.TaskPlaced,
         events.TasksStarted,
         events.TasksFinished,
+        events.TasksRan,
         events.TaskFailed,
         events.JobEnded,
     )

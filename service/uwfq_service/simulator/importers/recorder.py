@@ -83,6 +83,7 @@ class Recorder:
             ev.TasksLeased: self._tasks_leased,
             ev.TaskPlaced: self._task_placed,
             ev.TasksFinished: self._tasks_finished,
+            ev.TasksRan: self._tasks_ran,
             ev.TaskFailed: self._task_failed,
             ev.JobEnded: self._job_ended,
         }
@@ -168,11 +169,12 @@ class Recorder:
             if released is None:
                 continue
             stage, task = released
-            if stage.runtimes[task] == UNFINISHED:
-                stage.runtimes[task] = max(runtime, 0.0)
-                stage.left -= 1
-                if not stage.left:
-                    stage.done_at = event.at
+            _note_runtime(stage, task, runtime, event.at)
+
+    def _tasks_ran(self, event: ev.TasksRan) -> None:
+        if (job := self.unfinished.get(event.job)) is not None:
+            for task, runtime in zip(event.tasks, event.runtimes, strict=True):
+                _note_runtime(job.stages[event.stage], task, runtime, event.at)
 
     def _task_failed(self, event: ev.TaskFailed) -> None:
         self._release(event.lease)
@@ -214,6 +216,15 @@ class Recorder:
 def _stage(spec: AdmittedStage, after: tuple[int, ...], delay: float) -> RecordedStage:
     runtimes = array("d", [UNFINISHED]) * spec.task_count
     return RecordedStage(spec, after, delay, runtimes, spec.task_count)
+
+
+def _note_runtime(stage: RecordedStage, task: int, runtime: float, at: float) -> None:
+    """What a task took, unless another attempt had finished it before."""
+    if stage.runtimes[task] == UNFINISHED:
+        stage.runtimes[task] = max(runtime, 0.0)
+        stage.left -= 1
+        if not stage.left:
+            stage.done_at = at
 
 
 def _last_of(stages: list[RecordedStage]) -> tuple[int, ...]:
