@@ -46,12 +46,6 @@ final class AttemptReports {
   /** Reports that may wait; beyond it they are dropped and counted. */
   private static final int MAX_WAITING = 200_000;
 
-  /**
-   * From one message to the next. A message costs as much as some ten tasks in it. Under a gate
-   * Spark waits for the answer, and nothing is held back.
-   */
-  private static final long PACE_MILLIS = 25;
-
   private static final int MAX_MESSAGE_CHARACTERS = 500;
   private static final long FIRST_DELAY_MILLIS = 50;
   private static final long LAST_DELAY_MILLIS = 2_000;
@@ -103,12 +97,25 @@ final class AttemptReports {
   private final Settings settings;
   private final Service service;
   private final Speaker speaker;
+  private final Pace pace;
   private final RandomGenerator random;
   private final Consumer<NextTaskRequest.Builder> identity;
   private final Listener listener;
   private final Deque<Report> waiting = new ArrayDeque<>();
   private boolean calling;
+
+  /** Until {@code pause} is over nothing is sent; a later pause takes the place of this one. */
   private boolean pausing;
+
+  private int pause;
+
+  /** Whether the pause is for the sake of few messages alone, and since when. */
+  private boolean pacing;
+
+  private long pacingSinceNanos;
+
+  /** Whether somebody waits for what was not sent yet. */
+  private boolean hurried;
   private boolean identityNews;
   private int failures;
   private boolean refusalLogged;
@@ -120,12 +127,14 @@ final class AttemptReports {
       Settings settings,
       Service service,
       Speaker speaker,
+      Pace pace,
       RandomGenerator random,
       Consumer<NextTaskRequest.Builder> identity,
       Listener listener) {
     this.settings = settings;
     this.service = service;
     this.speaker = speaker;
+    this.pace = pace;
     this.random = random;
     this.identity = identity;
     this.listener = listener;
@@ -188,7 +197,17 @@ final class AttemptReports {
   /** Tells who we are, and with how many slots, with the next message. */
   void tellIdentity() {
     identityNews = true;
+    hurry();
     send();
+  }
+
+  /** Somebody waits for what is known: sends it as soon as the pace of busy times allows. */
+  void hurry() {
+    hurried = true;
+    if (pacing) {
+      long pausedMillis = (System.nanoTime() - pacingSinceNanos) / 1_000_000;
+      pause(Math.max(0, pace.reportMillis(true) - pausedMillis));
+    }
   }
 
   /** Sends what waits, if nothing is under way. */
@@ -197,6 +216,7 @@ final class AttemptReports {
       return;
     }
     identityNews = false;
+    hurried = false;
     List<Report> starts = new ArrayList<>();
     List<Report> ends = new ArrayList<>();
     NextTaskRequest.Builder request = NextTaskRequest.newBuilder();
@@ -216,7 +236,9 @@ final class AttemptReports {
             listener.ranked(answer.getRanking());
             send();
           } else {
-            pause(PACE_MILLIS);
+            pacing = true;
+            pacingSinceNanos = System.nanoTime();
+            pause(pace.reportMillis(hurried));
           }
         },
         status -> {
@@ -364,12 +386,16 @@ final class AttemptReports {
   }
 
   private void pause(long millis) {
+    int mine = ++pause;
     pausing = true;
     speaker.after(
         millis,
         () -> {
-          pausing = false;
-          send();
+          if (mine == pause) {
+            pausing = false;
+            pacing = false;
+            send();
+          }
         });
   }
 

@@ -4,6 +4,7 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.LongSupplier;
 
 /**
  * Carries facts from Spark's threads to the speaker, in their order, without a wait.
@@ -17,7 +18,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 final class FactQueue {
   private final int maxAttemptFacts;
   private final int maxFacts;
-  private final long gatherMillis;
+  private final LongSupplier gatherMillis;
   private final Speaker speaker;
   private final Figures figures;
   private final Runnable gathered;
@@ -31,10 +32,10 @@ final class FactQueue {
    * A queue.
    *
    * @param maxFacts facts that may wait; those about attempts may fill half of it
-   * @param gatherMillis how long a fact about an attempt waits for company
+   * @param gatherMillis how long a fact about an attempt that comes now waits for company
    * @param gathered runs on the speaker's thread whenever facts were taken in
    */
-  FactQueue(int maxFacts, long gatherMillis, Speaker speaker, Figures figures, Runnable gathered) {
+  FactQueue(int maxFacts, LongSupplier gatherMillis, Speaker speaker, Figures figures, Runnable gathered) {
     this.maxAttemptFacts = maxFacts / 2;
     this.maxFacts = maxFacts;
     this.gatherMillis = gatherMillis;
@@ -53,7 +54,7 @@ final class FactQueue {
   /** Brings a fact about an attempt. From any thread. */
   void bringAttempt(Runnable fact) {
     if (add(fact, maxAttemptFacts) && gathering.compareAndSet(false, true)) {
-      speaker.after(gatherMillis, this::listen);
+      speaker.after(gatherMillis.getAsLong(), this::listen);
     }
   }
 

@@ -53,12 +53,6 @@ public final class GrpcConversation implements Conversation {
   /** Jobs beyond them of which the end alone is kept. */
   private static final int MAX_STRIPPED_JOBS = 20_000;
 
-  /** Starts and ends that come within this time of each other go into one message. */
-  private static final long GATHER_MILLIS = 20;
-
-  /** ... and under a gate, where Spark waits for what comes of them. */
-  private static final long GATED_GATHER_MILLIS = 3;
-
   /** Launches allowed ahead of a free slot, so that it need not stay idle for a round trip. */
   private static final int PREFETCHED_LAUNCHES = 4;
 
@@ -71,6 +65,7 @@ public final class GrpcConversation implements Conversation {
   private final Shapes shapes = new Shapes(speaker);
   private final Service service;
   private final Contact contact;
+  private final Pace pace;
   private final FactQueue facts;
   private final JobTalk jobTalk;
   private final AttemptReports reports;
@@ -98,25 +93,21 @@ public final class GrpcConversation implements Conversation {
   /** As above, with the clock that the age of the order is measured by. */
   GrpcConversation(
       Settings settings, String applicationId, ManagedChannel channel, LongSupplier nanoClock) {
-    boolean gated = settings.gate() == Settings.Gate.LEASES;
     Random random = new Random();
     this.settings = settings;
     this.engineId = applicationId + "-" + String.format("%08x", random.nextInt());
     this.service = new Service(channel, speaker, figures);
     this.contact = new Contact(settings.target(), figures, random);
+    this.pace = new Pace(settings);
     this.reports =
-        new AttemptReports(settings, service, speaker, random, this::identify, new OfReports());
+        new AttemptReports(
+            settings, service, speaker, pace, random, this::identify, new OfReports());
     this.facts =
-        new FactQueue(
-            MAX_QUEUED_FACTS,
-            gated ? GATED_GATHER_MILLIS : GATHER_MILLIS,
-            speaker,
-            figures,
-            reports::send);
+        new FactQueue(MAX_QUEUED_FACTS, pace::gatherMillis, speaker, figures, reports::send);
     this.jobTalk = new JobTalk(settings, engineId, service, speaker, shapes, random, new OfJobs());
     this.order =
         new OrderPoll(
-            settings, service, speaker, contact, nanoClock, this::identify, new OfOrder());
+            settings, service, speaker, contact, pace, nanoClock, this::identify, new OfOrder());
     this.splitAnswers = new SplitAnswers(settings, channel, figures, contact::answers, nanoClock);
   }
 
@@ -136,6 +127,10 @@ public final class GrpcConversation implements Conversation {
             jobs.put(job.jobId(), mirror);
             jobsByWireId.put(mirror.wireId(), mirror);
             jobTalk.advance(mirror);
+            if (pace.jobAppeared()) {
+              reports.hurry();
+              order.hurry();
+            }
           }
         });
   }
@@ -189,6 +184,8 @@ public final class GrpcConversation implements Conversation {
           } else if (job.end == null) {
             job.end = end;
             endedJobs.add(job);
+            pace.jobEnded();
+            reports.hurry(); // It is closed when all of it is acknowledged.
             jobTalk.advance(job);
           }
         });
@@ -356,6 +353,9 @@ public final class GrpcConversation implements Conversation {
     @Override
     public void announced(JobMirror job, StageMirror stage) {
       reports.catchUp(job, stage);
+      if (job.end != null) {
+        reports.hurry();
+      }
       reports.send();
     }
 

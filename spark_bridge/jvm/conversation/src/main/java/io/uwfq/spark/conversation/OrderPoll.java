@@ -25,12 +25,6 @@ import java.util.function.LongSupplier;
  * old. Confined to the speaker's thread, but for what is said to be read from any.
  */
 final class OrderPoll {
-  /** A changed order is fetched this much later at the soonest, so that a storm is one answer. */
-  private static final long GAP_MILLIS = 20;
-
-  /** ... and under a gate, where Spark waits for what the order allows. */
-  private static final long GATED_GAP_MILLIS = 5;
-
   private static final long SHORTEST_WAIT_MILLIS = 50;
   private static final long SHORTEST_TICK_MILLIS = 25;
   private static final long BUSY_DELAY_MILLIS = 1_000;
@@ -59,13 +53,20 @@ final class OrderPoll {
   private final Consumer<NextTaskRequest.Builder> identity;
   private final Listener listener;
   private final long staleAfterNanos;
-  private final long gapMillis;
+  private final Pace pace;
 
   private final Map<String, Double> deadlineByUser = new HashMap<>();
   private Map<StageKey, Integer> rankByStage = Map.of();
   private long version;
   private long heardAtNanos = Standings.NONE.heardAtNanos();
   private boolean publishing;
+
+  /** Counts the polls that were put off: a poll that is no longer the last is not made. */
+  private int turn;
+
+  /** Whether the next poll waits for its time, the service having answered the one before. */
+  private boolean resting;
+
   private volatile boolean stopped;
 
   private volatile Standings standings = Standings.NONE;
@@ -77,6 +78,7 @@ final class OrderPoll {
       Service service,
       Speaker speaker,
       Contact contact,
+      Pace pace,
       LongSupplier nanoClock,
       Consumer<NextTaskRequest.Builder> identity,
       Listener listener) {
@@ -88,7 +90,7 @@ final class OrderPoll {
     this.identity = identity;
     this.listener = listener;
     this.staleAfterNanos = TimeUnit.MILLISECONDS.toNanos(settings.staleAfterMillis());
-    this.gapMillis = settings.gate() == Settings.Gate.LEASES ? GATED_GAP_MILLIS : GAP_MILLIS;
+    this.pace = pace;
   }
 
   void start() {
@@ -138,7 +140,31 @@ final class OrderPoll {
     }
   }
 
+  /** Asks for the order sooner: there is more to choose between than when the poll was put off. */
+  void hurry() {
+    if (resting) {
+      rest();
+    }
+  }
+
+  private void rest() {
+    resting = true;
+    pollIn(pace.orderMillis());
+  }
+
+  private void pollIn(long millis) {
+    int mine = ++turn;
+    speaker.after(
+        millis,
+        () -> {
+          if (mine == turn) {
+            poll();
+          }
+        });
+  }
+
   private void poll() {
+    resting = false;
     if (stopped) {
       return;
     }
@@ -157,11 +183,11 @@ final class OrderPoll {
         request.build(),
         waitMillis + settings.rpcTimeoutMillis(),
         answer -> {
-          speaker.after(gapMillis, this::poll); // First: what follows may throw.
+          rest(); // First: what follows may throw.
           heard();
           take(answer.getRanking());
         },
-        status -> speaker.after(failed(status), this::poll));
+        status -> pollIn(failed(status)));
   }
 
   private void heard() {

@@ -22,7 +22,7 @@ class FactQueueTest {
   }
 
   private FactQueue queue(int maxFacts, Runnable gathered) {
-    return new FactQueue(maxFacts, 1, speaker, figures, gathered);
+    return new FactQueue(maxFacts, () -> 1, speaker, figures, gathered);
   }
 
   /** Keeps the speaker from listening until the latch is opened. */

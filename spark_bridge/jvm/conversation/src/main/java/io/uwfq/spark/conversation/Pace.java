@@ -1,0 +1,69 @@
+package io.uwfq.spark.conversation;
+
+/**
+ * How long what can wait waits for company, before it is said or asked.
+ *
+ * <p>What a task was and how the order has changed matters as soon as there are two jobs to choose
+ * between. While there is one, the order has nothing to change: then the talk is leisurely, since a
+ * message costs the driver and the service as much as some tens of tasks in it. The second job is
+ * told at once, and so is the end of the last.
+ *
+ * <p>Under a gate Spark waits for the answers, so that nothing is held back for long. The jobs are
+ * counted on the speaker's thread; the rest is safe from any.
+ */
+final class Pace {
+  private static final long GATHER_MILLIS = 20;
+  private static final long REPORT_MILLIS = 25;
+  private static final long ORDER_MILLIS = 20;
+
+  private static final long GATED_GATHER_MILLIS = 3;
+  private static final long GATED_ORDER_MILLIS = 5;
+
+  private static final long LEISURELY_GATHER_MILLIS = 100;
+  private static final long LEISURELY_MILLIS = 200;
+
+  private final boolean gated;
+
+  /** Between two polls for the order, so that silence still is noticed in time. */
+  private final long longestOrderMillis;
+
+  /** Jobs that Spark has not ended; {@code volatile} for those who bring facts. */
+  private volatile int jobs;
+
+  Pace(Settings settings) {
+    gated = settings.gate() == Settings.Gate.LEASES;
+    longestOrderMillis = Math.max(ORDER_MILLIS, settings.staleAfterMillis() / 4);
+  }
+
+  /** A job more. Returns whether the talk was leisurely up to now, and is no longer. */
+  boolean jobAppeared() {
+    boolean before = isLeisurely();
+    jobs = jobs + 1;
+    return before && !isLeisurely();
+  }
+
+  void jobEnded() {
+    jobs = jobs - 1;
+  }
+
+  private boolean isLeisurely() {
+    return !gated && jobs <= 1;
+  }
+
+  /** How long facts about attempts gather before they are taken in. */
+  long gatherMillis() {
+    return gated ? GATED_GATHER_MILLIS : isLeisurely() ? LEISURELY_GATHER_MILLIS : GATHER_MILLIS;
+  }
+
+  /** From the answer to a report to the next report; {@code hurried}: somebody waits for it. */
+  long reportMillis(boolean hurried) {
+    return gated ? 0 : isLeisurely() && !hurried ? LEISURELY_MILLIS : REPORT_MILLIS;
+  }
+
+  /** From one order to the question for the next, so that a storm of changes is one answer. */
+  long orderMillis() {
+    return gated
+        ? GATED_ORDER_MILLIS
+        : isLeisurely() ? Math.min(LEISURELY_MILLIS, longestOrderMillis) : ORDER_MILLIS;
+  }
+}
