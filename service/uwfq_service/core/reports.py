@@ -147,7 +147,8 @@ class Reports:
             if run is not None and self._joins(run, result):
                 acks.append(Ack(lease_id=0, status=_ACCEPTED))
                 continue
-            run = self._end_run(run, now)  # What follows may depend on it.
+            self._end_run(run, now)  # What follows may depend on it.
+            run = None
             lease, status = self._attempt(worker, ref, result.outcome.runtime, now)
             if lease is not None:
                 if lease.lease_id in taken:

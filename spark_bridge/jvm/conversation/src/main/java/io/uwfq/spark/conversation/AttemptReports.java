@@ -116,6 +116,7 @@ final class AttemptReports {
 
   /** Whether somebody waits for what was not sent yet. */
   private boolean hurried;
+
   private boolean identityNews;
   private int failures;
   private boolean refusalLogged;
@@ -159,8 +160,8 @@ final class AttemptReports {
 
   /**
    * Reports all that is known of a stage that the service has just been told of: in the usual case
-   * nothing has happened yet, after a break it is the whole past of the stage. The past successes
-   * share their summed runtime evenly, so that the sum is right.
+   * nothing or little has happened yet, after a break it is the whole past of the stage. Successes
+   * that were told before the break share their summed runtime evenly, so that the sum is right.
    */
   void catchUp(JobMirror job, StageMirror stage) {
     // A job's later life was charged for all of it in its former one.
@@ -169,13 +170,16 @@ final class AttemptReports {
       // Before the successes: what fails when its task is done already was none of the job's.
       stage.failedSeconds.forEach((key, seconds) -> failed(job, stage, key, seconds));
     }
-    double each = charged ? 0 : stage.meanSeconds();
+    double each = charged ? 0 : stage.meanSecondsOfOthers();
     TaskOutcome success = new TaskOutcome.Success(each, OptionalLong.empty(), OptionalLong.empty());
     for (int index = stage.done.nextSetBit(0);
         index >= 0;
         index = stage.done.nextSetBit(index + 1)) {
-      ended(job, stage, index, stage.winner(index), success);
+      int winner = stage.winner(index);
+      long key = StageMirror.attemptKey(index, winner);
+      ended(job, stage, index, winner, stage.untold.getOrDefault(key, success));
     }
+    stage.untold.clear();
     stage.startedAtNanos.forEach(
         (key, atNanos) ->
             started(job, stage, StageMirror.indexOf(key), StageMirror.attemptOf(key), atNanos));
@@ -185,7 +189,8 @@ final class AttemptReports {
     int index = StageMirror.indexOf(key);
     int attempt = StageMirror.attemptOf(key);
     started(job, stage, index, attempt, System.nanoTime() - (long) (seconds * 1e9));
-    ended(job, stage, index, attempt, new TaskOutcome.Failure(seconds, ""));
+    TaskOutcome failure = new TaskOutcome.Failure(seconds, "");
+    ended(job, stage, index, attempt, stage.untold.getOrDefault(key, failure));
   }
 
   /** Drops what waits: the service is away, and will be told anew. */
@@ -238,7 +243,7 @@ final class AttemptReports {
           } else {
             pacing = true;
             pacingSinceNanos = System.nanoTime();
-            pause(pace.reportMillis(hurried));
+            pause(pace.reportMillis(hurried || waiting.size() >= MAX_BATCH));
           }
         },
         status -> {

@@ -35,7 +35,12 @@ final class FactQueue {
    * @param gatherMillis how long a fact about an attempt that comes now waits for company
    * @param gathered runs on the speaker's thread whenever facts were taken in
    */
-  FactQueue(int maxFacts, LongSupplier gatherMillis, Speaker speaker, Figures figures, Runnable gathered) {
+  FactQueue(
+      int maxFacts,
+      LongSupplier gatherMillis,
+      Speaker speaker,
+      Figures figures,
+      Runnable gathered) {
     this.maxAttemptFacts = maxFacts / 2;
     this.maxFacts = maxFacts;
     this.gatherMillis = gatherMillis;

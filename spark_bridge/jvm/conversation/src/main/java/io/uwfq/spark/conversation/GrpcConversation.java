@@ -104,7 +104,8 @@ public final class GrpcConversation implements Conversation {
             settings, service, speaker, pace, random, this::identify, new OfReports());
     this.facts =
         new FactQueue(MAX_QUEUED_FACTS, pace::gatherMillis, speaker, figures, reports::send);
-    this.jobTalk = new JobTalk(settings, engineId, service, speaker, shapes, random, new OfJobs());
+    this.jobTalk =
+        new JobTalk(settings, engineId, service, speaker, pace, shapes, random, new OfJobs());
     this.order =
         new OrderPoll(
             settings, service, speaker, contact, pace, nanoClock, this::identify, new OfOrder());
@@ -128,6 +129,7 @@ public final class GrpcConversation implements Conversation {
             jobsByWireId.put(mirror.wireId(), mirror);
             jobTalk.advance(mirror);
             if (pace.jobAppeared()) {
+              List.copyOf(jobs.values()).forEach(jobTalk::advance);
               reports.hurry();
               order.hurry();
             }
@@ -266,6 +268,9 @@ public final class GrpcConversation implements Conversation {
 
   private void onEnd(JobMirror job, StageMirror stage, TaskKey task, TaskOutcome outcome) {
     stage.startedAtNanos.remove(StageMirror.attemptKey(task.index(), task.attempt()));
+    if (!stage.announced && contact.answers() && job.isBeingTold()) {
+      stage.keepUntold(task.index(), task.attempt(), outcome);
+    }
     if (outcome instanceof TaskOutcome.Success) {
       stage.succeeded(task.index(), task.attempt(), outcome.runtimeSeconds());
     } else {

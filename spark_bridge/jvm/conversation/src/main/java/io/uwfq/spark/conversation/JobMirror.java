@@ -41,6 +41,12 @@ final class JobMirror {
   /** Whether the job waits for its turn after a refusal. */
   boolean pausing;
 
+  /** Whether stages that were not announced wait for others to share the message. */
+  boolean gathering;
+
+  /** Whether they have waited for long enough. */
+  boolean gathered;
+
   /** How it ended in Spark; null: it has not. */
   JobEnd end;
 
@@ -93,6 +99,13 @@ final class JobMirror {
     return incarnation == 1 ? shape.signature() : "";
   }
 
+  /**
+   * Whether the service is about to hear all of it; false: it refuses, or needs to hear nothing.
+   */
+  boolean isBeingTold() {
+    return !pausing && step != Step.REFUSED && step != Step.SETTLED;
+  }
+
   /** Tasks of all its stages. */
   long taskCount() {
     long count = 0;
@@ -114,6 +127,7 @@ final class JobMirror {
     for (StageMirror stage : stages.values()) {
       stage.announced = false;
       stage.dropTold = false;
+      stage.untold.clear();
     }
   }
 

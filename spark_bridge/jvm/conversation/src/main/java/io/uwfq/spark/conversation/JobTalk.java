@@ -69,6 +69,7 @@ final class JobTalk {
   private final String engineId;
   private final Service service;
   private final Speaker speaker;
+  private final Pace pace;
   private final Shapes shapes;
   private final RandomGenerator random;
   private final Listener listener;
@@ -81,6 +82,7 @@ final class JobTalk {
       String engineId,
       Service service,
       Speaker speaker,
+      Pace pace,
       Shapes shapes,
       RandomGenerator random,
       Listener listener) {
@@ -88,6 +90,7 @@ final class JobTalk {
     this.engineId = engineId;
     this.service = service;
     this.speaker = speaker;
+    this.pace = pace;
     this.shapes = shapes;
     this.random = random;
     this.listener = listener;
@@ -226,7 +229,7 @@ final class JobTalk {
     };
   }
 
-  /** Announces what the service has not acknowledged; false: there is nothing. */
+  /** Announces what the service has not acknowledged; false: there is nothing, or it can wait. */
   private boolean addStages(JobMirror job) {
     List<StageMirror> fresh = new ArrayList<>();
     AddStagesRequest.Builder request = AddStagesRequest.newBuilder().setJobId(job.wireId());
@@ -241,7 +244,7 @@ final class JobTalk {
         request.addStages(stage.spec(job.wireSignature()));
       }
     }
-    if (fresh.isEmpty()) {
+    if (fresh.isEmpty() || canWait(job)) {
       return false;
     }
     call(
@@ -257,6 +260,26 @@ final class JobTalk {
             place(job, answer.getVirtualDeadline());
           }
         });
+    return true;
+  }
+
+  /** Whether more stages are waited for that could share the message; if so, for how long. */
+  private boolean canWait(JobMirror job) {
+    long millis = pace.announceMillis();
+    if (millis == 0 || job.gathered || job.end != null) {
+      job.gathered = false;
+      return false;
+    }
+    if (!job.gathering) {
+      job.gathering = true;
+      speaker.after(
+          millis,
+          () -> {
+            job.gathering = false;
+            job.gathered = true;
+            advance(job);
+          });
+    }
     return true;
   }
 

@@ -19,8 +19,8 @@ final class Pace {
   private static final long GATED_GATHER_MILLIS = 3;
   private static final long GATED_ORDER_MILLIS = 5;
 
-  private static final long LEISURELY_GATHER_MILLIS = 100;
-  private static final long LEISURELY_MILLIS = 200;
+  private static final long LEISURELY_GATHER_MILLIS = 250;
+  private static final long LEISURELY_MILLIS = 500;
 
   private final boolean gated;
 
@@ -58,6 +58,11 @@ final class Pace {
   /** From the answer to a report to the next report; {@code hurried}: somebody waits for it. */
   long reportMillis(boolean hurried) {
     return gated ? 0 : isLeisurely() && !hurried ? LEISURELY_MILLIS : REPORT_MILLIS;
+  }
+
+  /** From the news of a stage to its announcement, so that several share one. */
+  long announceMillis() {
+    return isLeisurely() ? LEISURELY_MILLIS : 0;
   }
 
   /** From one order to the question for the next, so that a storm of changes is one answer. */

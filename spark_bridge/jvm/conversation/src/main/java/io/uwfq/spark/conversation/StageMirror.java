@@ -12,10 +12,13 @@ import java.util.TreeMap;
 /**
  * What is known of one stage attempt, and what the service has been told of it.
  *
- * <p>Confined to the speaker's thread. Memory: a bit per task, and an entry per attempt that runs
- * or has failed, and per task whose first did not succeed.
+ * <p>Confined to the speaker's thread. Memory: a bit per task, and an entry per attempt that runs,
+ * has failed or is still to be told, and per task whose first did not succeed.
  */
 final class StageMirror {
+  /** Outcomes kept until the service knows the stage; of more than these it hears the mean. */
+  private static final int MAX_UNTOLD = 10_000;
+
   /** A stage with more failures than this will hardly succeed, and is not worth the memory. */
   private static final int MAX_FAILED = 10_000;
 
@@ -29,6 +32,11 @@ final class StageMirror {
 
   /** Tasks that have succeeded. */
   final BitSet done = new BitSet();
+
+  /**
+   * What became of attempts of which the service will hear soon, with the stage: (index, attempt).
+   */
+  final Map<Long, TaskOutcome> untold = new HashMap<>();
 
   /** Which attempt has succeeded, of the tasks whose first did not. */
   private final Map<Integer, Integer> laterWinners = new HashMap<>();
@@ -84,9 +92,25 @@ final class StageMirror {
     return laterWinners.getOrDefault(index, 1);
   }
 
-  /** What a successful attempt has taken on average; 0 before the first. */
-  double meanSeconds() {
-    return done.isEmpty() ? 0 : doneSeconds / done.cardinality();
+  /** Keeps what became of an attempt until it can be told; to be called before it is noted. */
+  void keepUntold(int index, int attempt, TaskOutcome outcome) {
+    boolean late = done.get(index) && outcome instanceof TaskOutcome.Success;
+    if (!late && untold.size() < MAX_UNTOLD) {
+      untold.put(attemptKey(index, attempt), outcome);
+    }
+  }
+
+  /** What a success that is not kept as untold has taken on average; 0 before the first. */
+  double meanSecondsOfOthers() {
+    int others = done.cardinality();
+    double seconds = doneSeconds;
+    for (TaskOutcome outcome : untold.values()) {
+      if (outcome instanceof TaskOutcome.Success) {
+        others--;
+        seconds -= outcome.runtimeSeconds();
+      }
+    }
+    return others == 0 ? 0 : Math.max(0, seconds / others);
   }
 
   /** Whether nothing has happened in it, nor will. */

@@ -19,9 +19,12 @@ import io.uwfq.v1.NextTaskRequest;
 import io.uwfq.v1.RankedStage;
 import io.uwfq.v1.Ranking;
 import io.uwfq.v1.SplitStageRequest;
+import io.uwfq.v1.StageSpec;
 import io.uwfq.v1.SubmitJobRequest;
+import io.uwfq.v1.TaskResult;
 import io.uwfq.v1.TaskResultStatus;
 import io.uwfq.v1.TaskStart;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -153,6 +156,37 @@ class GrpcConversationTest {
             .toList());
     assertEquals(4, report.getDoneCount());
     conversation.jobEnded("q1", JobEnd.SUCCEEDED);
+    service.next(CloseJobRequest.class);
+  }
+
+  /** What ends before the service knows its stage is told as it was, and not as the mean. */
+  @Test
+  void aStageThatIsToldLateIsToldExactly() throws Exception {
+    job("q1", "alice");
+    service.next(SubmitJobRequest.class);
+    StageKey key = stage("q1", "0.0", 3);
+    StageKey next = stage("q1", "1.0", 1);
+    for (int index = 0; index < 2; index++) {
+      conversation.taskStarted(new TaskKey(key, index, 1));
+      conversation.taskEnded(
+          new TaskKey(key, index, 1),
+          new TaskOutcome.Success(index + 1, OptionalLong.of(index + 10), OptionalLong.empty()));
+    }
+    TaskOutcome lost = new TaskOutcome.Failure(0.5, "the executor is gone");
+    conversation.taskStarted(new TaskKey(key, 2, 1));
+    conversation.taskEnded(new TaskKey(key, 2, 1), lost);
+    conversation.jobEnded("q1", JobEnd.SUCCEEDED);
+    AddStagesRequest added = service.next(AddStagesRequest.class);
+    assertEquals(
+        List.of(key.stage(), next.stage()),
+        added.getStagesList().stream().map(StageSpec::getStage).toList());
+    Map<Integer, TaskResult> told = new HashMap<>();
+    while (told.size() < 3) {
+      service.nextReport().getDoneList().forEach(result -> told.put(result.getTaskIndex(), result));
+    }
+    assertEquals(1.0, told.get(0).getSuccess().getRuntimeSeconds());
+    assertEquals(11, told.get(1).getSuccess().getInputBytes());
+    assertEquals("the executor is gone", told.get(2).getFailure().getMessage());
     service.next(CloseJobRequest.class);
   }
 

@@ -273,8 +273,7 @@ class RealServiceTest {
                 .build());
     conversation.taskStarted(new TaskKey(key, 0, 1));
     Waiting.until("another life", () -> isKnown("app/q1~2"));
-    Waiting.until(
-        "the task in it", () -> job("app/q1~2").getState() == JobState.JOB_STATE_RUNNING);
+    Waiting.until("the task in it", () -> job("app/q1~2").getState() == JobState.JOB_STATE_RUNNING);
     conversation.taskEnded(new TaskKey(key, 0, 1), TOOK_A_SECOND);
     run(key, 1, 4);
     conversation.jobEnded("app/q1", JobEnd.SUCCEEDED);
