@@ -31,6 +31,9 @@ import org.slf4j.LoggerFactory;
 final class UwfqDriver implements DriverPlugin {
   private static final Logger LOG = LoggerFactory.getLogger(UwfqDriver.class);
 
+  /** Little beside the time for which the conversation lets the same facts gather. */
+  private static final Duration REST = Duration.ofMillis(10);
+
   private final BiFunction<Settings, String, Conversation> converse;
   private SparkContext spark;
   private Settings settings;
@@ -80,6 +83,7 @@ final class UwfqDriver implements DriverPlugin {
   }
 
   private void start(String applicationId, PluginContext context) {
+    boolean gated = settings.gate() == Settings.Gate.LEASES;
     Users users = new Users(settings.userSources(), settings.defaultUser());
     SlotCounter slots = new SlotCounter(spark);
     conversation = converse.apply(settings, applicationId);
@@ -92,10 +96,12 @@ final class UwfqDriver implements DriverPlugin {
             tracker,
             conversation,
             Duration.ofMillis(settings.staleAfterMillis()),
-            settings.gate() == Settings.Gate.LEASES);
+            gated);
     spark
         .listenerBus()
-        .addToQueue(new UwfqListener(tracker, users, conversation, slots), UwfqListener.QUEUE);
+        .addToQueue(
+            new UwfqListener(tracker, users, conversation, slots, gated ? Duration.ZERO : REST),
+            UwfqListener.QUEUE);
     // Executors that came before the listener are counted here, those that come now by it.
     conversation.slotsChanged(slots.getAsInt());
     BridgeMetrics.register(context.metricRegistry(), conversation, tracker);

@@ -3,7 +3,9 @@ package io.uwfq.spark;
 import io.uwfq.spark.conversation.Conversation;
 import io.uwfq.spark.conversation.JobEnd;
 import io.uwfq.spark.conversation.TaskOutcome;
+import java.time.Duration;
 import java.util.OptionalLong;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.spark.Resubmitted$;
 import org.apache.spark.Success$;
 import org.apache.spark.TaskEndReason;
@@ -40,16 +42,26 @@ public final class UwfqListener extends SparkListener {
   private final Users users;
   private final Conversation conversation;
   private final SlotCounter slots;
+  private final long restNanos;
+  private long restedAtNanos;
 
   /**
    * @param slots counts the slots that the application has now
+   * @param rest for how long the queue's thread rests after an event about a task; its queue must
+   *     have room for the events of so long
    */
   public UwfqListener(
-      JobTracker tracker, Users users, Conversation conversation, SlotCounter slots) {
+      JobTracker tracker,
+      Users users,
+      Conversation conversation,
+      SlotCounter slots,
+      Duration rest) {
     this.tracker = tracker;
     this.users = users;
     this.conversation = conversation;
     this.slots = slots;
+    this.restNanos = rest.toNanos();
+    this.restedAtNanos = System.nanoTime() - restNanos;
   }
 
   @Override
@@ -80,6 +92,7 @@ public final class UwfqListener extends SparkListener {
     TaskInfo task = event.taskInfo();
     tracker.taskStarted(
         event.stageId(), event.stageAttemptId(), task.index(), task.attemptNumber() + 1);
+    rest();
   }
 
   @Override
@@ -95,6 +108,18 @@ public final class UwfqListener extends SparkListener {
         task.index(),
         task.attemptNumber() + 1,
         outcome(task, event.reason(), event.taskMetrics()));
+    rest();
+  }
+
+  /**
+   * Lets the next events gather. For a thread that is always ready, Spark's scheduler would wake it
+   * for each event, twice a task, which costs more than all that is done with it.
+   */
+  private void rest() {
+    if (restNanos > 0 && System.nanoTime() - restedAtNanos >= restNanos) {
+      LockSupport.parkNanos(restNanos);
+      restedAtNanos = System.nanoTime();
+    }
   }
 
   /**
