@@ -32,8 +32,8 @@ SHORTEST_PAUSE: Final = 0.002
 WINDOW: Final = 0.05
 #: Part of the time that the loop's thread has a processor for: from here on it is busy, and below
 #: this it has time to spare.
-BUSY: Final = 0.7
-SPARE: Final = 0.5
+BUSY: Final = 0.65
+SPARE: Final = 0.6
 #: So many replies must share a write before a pause is tried.
 SIBLINGS: Final = 3
 
