@@ -1,6 +1,7 @@
 """Starting, being reached, being refused, stopping: the service as operators see it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -69,6 +70,20 @@ async def test_a_second_service_on_the_same_port_is_an_error() -> None:
         config = load({"listen": f"127.0.0.1:{service.server.port}", "data": ":memory:"})
         with pytest.raises(ConfigError, match="listen: cannot listen"):
             await Server(config).start()
+
+
+async def test_whichever_connection_a_call_comes_by_it_is_the_same_service() -> None:
+    """Connections are dealt out to several acceptors; each knows every service."""
+    own_connection = [("grpc.use_local_subchannel_pool", 1)]
+    async with serving() as service, contextlib.AsyncExitStack() as stack:
+        for number in range(1, 17):
+            channel = await stack.enter_async_context(
+                grpc.aio.insecure_channel(service.server.address, options=own_connection)
+            )
+            health = cast(Any, health_pb2_grpc.HealthStub(channel))
+            assert (await health.Check(health_pb2.HealthCheckRequest())).status == SERVING
+            other = Service(service.server, service.clock, channel)
+            assert (await other.submit()).job_id == f"job-{number}"
 
 
 async def test_a_user_that_the_core_refuses_stops_the_start() -> None:

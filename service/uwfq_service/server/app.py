@@ -34,6 +34,7 @@ from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.replies import Done
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import logs, metrics
+from uwfq_service.server.acceptors import Acceptors
 from uwfq_service.server.admin_rpc import AdminRpc
 from uwfq_service.server.clock import Clock, SystemClock
 from uwfq_service.server.config import Config, ConfigError
@@ -78,7 +79,7 @@ class Server:
         self._observers = tuple(observers)
         self._extra_handlers = tuple(handlers)
         self._health = HealthServicer()
-        self._grpc: grpc.aio.Server | None = None
+        self._grpc: Acceptors | None = None
         self._engine: Engine | None = None
         self._scheduler: Scheduler | None = None
         #: Set when the service should end, for whatever reason.
@@ -194,33 +195,36 @@ class Server:
             raise ConfigError([f"metrics.listen: cannot listen on {where}: {error}"]) from None
 
     async def _listen(self, clock: Clock) -> None:
-        server = self._grpc = grpc.aio.server(options=channel_options(self.config))
+        acceptors = self._grpc = Acceptors(self.config.listen, channel_options(self.config))
         log_calls = self.config.log.level == "debug"
         services = (
             SchedulerRpc(self.engine, clock, self.config.server),
             AdminRpc(self.engine),
         )
         names = []
+        generic = []
         for service in services:
             handlers = Handlers(service.NAME, log_calls=log_calls)
             service.register(handlers)
             names.append(service.NAME)
-            server.add_generic_rpc_handlers((handlers.generic(),))
-        server.add_generic_rpc_handlers(self._extra_handlers)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+            generic.append(handlers.generic())
         reflected = [*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
-        reflection.enable_server_reflection([*reflected, reflection.SERVICE_NAME], server)
-        self.port = self._bind(server)
-        await server.start()
+
+        def register(server: grpc.aio.Server) -> None:
+            server.add_generic_rpc_handlers([*generic, *self._extra_handlers])
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+            reflection.enable_server_reflection([*reflected, reflection.SERVICE_NAME], server)
+
+        acceptors.add(register)
+        self.port = self._bind(acceptors)
+        await acceptors.start()
         for name in names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    def _bind(self, server: grpc.aio.Server) -> int:
+    def _bind(self, acceptors: Acceptors) -> int:
         config = self.config
         try:
-            if not config.secure:
-                return server.add_insecure_port(config.listen)
-            return server.add_secure_port(config.listen, _credentials(config))
+            return acceptors.bind(_credentials(config) if config.secure else None)
         except (RuntimeError, OSError) as error:
             raise ConfigError([f"listen: cannot listen on {config.listen}: {error}"]) from None
 
@@ -299,8 +303,6 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
         ("grpc.max_receive_message_length", config.server.max_request_bytes),
         # What we have decided to say must not be refused by ourselves.
         ("grpc.max_send_message_length", -1),
-        # A second service on the same port is a mistake, not a way to share the load.
-        ("grpc.so_reuseport", 0),
         # A caller that vanished without closing its connection is noticed within 40 s.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),

@@ -1,110 +1,107 @@
-"""Pace: how many calls are worth waiting for, before they are decided and written together.
+"""Pace: how far apart turns are, so that many calls are decided and written together.
 
-A write costs the CPU of a call or two, for the writer's thread and the event loop wake each other.
-Deciding call by call has its price as well, and replies that leave together come back together,
-which the network code likes.  So many callers better share one turn.  How many there are is not to
-be seen: most of their calls are on the way, or wait for a processor.  So a turn waits for a
-*quorum* of calls, and learns how many that is:
+A turn (decide what waits, write it, answer) has a price beside that of its calls: the writer's
+thread and the event loop wake each other and drive each other out of the processor's caches, which
+costs as much as a call or two.  So many calls better share one.
 
-    quorum reached                         go; a little more next time
-    half of it, then silence               nobody else is coming: go; half of it next time
-    less than half, LONGEST_PAUSE is over  go; half of it next time
+Waiting for others is free as long as the event loop has other things to do meanwhile: reading
+requests, sending answers.  Once it has time to spare, waiting only makes answers late.  So turns
+keep a distance, the *pause*, and learn it from how busy the loop's thread is:
 
-With half of the callers in a quorum, the others keep the processor busy while those wait for the
-disk; so it swings between half of them and all.
+    busy, and several calls share a write   the pause becomes longer, up to LONGEST_PAUSE
+    it has time to spare                    shorter, and then none
 
-A quorum of a few is none, so whoever is alone does not wait for others.  Without one, calls share a
-write only as far as they come while the one before is under way; when several do, a quorum is
-tried.
+Few callers have soon all come.  So now and then a turn lets its pause pass and counts the *crowd*;
+those after it go when as many have come, for nobody else is to be expected.  A call that comes when
+the pause is over already goes at once.  Without a pause calls share a write only as far as they
+come while the one before is under way.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
-#: No call waits for others longer than this after the turn before, seconds.
+#: Turns are no further apart than this while calls wait, seconds.
 LONGEST_PAUSE: Final = 0.015
-#: Silence has lasted so long, seconds.
-SILENCE: Final = 0.0015
-#: The smallest quorum that is worth a pause.
-SIBLINGS: Final = 4
-#: Without a quorum, one is tried after so many writes that nobody waited for.
-PROBE_EVERY: Final = 8
+#: The shortest pause that is one, seconds: the event loop's timers count milliseconds.
+SHORTEST_PAUSE: Final = 0.002
+#: The pause is considered anew after this time, seconds.
+WINDOW: Final = 0.05
+#: Part of the time that the loop's thread has a processor for: from here on it is busy, and below
+#: this it has time to spare.
+BUSY: Final = 0.65
+SPARE: Final = 0.6
+#: So many replies must share a write before a pause is tried.
+SIBLINGS: Final = 3
 
 
 class Pace:
-    """``go`` is called, without delay or later, when it is time for what has gathered."""
+    """``go`` is called, at once or later, when it is time for what has gathered."""
 
-    def __init__(self, go: Callable[[], None]) -> None:
+    def __init__(
+        self, go: Callable[[], None], processor_time: Callable[[], float] = time.thread_time
+    ) -> None:
+        """``processor_time``: what the loop's thread has used so far, seconds."""
         self._go = go
+        self._processor_time = processor_time
         self._loop = asyncio.get_running_loop()
-        #: Calls that a turn waits for, 0: none; if none, writes since there was one.
-        self.quorum = 0
-        self._unasked = 0
-        #: Calls that have gathered, when the last of them came, and when they waited enough.
-        self._waiting = 0
-        self._came_at = self._go_by = 0.0
+        #: Seconds between turns; 0: none.
+        self.pause = 0.0
+        #: When the pause is over, and the call that then looks; set while calls wait for that.
+        self._over_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        #: When the window began, and the processor time then.
+        self._began = self._loop.time()
+        self._used = processor_time()
+        #: Calls of the last turn in this window that let its pause pass; 0: none has yet.
+        self._crowd = 0
+        self._passed = False
+        #: Writes in this window, and the replies that shared them.
+        self._writes = self._replies = 0
 
     def came(self, waiting: int) -> None:
         """A call has come; with it so many wait."""
-        quorum = self.quorum
-        if waiting >= quorum:
+        if not self.pause or 0 < self._crowd <= waiting:
             self._go()
-            return
-        now = self._came_at = self._loop.time()
-        self._waiting = waiting
-        if self._timer is None:
-            if now >= self._go_by:
+        elif self._timer is None:
+            if self._loop.time() >= self._over_at:
                 self._go()
             else:
-                self._look_later()
-        elif waiting == (quorum + 1) // 2:
-            # From here on silence counts.
-            self._timer.cancel()
-            self._look_later()
+                self._timer = self._loop.call_at(self._over_at, self._over)
 
     def gone(self, together: int) -> None:
         """So many calls are being decided."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.quorum and together:
-            if together >= self.quorum:
-                self.quorum = max(1 + self.quorum * 9 // 8, together // 2)
-            self._go_by = self._loop.time() + LONGEST_PAUSE
+        if together:
+            if self._passed:
+                self._passed = False
+                self._crowd = together
+            now = self._loop.time()
+            if now >= self._began + WINDOW:
+                self._learn(now)
+            self._over_at = now + self.pause
 
     def shared(self, replies: int) -> None:
         """So many replies share a write."""
-        if not self.quorum:
-            self._unasked += 1
-            if self._unasked >= PROBE_EVERY and replies >= SIBLINGS:
-                self._unasked = 0
-                self.quorum = max(SIBLINGS, replies // 2)
-                self._go_by = self._loop.time() + LONGEST_PAUSE
+        self._writes += 1
+        self._replies += replies
 
-    @property
-    def _most_came(self) -> bool:
-        return 2 * self._waiting >= self.quorum
-
-    def _look_later(self) -> None:
-        when = self._go_by
-        if self._most_came:
-            when = min(when, self._came_at + SILENCE)
-        self._timer = self._loop.call_at(when, self._look)
-
-    def _look(self) -> None:
-        """There is no quorum: see whether it is time all the same."""
+    def _over(self) -> None:
         self._timer = None
-        now = self._loop.time()
-        silent = now >= self._came_at + SILENCE
-        if now < self._go_by and not (silent and self._most_came):
-            self._look_later()
-            return
-        if silent or not self._most_came:
-            self.quorum //= 2
-            if self.quorum < SIBLINGS:
-                self.quorum = 0
+        self._passed = True
         self._go()
+
+    def _learn(self, now: float) -> None:
+        used = self._processor_time()
+        busy = (used - self._used) / (now - self._began)
+        if busy < SPARE:
+            self.pause = self.pause / 2 if self.pause > SHORTEST_PAUSE else 0.0
+        elif busy >= BUSY and self._replies >= SIBLINGS * max(self._writes, 1):
+            self.pause = min(max(4 * self.pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+        self._began, self._used = now, used
+        self._crowd = self._writes = self._replies = 0

@@ -15,7 +15,6 @@ from uwfq_service.core.scheduler import Outcome, Scheduler
 from uwfq_service.server import pace
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.outbox import Observer
-from uwfq_service.server.pace import PROBE_EVERY
 from uwfq_service.server.status import Busy, Stopping
 
 
@@ -166,68 +165,45 @@ async def test_a_batch_is_applied_while_the_one_before_is_synced(world: World) -
 NEVER = 3600.0
 
 
-async def crowd(world: World) -> None:
-    """Let ten share each write for long enough that the next ones wait for five."""
-    for _ in range(PROBE_EVERY):
-        for _ in range(10):
+async def crowd(world: World, monkeypatch: pytest.MonkeyPatch, *, size: int = 10) -> int:
+    """Let so many share a write on a busy loop: from now on turns keep a distance.
+
+    Returns the number of writes so far.
+    """
+    monkeypatch.setattr(pace, "SPARE", -1.0)
+    monkeypatch.setattr(pace, "BUSY", -1.0)
+    monkeypatch.setattr(pace, "SHORTEST_PAUSE", NEVER)
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
+    monkeypatch.setattr(pace, "WINDOW", 0.0)
+    for _ in range(2):
+        for _ in range(size):
             world.add_task()
         await world.turn()
         await world.sync_all()
-    assert set(world.journal.batches) == {10}
+    assert world.journal.batches == [size, size]
+    monkeypatch.setattr(pace, "WINDOW", NEVER)
+    return len(world.journal.batches)
 
 
-async def test_when_many_share_their_writes_the_next_one_waits_for_a_quorum(
+async def test_when_the_loop_is_busy_calls_wait_for_each_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync costs as much as a call; those who come one after another share it."""
-    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
-    monkeypatch.setattr(pace, "SILENCE", NEVER)
-    await crowd(world)
+    writes = await crowd(world, monkeypatch)
     for _ in range(5):
-        assert len(world.journal.batches) == PROBE_EVERY
         world.add_task()
         await world.turn()
-    assert world.journal.batches[PROBE_EVERY:] == [5]
+    assert len(world.journal.batches) == writes
 
 
-async def test_when_most_have_come_silence_is_enough(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The others have nothing to ask: all that there are wait for the write."""
-    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
-    await crowd(world)
-    for _ in range(3):
-        world.add_task()
-    await world.appended(PROBE_EVERY + 1)
-    assert world.journal.batches[-1] == 3
-
-
-async def test_when_few_have_come_the_write_waits_for_the_longest_pause_only(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Most of the callers may be on their way still, but nobody waits for them for ever."""
-    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
-    await crowd(world)
-    monkeypatch.setattr(pace, "LONGEST_PAUSE", 0.05)
-    for _ in range(5):
-        world.add_task()
-    await world.turn()
-    world.journal.sync()
-    world.add_task()
-    await world.turn()
-    assert len(world.journal.batches) == PROBE_EVERY + 1
-    await world.appended(PROBE_EVERY + 2)
-
-
-async def test_a_stop_decides_what_waits_for_a_quorum(
+async def test_a_stop_decides_what_waits_for_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever was let in is answered."""
-    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
-    await crowd(world)
+    writes = await crowd(world, monkeypatch)
     reply = world.add_task()
     await world.turn()
-    assert len(world.journal.batches) == PROBE_EVERY
+    assert len(world.journal.batches) == writes
     world.engine.stop_accepting()
     settled = asyncio.create_task(world.engine.settle())
     await world.turn()
@@ -236,12 +212,11 @@ async def test_a_stop_decides_what_waits_for_a_quorum(
     assert reply.done()
 
 
-async def test_polls_that_wait_for_a_quorum_can_be_ended(
+async def test_polls_that_wait_for_others_can_be_ended(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are decided first, for there may be something for them."""
-    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
-    await crowd(world)
+    await crowd(world, monkeypatch)
     world.core.tasks.clear()
     ended, other = world.poll("v"), world.poll("w")
     world.engine.end_polls([ended])
@@ -250,50 +225,22 @@ async def test_polls_that_wait_for_a_quorum_can_be_ended(
     assert not other.done()
 
 
-async def test_a_tick_comes_along_with_what_waits_for_a_quorum(
+async def test_a_tick_comes_along_with_what_waits_for_others(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not urgent enough to keep those apart who would share a write."""
-    monkeypatch.setattr(pace, "LONGEST_PAUSE", NEVER)
-    monkeypatch.setattr(pace, "SILENCE", NEVER)
-    await crowd(world)
+    await crowd(world, monkeypatch)
     world.core.wakeup = world.clock.now() + 1.0
-    for _ in range(5):
-        world.add_task()
-    await world.turn()
-    world.journal.sync()
     world.add_task()
+    world.engine.start()
     world.clock.advance(2.0)
     await world.turn()
     assert commands.Tick() not in world.core.applied
-    for _ in range(5):
-        world.add_task()
+    settled = asyncio.create_task(world.engine.settle())
     await world.turn()
     assert commands.Tick() in world.core.applied
-
-
-async def test_patience_ends_when_nobody_comes_any_more(world: World) -> None:
-    """A few slow writes, then each begins at once again."""
-    await crowd(world)
-    slow = 3
-    for count in range(1, slow + 1):
-        world.add_task()
-        await world.appended(PROBE_EVERY + count)
-        world.journal.sync()
-    for count in range(1, 4):
-        world.add_task()
-        await world.turn()
-        assert len(world.journal.batches) == PROBE_EVERY + slow + count
-        world.journal.sync()
-
-
-async def test_whoever_is_alone_never_waits_for_others(world: World) -> None:
-    """However often they call."""
-    for count in range(1, 3 * PROBE_EVERY):
-        world.add_task()
-        await world.turn()
-        assert len(world.journal.batches) == count
-        world.journal.sync()
+    await world.sync_all()
+    await settled
 
 
 async def test_closing_writes_what_was_still_gathering(world: World) -> None:
