@@ -1,11 +1,13 @@
 """The no-op server: what gRPC alone costs.
 
-    python -m tests.load.noop_server
+    python -m tests.load.noop_server [ACCEPTORS]
 
 The library, the messages, the server's options and the garbage collector are the service's; the
 handlers are empty.  Requests are parsed, and each is answered with a message of the shape that the
 service would send (as many leases as were asked for, as many acknowledgements as there were
-results), which was built once and is serialised for every call.
+results), which was built once and is serialised for every call.  With ``ACCEPTORS`` above 1 it
+takes calls in as the service does (``server/acceptors.py``), else by one gRPC server, as most
+programs do.
 
 Logs ``serving`` with its address, as the service does, and runs until SIGTERM.
 """
@@ -19,11 +21,10 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 
-import grpc
-
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import scheduler_service_pb2_grpc
 from uwfq.v1 import types_pb2 as types
+from uwfq_service.server.acceptors import Acceptors
 from uwfq_service.server.app import channel_options, tune_garbage_collector
 from uwfq_service.server.config import load
 
@@ -110,14 +111,14 @@ class Noop(scheduler_service_pb2_grpc.SchedulerServiceServicer):
             )
 
 
-async def serve() -> None:
+async def serve(acceptors: int) -> None:
     """Serve until SIGTERM."""
-    server = grpc.aio.server(options=channel_options(load({})))
-    scheduler_service_pb2_grpc.add_SchedulerServiceServicer_to_server(
-        Noop(),  # type: ignore[abstract]  # what no profile calls is UNIMPLEMENTED
-        server,
+    noop = Noop()  # type: ignore[abstract]  # what no profile calls is UNIMPLEMENTED
+    server = Acceptors("127.0.0.1:0", channel_options(load({})), acceptors)
+    server.add(
+        lambda each: scheduler_service_pb2_grpc.add_SchedulerServiceServicer_to_server(noop, each)
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.bind(None)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await server.start()
@@ -128,4 +129,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 1))

@@ -14,7 +14,7 @@ import grpc
 
 from tests.bench.measuring import interval, quantile
 from tests.load.special import POLL_SECONDS
-from tests.load.suite import AGAIN, Row, Slice
+from tests.load.suite import STAND_INS, Row, Slice
 
 #: Aims for two cores.
 RATE_RATIO: Final = 0.80
@@ -156,7 +156,8 @@ def markdown(report: dict[str, Any]) -> str:
             "Medians over the rounds; ratios are taken within each pair of slices, with a 95 % "
             "bootstrap interval.  "
             "What was sent has been compared with what the service counted.  `no-op again` is the "
-            "no-op server against itself: noise."
+            "no-op server against itself: noise.  `no-op, … acceptors` takes calls in as the "
+            "service does: what a ratio owes to that alone."
         ),
         "",
     ]
@@ -191,7 +192,7 @@ def _pairs(report: dict[str, Any]) -> list[str]:
         latency, ratio = took["latency_ms"], row["latency_ratio"]
         quantiles = " / ".join(f"{each:.1f}" for each in latency.values()) if latency else "–"
         tails = f"{ratio['p50']:.2f}, {ratio['p99']:.2f}" if ratio else "–"
-        tasks = "–" if row["profile"] == AGAIN else f"{took['tasks_per_second']:,.0f}"
+        tasks = "–" if row["profile"] in STAND_INS else f"{took['tasks_per_second']:,.0f}"
         lines.append(
             f"| {row['profile']} | {row['in_flight'] or 'one stream'} "
             f"| {took['calls_per_second']:,.0f} | {tasks} | {quantiles} "

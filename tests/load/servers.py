@@ -25,7 +25,7 @@ def start_service(scratch: Path, *options: str, data: Path | None = None) -> Ser
     return ServerProcess(command, home / "log")
 
 
-def start_noop(scratch: Path) -> ServerProcess:
+def start_noop(scratch: Path, acceptors: int = 1) -> ServerProcess:
     """The same library with empty handlers."""
     log = Path(tempfile.mkdtemp(dir=scratch, prefix="noop-")) / "log"
-    return ServerProcess([sys.executable, "-m", noop_server.__name__], log)
+    return ServerProcess([sys.executable, "-m", noop_server.__name__, str(acceptors)], log)

@@ -3,7 +3,8 @@
 A slice is one run of ghz.  In each round the order of the profiles is drawn anew, and who comes
 first within a pair; a figure of the service is compared with that of the no-op server from the
 same pair, seconds apart, so that a machine that is busy for a while favours neither.  The no-op
-server is measured against itself, too: what that pair differs by is noise.
+server is measured against itself, too: what that pair differs by is noise; and against one that
+takes calls in by several acceptors, as the service does: so much of a ratio is due to those.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from tests.load.calls import Preparer
 from tests.load.ghz import Ghz
 from tests.load.profiles import SUBMIT_JOB, Profile, Sending, check
 from tests.load.servers import UNLIMITED, start_noop, start_service
+from uwfq_service.server.acceptors import ACCEPTORS
 
-#: The no-op server measured in the service's place.
+#: Measured in the service's place: the no-op server, and one with the service's acceptors.
 AGAIN: Final = "no-op again"
+ACCEPTING: Final = f"no-op, {ACCEPTORS} acceptors"
+STAND_INS: Final = (AGAIN, ACCEPTING)
 IN_FLIGHT: Final = (50, 200)
 
 
@@ -68,13 +72,14 @@ class Row(NamedTuple):
 
     profile: Profile
     in_flight: int
-    again: bool
+    #: ``AGAIN`` or ``ACCEPTING``; ``None``: the service.
+    stand_in: str | None
     pairs: list[Pair]
 
     @property
     def name(self) -> str:
         """How the report calls it."""
-        return AGAIN if self.again else self.profile.name
+        return self.stand_in or self.profile.name
 
 
 class Suite:
@@ -93,8 +98,10 @@ class Suite:
         """Set out the rows; the number of pairs in a round."""
         for profile in profiles:
             levels = IN_FLIGHT if profile.tasks_per_call == 1 else IN_FLIGHT[:1]
-            self.rows += [Row(profile, in_flight, again=False, pairs=[]) for in_flight in levels]
-        self.rows += [Row(SUBMIT_JOB, level, again=True, pairs=[]) for level in IN_FLIGHT]
+            self.rows += [Row(profile, in_flight, None, []) for in_flight in levels]
+        self.rows += [
+            Row(SUBMIT_JOB, level, stand_in, []) for stand_in in STAND_INS for level in IN_FLIGHT
+        ]
         return len(self.rows)
 
     async def run(self, rounds: int, step: Callable[[str], None]) -> None:
@@ -102,6 +109,7 @@ class Suite:
         pools = [f"--set=pools.{pool}.policy=uwfq" for pool in calls.POOLS]
         self.service = start_service(self._scratch, *UNLIMITED, *pools)
         self.noop = start_noop(self._scratch)
+        self.accepting = start_noop(self._scratch, ACCEPTORS)
         try:
             async with grpc.aio.insecure_channel(
                 self.service.address, options=[("grpc.max_receive_message_length", -1)]
@@ -119,6 +127,7 @@ class Suite:
         finally:
             self.service.kill()
             self.noop.kill()
+            self.accepting.kill()
 
     async def _calls(self, profile: Profile) -> int:
         """How many calls the service answers in a slice; measuring that warms both up."""
@@ -130,7 +139,8 @@ class Suite:
 
     async def _pair(self, row: Row, count: int) -> Pair:
         sendings = await row.profile.prepare(self._preparer, count)
-        first, second = self.noop if row.again else self.service, self.noop
+        stand_ins = {None: self.service, AGAIN: self.noop, ACCEPTING: self.accepting}
+        first, second = stand_ins[row.stand_in], self.noop
         turned = self._random.random() < 0.5
         servers = [second, first] if turned else [first, second]
         slices = [

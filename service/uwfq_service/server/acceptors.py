@@ -30,13 +30,15 @@ ACCEPTORS: Final = 4
 class Acceptors:
     """The servers, as if they were one.  Make it on the event loop."""
 
-    def __init__(self, listen: str, options: Sequence[tuple[str, Any]]) -> None:
+    def __init__(
+        self, listen: str, options: Sequence[tuple[str, Any]], most: int = ACCEPTORS
+    ) -> None:
         """``listen`` is ``host:port``, with port 0 for any, or ``unix:path``."""
         self._listen = listen
         # Elsewhere one socket gets all connections, and a path belongs to one server.
         shared = sys.platform == "linux" and not listen.startswith("unix:")
         options = [*options, ("grpc.so_reuseport", int(shared))]
-        count = ACCEPTORS if shared else 1
+        count = most if shared else 1
         self._servers = [grpc.aio.server(options=options) for _ in range(count)]
 
     def add(self, register: Callable[[grpc.aio.Server], object]) -> None:
