@@ -67,6 +67,8 @@ class JobClock:
         "launchable",
         "number",
         "present",
+        "probed",
+        "running_slots",
         "turn",
         "weight",
     )
@@ -92,6 +94,10 @@ class JobClock:
         self.corrected = False
         #: For the policy: whether it has a task to launch.
         self.launchable = False
+        #: For the policy, while the charge is a guess: slots that its tasks occupy, and whether the
+        #: first of them is still to say what the job costs.
+        self.running_slots = 0
+        self.probed = False
 
 
 class UserClock:

@@ -1,9 +1,9 @@
 """User Weighted Fair Queuing: jobs by their global virtual deadlines.
 
-Each user's launchable jobs wait in two heaps: those that the user's serial server has yet to
-finish, in the order of the user's chain (their D are computed from it, and rise along it), and
-those that it has finished, by their fixed D.  The better of the two tops is the user's *head*, and
-only heads have a place in the order of the pool:
+Each user's launchable jobs wait in two heaps (``user_queue.py``): those that the user's serial
+server has yet to finish, in the order of the user's chain (their D are computed from it, and rise
+along it), and those that it has finished, by their fixed D.  The better of the two tops is the
+user's *head*, and only heads have a place in the order of the pool:
 
     user A   [a3 a7 a9 ...] [a1]     head a1 (D = 4)  --.
     user B   [b2 ...]       []       head b2 (D = 6)  ---+-->  pool: (4, a1) (6, b2) (9, c1)
@@ -16,6 +16,11 @@ A job of a signature that nobody has *seen* has a deadline that means little.  S
 heap of their own, the user with the fewest running slots per weight first, and one whose user has
 its share of the slots lets all others go ahead: it fares as it would under user-job fairness.
 
+A job whose charge is a guess, with a signature or without, starts with a single task, the *probe*.
+Until that has ended the job lets all others go ahead, of its user and of everybody: it may be a
+large one that would occupy all slots at once.  By then its charge is re-estimated, and it takes its
+turn.  Free slots that nobody else wants are not denied to it.
+
 Source: arXiv:2510.15485; the chain over remaining work and the corrections are ours
 (``algorithm.md``).
 """
@@ -27,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.policy.base import Policy
+from uwfq_service.core.policy.user_queue import Entry, UserQueue
 from uwfq_service.core.user_clock import JobClock, UserClock
 from uwfq_service.core.virtual_time import FluidClock
 
@@ -36,114 +42,6 @@ if TYPE_CHECKING:
     from uwfq_service.core.model import Job, User
     from uwfq_service.core.stage import Stage
     from uwfq_service.core.user_clock import JobKey
-
-
-#: A user's head in the order of the pool: slots that the user runs on per unit of weight (0, unless
-#: the job is unseen), D, job number, queue.
-Entry = tuple[Any, Any, int, "UserQueue"]
-
-
-class UserQueue:
-    """One user's clock and launchable jobs."""
-
-    __slots__ = (
-        "clock",
-        "entry",
-        "entry_unseen",
-        "fixed",
-        "head",
-        "launchable",
-        "stale",
-        "unserved",
-    )
-
-    def __init__(self, clock: UserClock) -> None:
-        self.clock = clock
-        #: Launchable jobs that the serial server has yet to finish, by their turns.
-        self.unserved: list[JobKey] = []
-        #: Launchable jobs whose D is fixed, by (D, number).
-        self.fixed: list[tuple[Any, int, JobClock]] = []
-        #: Number of launchable jobs; the heaps may hold more.
-        self.launchable = 0
-        self.head: JobClock | None = None
-        #: The head's valid entry in the pool's order.
-        self.entry: Entry | None = None
-        #: Whether that lies among the unseen ones.
-        self.entry_unseen = False
-        #: Whether head and entry are to be found anew before anybody looks at them.
-        self.stale = False
-
-    @property
-    def clock_of_head(self) -> JobClock:
-        """The head, of a queue that has an entry."""
-        assert self.head is not None, "an entry has a head"
-        return self.head
-
-    def push(self, job: JobClock) -> None:
-        """Put a launchable job where it belongs."""
-        if job.chained:
-            assert job.turn is not None, "a job in the chain has a turn"
-            heappush(self.unserved, job.turn)
-        else:
-            heappush(self.fixed, (job.deadline, job.number, job))
-        if len(self.unserved) + len(self.fixed) > 2 * self.launchable + 64:
-            self._compact()
-
-    def _take_displaced(self, displaced: list[JobClock]) -> None:
-        """Put those where they belong that time or a correction has moved meanwhile."""
-        while displaced:
-            job = displaced.pop()
-            if job.launchable:
-                self.push(job)
-
-    def best(self) -> tuple[Any, int, JobClock] | None:
-        """The most urgent launchable job as (D, number, job)."""
-        clock = self.clock
-        if clock.displaced:
-            self._take_displaced(clock.displaced)
-        unserved, fixed = self.unserved, self.fixed
-        while unserved and not self._is_unserved(unserved[0]):
-            heappop(unserved)
-        while fixed and not self._is_fixed(fixed[0]):
-            heappop(fixed)
-        best = None
-        if fixed:
-            deadline, number, job = fixed[0]
-            if deadline < clock.debt_end:
-                deadline = clock.debt_end
-            best = (deadline, number, job)
-        if unserved:
-            job = unserved[0][2]
-            candidate = (clock.deadline(job), job.number, job)
-            if best is None or candidate < best:
-                return candidate
-        return best
-
-    def launchable_jobs(self) -> list[tuple[Any, int, JobClock]]:
-        """All launchable jobs as (D, number, job), most urgent first.  O(n log n)."""
-        self._take_displaced(self.clock.displaced)
-        jobs = {key[1]: key[2] for key in self.unserved if self._is_unserved(key)}
-        jobs.update({entry[1]: entry[2] for entry in self.fixed if self._is_fixed(entry)})
-        ordered = sorted((self.clock.deadline(job), number, job) for number, job in jobs.items())
-        debt_end = self.clock.debt_end
-        return [(max(deadline, debt_end), number, job) for deadline, number, job in ordered]
-
-    @staticmethod
-    def _is_unserved(key: JobKey) -> bool:
-        job = key[2]
-        return job.turn is key and job.chained and job.launchable
-
-    @staticmethod
-    def _is_fixed(entry: tuple[Any, int, JobClock]) -> bool:
-        job = entry[2]
-        return job.launchable and not job.chained and job.deadline == entry[0]
-
-    def _compact(self) -> None:
-        # Distinct jobs: one that was offered again may stand there twice.
-        self.unserved = list({k[1]: k for k in self.unserved if self._is_unserved(k)}.values())
-        self.fixed = list({e[1]: e for e in self.fixed if self._is_fixed(e)}.values())
-        heapify(self.unserved)
-        heapify(self.fixed)
 
 
 class UwfqPolicy(Policy):
@@ -197,6 +95,10 @@ class UwfqPolicy(Policy):
         queue = self._queue_of(job.user)
         clock = JobClock(job.number, job.weight, job)
         job.policy_state = clock
+        if job.stages:
+            # It was admitted under another policy.
+            clock.running_slots = sum(stage.running_slots for stage in job.stages)
+            self._note_probe(job)
         user_clock = queue.clock
         was_active = user_clock.active
         user_clock.arrive(clock, job.work, self._clock.value(now))
@@ -235,20 +137,44 @@ class UwfqPolicy(Policy):
             self._mark(queue)
 
     def recognise(self, job: Job) -> None:
+        self._note_probe(job)
         self._mark(job.user.policy_state)
 
     def running_changed(self, stage: Stage, slots: int) -> None:
-        queue: UserQueue = stage.job.user.policy_state
+        job = stage.job
+        queue: UserQueue = job.user.policy_state
+        if job.guessed:
+            job.policy_state.running_slots += slots
+            self._note_probe(job)
         if queue.entry_unseen and queue.entry is not None:
+            self._mark(queue)
+
+    def _note_probe(self, job: Job) -> None:
+        """Find out whether the job's first task is still to say what the job costs."""
+        clock: JobClock = job.policy_state
+        probed = (
+            job.guessed
+            and clock.running_slots > 0
+            and not job.estimated_done
+            and self.corrects_estimates
+        )
+        if probed != clock.probed:
+            clock.probed = probed
+            job.pool.order_version += 1
+            queue: UserQueue = job.user.policy_state
+            if clock.launchable:
+                queue.push(clock)
             self._mark(queue)
 
     def _is_unseen(self, job: Job) -> bool:
         """Whether a job's deadline is no more than a guess; the paper trusts its estimates."""
-        return job.guessed and bool(job.signature) and self.corrects_estimates
+        if not job.guessed or not self.corrects_estimates:
+            return False
+        return bool(job.signature) or job.policy_state.probed
 
     def _ratio(self, job: Job) -> Any:
         """Slots that the user runs on per unit of weight, which counts for an unseen job alone."""
-        if not self._is_unseen(job):
+        if not job.signature or not self._is_unseen(job):
             return 0
         return job.user.running_slots * WEIGHT_SCALE / job.user.weight
 
@@ -270,7 +196,9 @@ class UwfqPolicy(Policy):
     def _is_behind(job: JobClock, head: JobClock) -> bool:
         """Whether ``job`` stands behind ``head`` in the chain, and so cannot concern its D."""
         # Whatever has come to the chain has a turn.
-        return head.chained and job.chained and job.turn > head.turn  # type: ignore[operator]
+        if head.probed or not (head.chained and job.chained):
+            return False
+        return job.turn > head.turn  # type: ignore[operator]
 
     def withdraw(self, stage: Stage, now: Any) -> None:
         job = stage.job
@@ -289,24 +217,27 @@ class UwfqPolicy(Policy):
         known, unseen = _top(self._heads), _top(self._unseen)
         entry = known
         if unseen is not None:
-            user = unseen[3].clock_of_head.job.user
+            user = unseen[4].clock_of_head.job.user
             if known is None or not self._goes_first(known, unseen, user):
                 entry = unseen
         if entry is None:
             return None
-        job: Job = entry[3].clock_of_head.job
+        job: Job = entry[4].clock_of_head.job
         return job.stages[job.offered[0]]
 
     def _goes_first(self, known: tuple[Any, ...], unseen: tuple[Any, ...], user: User) -> bool:
         """Whether a known head goes before an unseen one of ``user``.
 
-        It does if it is more urgent, or if the user has its share of the slots.
+        It does if it is more urgent, if the user has its share of the slots, or if the unseen one
+        waits for its probe.
         """
+        if unseen[0]:
+            return True
         clock = self._clock
         # In whole numbers, for at equality rounding would decide.
         if user.running_slots * clock.active_weight >= clock.slots * user.weight:
             return True
-        return known[1:3] < unseen[1:3]
+        return known[2:4] < unseen[2:4]
 
     def ranking(self) -> Iterator[Stage]:
         # Each user's jobs in their order; of the users' first ones the one that goes first is next.
@@ -317,13 +248,14 @@ class UwfqPolicy(Policy):
             if (head := next(jobs, None)) is not None:
                 deadline, number, clock = head
                 heap = unseen if self._is_unseen(clock.job) else known
-                heappush(heap, (self._ratio(clock.job), deadline, number, user, clock, jobs))
+                rank = (clock.probed, self._ratio(clock.job), deadline, number)
+                heappush(heap, (*rank, user, clock, jobs))
 
         for user, queue in self._queues.items():
             push(user, iter(queue.launchable_jobs()))
         while known or unseen:
             ahead = known and (
-                not unseen or self._goes_first(known[0], unseen[0], unseen[0][4].job.user)
+                not unseen or self._goes_first(known[0], unseen[0], unseen[0][5].job.user)
             )
             *_, user, clock, jobs = heappop(known if ahead else unseen)
             for index in clock.job.offered:
@@ -354,18 +286,17 @@ class UwfqPolicy(Policy):
         if (
             entry is not None
             and queue.head is clock
-            and entry[0] == ratio
-            and entry[1] == deadline
+            and entry[:3] == (clock.probed, ratio, deadline)
             and queue.entry_unseen == unseen
         ):
             return
         queue.head = clock
         queue.entry_unseen = unseen
-        queue.entry = (ratio, deadline, number, queue)
+        queue.entry = (clock.probed, ratio, deadline, number, queue)
         heap = self._unseen if unseen else self._heads
         heappush(heap, queue.entry)
         if len(heap) > 2 * len(self._queues) + 64:
-            heap[:] = [e for e in heap if e[3].entry is e]
+            heap[:] = [e for e in heap if e[4].entry is e]
             heapify(heap)
 
     def _queue_of(self, user: User) -> UserQueue:
@@ -487,7 +418,7 @@ def _top(heap: list[Entry]) -> Entry | None:
     """The first valid entry of a heap of heads."""
     while heap:
         entry = heap[0]
-        if entry[3].entry is entry:
+        if entry[4].entry is entry:
             return entry
         heappop(heap)
     return None

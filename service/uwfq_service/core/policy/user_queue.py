@@ -1,0 +1,151 @@
+"""One user's launchable jobs in the order of the user, for ``uwfq.py``.
+
+Three heaps: jobs that the user's serial server has yet to finish, by their turns; those whose D is
+fixed; and, behind both, those that have been *probed*: nothing is known of such a job but a guess,
+its first task runs, and what that task takes will say what the others cost.
+
+Entries that have become false stay until they surface.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uwfq_service.core.user_clock import JobClock, JobKey, UserClock
+
+#: A user's head in the order of the pool: whether it waits for its probe, slots that the user runs
+#: on per unit of weight (0, unless the job is unseen), D, job number, queue.
+Entry = tuple[bool, Any, Any, int, "UserQueue"]
+
+
+class UserQueue:
+    """One user's clock and launchable jobs."""
+
+    __slots__ = (
+        "clock",
+        "entry",
+        "entry_unseen",
+        "fixed",
+        "head",
+        "launchable",
+        "probed",
+        "stale",
+        "unserved",
+    )
+
+    def __init__(self, clock: UserClock) -> None:
+        self.clock = clock
+        #: Launchable jobs that the serial server has yet to finish, by their turns.
+        self.unserved: list[JobKey] = []
+        #: Launchable jobs whose D is fixed, by (D, number).
+        self.fixed: list[tuple[Any, int, JobClock]] = []
+        #: Launchable jobs that wait for the result of their probe, by their numbers.
+        self.probed: list[tuple[int, JobClock]] = []
+        #: Number of launchable jobs; the heaps may hold more.
+        self.launchable = 0
+        self.head: JobClock | None = None
+        #: The head's valid entry in the pool's order.
+        self.entry: Entry | None = None
+        #: Whether that lies among the unseen ones.
+        self.entry_unseen = False
+        #: Whether head and entry are to be found anew before anybody looks at them.
+        self.stale = False
+
+    @property
+    def clock_of_head(self) -> JobClock:
+        """The head, of a queue that has an entry."""
+        assert self.head is not None, "an entry has a head"
+        return self.head
+
+    def push(self, job: JobClock) -> None:
+        """Put a launchable job where it belongs."""
+        if job.probed:
+            heappush(self.probed, (job.number, job))
+        elif job.chained:
+            assert job.turn is not None, "a job in the chain has a turn"
+            heappush(self.unserved, job.turn)
+        else:
+            heappush(self.fixed, (job.deadline, job.number, job))
+        entries = len(self.unserved) + len(self.fixed) + len(self.probed)
+        if entries > 2 * self.launchable + 64:
+            self._compact()
+
+    def _take_displaced(self, displaced: list[JobClock]) -> None:
+        """Put those where they belong that time or a correction has moved meanwhile."""
+        while displaced:
+            job = displaced.pop()
+            if job.launchable:
+                self.push(job)
+
+    def best(self) -> tuple[Any, int, JobClock] | None:
+        """The most urgent launchable job as (D, number, job)."""
+        clock = self.clock
+        if clock.displaced:
+            self._take_displaced(clock.displaced)
+        unserved, fixed = self.unserved, self.fixed
+        while unserved and not self._is_unserved(unserved[0]):
+            heappop(unserved)
+        while fixed and not self._is_fixed(fixed[0]):
+            heappop(fixed)
+        best = None
+        if fixed:
+            deadline, number, job = fixed[0]
+            if deadline < clock.debt_end:
+                deadline = clock.debt_end
+            best = (deadline, number, job)
+        if unserved:
+            job = unserved[0][2]
+            candidate = (clock.deadline(job), job.number, job)
+            if best is None or candidate < best:
+                return candidate
+        return best or self._best_probed()
+
+    def _best_probed(self) -> tuple[Any, int, JobClock] | None:
+        """Of the jobs that wait for their probes the one that came first."""
+        probed = self.probed
+        while probed and not self._is_probed(probed[0]):
+            heappop(probed)
+        if not probed:
+            return None
+        number, job = probed[0]
+        return self._urgency(job), number, job
+
+    def _urgency(self, job: JobClock) -> Any:
+        """D of a job, or when the user's debt is worked off, whichever is later."""
+        return max(self.clock.deadline(job), self.clock.debt_end)
+
+    def launchable_jobs(self) -> list[tuple[Any, int, JobClock]]:
+        """All launchable jobs as (D, number, job), most urgent first.  O(n log n)."""
+        self._take_displaced(self.clock.displaced)
+        jobs = {key[1]: key[2] for key in self.unserved if self._is_unserved(key)}
+        jobs.update({entry[1]: entry[2] for entry in self.fixed if self._is_fixed(entry)})
+        ordered = sorted((self.clock.deadline(job), number, job) for number, job in jobs.items())
+        probed = dict(sorted(entry for entry in self.probed if self._is_probed(entry)))
+        after = [job for _, _, job in ordered] + list(probed.values())
+        return [(self._urgency(job), job.number, job) for job in after]
+
+    @staticmethod
+    def _is_unserved(key: JobKey) -> bool:
+        job = key[2]
+        return job.turn is key and job.chained and job.launchable and not job.probed
+
+    @staticmethod
+    def _is_fixed(entry: tuple[Any, int, JobClock]) -> bool:
+        job = entry[2]
+        fixed = job.launchable and not job.chained and not job.probed
+        return fixed and job.deadline == entry[0]
+
+    @staticmethod
+    def _is_probed(entry: tuple[int, JobClock]) -> bool:
+        return entry[1].launchable and entry[1].probed
+
+    def _compact(self) -> None:
+        # Distinct jobs: one that was offered again may stand there twice.
+        self.unserved = list({k[1]: k for k in self.unserved if self._is_unserved(k)}.values())
+        self.fixed = list({e[1]: e for e in self.fixed if self._is_fixed(e)}.values())
+        self.probed = list({e[0]: e for e in self.probed if self._is_probed(e)}.values())
+        heapify(self.unserved)
+        heapify(self.fixed)
+        heapify(self.probed)
