@@ -145,7 +145,7 @@ test: lint spark35 ## Lint, then every test, against the installed wheel
 demo: setup ## Watch three users share the service, under three policies
 	$(BIN)/uwfq demo $(ARGS)
 
-spark-demo: setup jars ## Compare stock Spark's schedulers with the bridge, in three minutes
+spark-demo: setup jars ## Compare stock Spark's schedulers with the bridge, in a bit over two minutes
 	$(BIN)/python -m spark_bridge.demo $(ARGS)
 
 bench: setup ## Cost per decision in the core, throughput over loopback
