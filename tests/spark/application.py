@@ -21,7 +21,6 @@ from spark_bridge.demo.processes import (
     Process,
     Service,
     environment,
-    free_port,
     gone_after,
     spark_home_of,
 )
@@ -207,10 +206,8 @@ def standalone_cluster(python: str, directory: Path, hosts: Sequence[str]) -> It
     directory.mkdir(parents=True)
     env = environment(SPARK_HOME=str(home), SPARK_NO_DAEMONIZE="1")
     start = [str(home / "bin" / "spark-class")]
-    port = free_port()
-    address = f"spark://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
-        where = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", "0"]
+        where = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
         master = Process(
             "the Master",
             [*start, "org.apache.spark.deploy.master.Master", *where],
@@ -218,6 +215,8 @@ def standalone_cluster(python: str, directory: Path, hosts: Sequence[str]) -> It
             env,
         )
         stack.enter_context(gone_after(master))
+        # Of its own choice: a port that was free a moment ago may be taken by now.
+        address = master.wait_for_line("Starting Spark master at ").rpartition(" ")[2]
         master.wait_for_line("I have been elected leader")
         for number, host in enumerate(hosts):
             where = ["--host", host, "--webui-port", "0", "--cores", "1", "--memory", "1g"]
