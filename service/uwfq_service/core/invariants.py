@@ -37,6 +37,7 @@ def check(scheduler: Scheduler, now: Any) -> None:
             _check_user(state, user)
         if pool.policy.corrects_estimates:
             _check_virtual_time(pool, pool.policy, now)  # type: ignore[arg-type]
+            _check_probes(state, pool)
 
 
 def _close(left: Any, right: Any) -> bool:
@@ -132,6 +133,19 @@ def _check_user(state: State, user: User) -> None:
     # Every charge is settled exactly once.
     in_flight = sum(job.work for job in live)
     assert _close(user.charged - user.settled, in_flight), f"{user!r}: charges are settled once"
+
+
+def _check_probes(state: State, pool: Pool) -> None:
+    """A job waits for its probe just while something runs that may say what it costs."""
+    for job in state.jobs.values():
+        if job.pool is not pool or job.ended:
+            continue
+        running = sum(stage.running_slots for stage in job.stages)
+        clock = job.policy_state
+        if job.guessed:
+            assert clock.running_slots == running, f"{job!r}: slots of a guess are counted"
+        waits = job.guessed and running > 0 and not job.estimated_done
+        assert clock.probed == waits, f"{job!r}: waits for its probe, and for nothing else"
 
 
 def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:

@@ -10,6 +10,8 @@ from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.estimation import Estimator, Source
 from uwfq_service.core.events import JobReestimated
+from uwfq_service.core.invariants import check
+from uwfq_service.core.model import Lease
 from uwfq_service.core.settings import Settings
 
 
@@ -165,3 +167,80 @@ def test_weights_count_for_unseen_jobs_too() -> None:
         core.submit(user, user, tasks(100), signature=user)
     leases = core.poll("w", slots=8)
     assert Counter(lease.stage.job.user.name for lease in leases) == {"heavy": 6, "light": 2}
+
+
+def names(leases: tuple[Lease, ...]) -> list[str]:
+    """The jobs that tasks were leased of."""
+    return [lease.stage.job.job_id for lease in leases]
+
+
+def probing(*, signature: str = "never seen") -> tuple[Driver, Lease]:
+    """A large job of which nothing is known, its probe, and a job that is declared to be larger.
+
+    By their deadlines the unknown one would go first.
+    """
+    core = Driver(slots=4)
+    core.submit("ann", "unknown", tasks(100), signature=signature)
+    (probe,) = core.poll("probe")
+    core.submit("bob", "known", stage("s", *[100.0] * 10))
+    return core, probe
+
+
+@pytest.mark.parametrize("signature", ["", "never seen"])
+def test_an_unknown_job_lets_others_go_ahead_while_its_first_task_runs(signature: str) -> None:
+    """And takes its turn by what that task took: 99 seconds are left, the other has a thousand."""
+    core, probe = probing(signature=signature)
+    assert names(core.poll("w", slots=2)) == ["known", "known"]
+    core.at(1.0)
+    core.done(probe, 1.0, worker="probe")
+    assert names(core.poll("x", slots=1)) == ["unknown"]
+    check(core.scheduler, core.now)
+
+
+def test_of_the_same_user_too() -> None:
+    """Whoever asks for two things at once is not kept from the one that is known."""
+    core = Driver(slots=4)
+    core.submit("ann", "unknown", tasks(100))
+    core.poll("probe")
+    core.submit("ann", "known", stage("s", *[100.0] * 3))
+    assert names(core.poll("w", slots=3)) == ["known"] * 3
+
+
+def test_slots_that_nobody_wants_a_probed_job_gets() -> None:
+    """The others have one task between them."""
+    core = Driver(slots=4)
+    core.submit("ann", "unknown", tasks(100))
+    core.poll("probe")
+    core.submit("bob", "known", stage("s", 100.0))
+    assert names(core.poll("w", slots=3)) == ["known", "unknown", "unknown"]
+
+
+def test_a_probe_that_fails_says_nothing_and_holds_nothing_up() -> None:
+    """The next task is the probe then."""
+    core, probe = probing()
+    core.fail(probe, 1.0)
+    assert names(core.poll("w", slots=2)) == ["unknown", "known"]
+    check(core.scheduler, core.now)
+
+
+def test_a_restart_knows_who_waits_for_a_probe() -> None:
+    """Its lease goes on, and so does the wait."""
+    core, _ = probing()
+    core.reload()
+    assert names(core.poll("w", slots=2)) == ["known", "known"]
+    check(core.scheduler, core.now)
+
+
+def test_an_engine_that_tells_of_a_task_when_it_is_over_ends_the_wait() -> None:
+    """Another task of the job still runs, which was told of before."""
+    core = Driver(slots=4)
+    core.rank("spark", slots=4)
+    core.submit("ann", "unknown", tasks(100), engine_id="spark")
+    core.submit("bob", "known", stage("s", *[100.0] * 10), engine_id="spark")
+    first, second = (cmd.TaskRef(job_id="unknown", stage="s", task_index=n) for n in range(2))
+    core.ask("spark", slots=4, free_slots=3, started=(cmd.TaskStart(task=first),), ranking=True)
+    assert core.rank("spark", slots=4).stages[0].job_id == "known"
+    core.at(1.0)
+    core.report("spark", second, cmd.TaskSuccess(runtime=1.0))
+    assert core.rank("spark", slots=4).stages[0].job_id == "unknown"
+    check(core.scheduler, core.now)

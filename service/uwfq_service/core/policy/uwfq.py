@@ -1,9 +1,9 @@
 """User Weighted Fair Queuing: jobs by their global virtual deadlines.
 
-Each user's launchable jobs wait in two heaps (``user_queue.py``): those that the user's serial
-server has yet to finish, in the order of the user's chain (their D are computed from it, and rise
-along it), and those that it has finished, by their fixed D.  The better of the two tops is the
-user's *head*, and only heads have a place in the order of the pool:
+Each user's launchable jobs wait in heaps (``user_queue.py``): those that the user's serial server
+has yet to finish, in the order of the user's chain (their D are computed from it, and rise along
+it), and those that it has finished, by their fixed D.  The better of the two tops is the user's
+*head*, and only heads have a place in the order of the pool:
 
     user A   [a3 a7 a9 ...] [a1]     head a1 (D = 4)  --.
     user B   [b2 ...]       []       head b2 (D = 6)  ---+-->  pool: (4, a1) (6, b2) (9, c1)
@@ -129,6 +129,8 @@ class UwfqPolicy(Policy):
 
     def work_done(self, job: Job, now: Any) -> None:
         clock: JobClock = job.policy_state
+        if clock.probed:
+            self._note_probe(job)
         # A job that costs what it was charged for has used what stands at the front anyway.
         if clock.corrected and clock.chained:
             queue: UserQueue = job.user.policy_state
