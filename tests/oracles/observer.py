@@ -12,7 +12,7 @@ from fractions import Fraction
 from tests.oracles.picker import LaunchableStage, PoolView
 from uwfq_service.core import events as ev
 from uwfq_service.core.commands import TaskRef
-from uwfq_service.core.model import WEIGHT_SCALE, Pool
+from uwfq_service.core.model import WEIGHT_SCALE, Job, Pool
 from uwfq_service.core.replies import AckStatus
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.stage import Stage
@@ -165,4 +165,11 @@ def _describe(stage: Stage) -> LaunchableStage:
         deadline=Fraction(0 if deadline is None else deadline),
         placed_by=job.engine_id,
         unseen=job.guessed and bool(job.signature),
+        probed=_is_probed(job),
     )
+
+
+def _is_probed(job: Job) -> bool:
+    running = any(stage.running for stage in job.stages)
+    done = any(stage.done for stage in job.stages)
+    return job.guessed and running and not done and job.pool.policy.corrects_estimates

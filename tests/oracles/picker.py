@@ -15,7 +15,9 @@ the one with the lowest index.
 Under ``uwfq`` a user may be in debt: the user's jobs keep their order, but none of them is more
 urgent than the end of the debt.  And a job may be *unseen* (nothing is known of its signature): of
 those that are their users' first ones, the one whose user runs on the fewest slots per weight is
-next, unless that is the user's share of the pool already and somebody else wants to run.
+next, unless that is the user's share of the pool already and somebody else wants to run.  A job may
+be *probed*: its charge is a guess, and its first task runs.  Of each user's jobs those come last, as
+they arrived; and such a job is next only where nobody wants to run whose job is not.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ class LaunchableStage:
     deadline: Fraction = ZERO
     #: Whether nothing is known of the job's signature.
     unseen: bool = False
+    #: Whether nothing is known of the job until the first of its tasks, one of which runs, is done.
+    probed: bool = False
     #: The engine that places the tasks itself; empty: they are leased.
     placed_by: str = ""
 
@@ -106,6 +110,8 @@ class PoolView:
         running = self.running
 
         def ratio(stage: LaunchableStage) -> Fraction:
+            if not stage.unseen:
+                return ZERO
             return running.get(stage.user, 0) / self.weights.get(stage.user, ONE)
 
         def urgency(stage: LaunchableStage) -> tuple[Fraction, int]:
@@ -113,13 +119,15 @@ class PoolView:
 
         while order:
             firsts = {stage.user: stage for stage in reversed(order)}.values()
-            known = [stage for stage in firsts if not stage.unseen]
-            unseen = [stage for stage in firsts if stage.unseen]
+            known = [stage for stage in firsts if not stage.unseen and not stage.probed]
+            unseen = [stage for stage in firsts if stage.unseen and not stage.probed]
             candidates = [min(known, key=urgency)] if known else []
             if unseen:
                 other = min(unseen, key=lambda stage: (ratio(stage), *urgency(stage)))
                 if not known or ratio(other) < self.share:
                     candidates.append(other)
+            if not candidates:
+                candidates = [min(firsts, key=lambda stage: (ratio(stage), *urgency(stage)))]
             stage = min(candidates, key=urgency)
             merged.append(stage)
             order.remove(stage)
@@ -165,4 +173,6 @@ def order_of(
     if policy == "cfq":
         return (stage.deadline, stage.launch_number)
     assert policy in DEADLINE_POLICIES, policy
-    return (stage.deadline, *place)
+    if stage.probed:
+        return (1, *place)
+    return (0, stage.deadline, *place)
