@@ -15,9 +15,9 @@ the one with the lowest index.
 Under ``uwfq`` a user may be in debt: the user's jobs keep their order, but none of them is more
 urgent than the end of the debt.  And a job may be *unseen* (nothing is known of its signature): of
 those that are their users' first ones, the one whose user runs on the fewest slots per weight is
-next, unless that is the user's share of the pool already and somebody else wants to run.  A job may
-be *probed*: its charge is a guess, and its first task runs.  Of each user's jobs those come last, as
-they arrived; and such a job is next only where nobody wants to run whose job is not.
+next, unless that is the user's share of the pool already and somebody else wants to run.  A job
+may be *probed*: its charge is a guess, and its first task runs.  Of each user's jobs those come
+last, as they arrived; and such a job is next only where nobody wants to run whose job is not.
 """
 
 from __future__ import annotations

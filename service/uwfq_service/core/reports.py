@@ -19,11 +19,12 @@ from uwfq_service.core.commands import TaskFailure
 from uwfq_service.core.estimation import GUESSES, Source
 from uwfq_service.core.model import JobState
 from uwfq_service.core.replies import Ack, AckStatus, Reply, TaskDoneReply
+from uwfq_service.core.report_batches import Run, Successes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from uwfq_service.core.commands import TaskDone, TaskRef, TaskResult, TaskStart, TaskSuccess
+    from uwfq_service.core.commands import TaskDone, TaskRef, TaskResult, TaskStart
     from uwfq_service.core.decider import Decider
     from uwfq_service.core.model import Job, Lease, Worker
     from uwfq_service.core.stage import Stage
@@ -35,85 +36,6 @@ _SUCCEEDED: Final = JobState.SUCCEEDED
 _NOTHING: Final = frozenset({Source.PRIOR})
 #: A worker's clock may count this much more than ours, seconds.
 CLOCK_TOLERANCE: Final = 1e-6
-
-
-class _Batch:
-    """Successes of one report that have not been emitted yet, as columns."""
-
-    __slots__ = ("jobs", "leases", "outcomes", "runtimes", "told")
-
-    def __init__(self) -> None:
-        self.leases: list[int] = []
-        self.runtimes: list[Any] = []
-        self.outcomes: list[TaskSuccess] = []
-        #: Whether any bytes or rows were reported.
-        self.told = False
-        self.jobs: dict[int, Job] = {}
-
-    def add(self, lease: Lease, runtime: Any, outcome: TaskSuccess) -> None:
-        self.leases.append(lease.lease_id)
-        self.runtimes.append(runtime)
-        self.outcomes.append(outcome)
-        if outcome.input_bytes is not None or outcome.rows is not None:
-            self.told = True
-        job = lease.stage.job
-        self.jobs[job.number] = job
-
-    def event(self, now: Any) -> ev.TasksFinished:
-        leases, runtimes = tuple(self.leases), tuple(self.runtimes)
-        if not self.told:
-            return ev.TasksFinished(at=now, leases=leases, runtimes=runtimes)
-        input_bytes, rows = _measures(self.outcomes)
-        return ev.TasksFinished(
-            at=now, leases=leases, runtimes=runtimes, input_bytes=input_bytes, rows=rows
-        )
-
-
-class _Run:
-    """First attempts of one stage that an engine reports on for the first time, as successes."""
-
-    __slots__ = ("names", "outcomes", "runtimes", "stage", "tasks")
-
-    def __init__(self, stage: Stage, names: tuple[str, str]) -> None:
-        self.stage = stage
-        #: Of the job and of the stage, as the report has them.
-        self.names = names
-        #: Task -> nothing, in the order of the report.
-        self.tasks: dict[int, None] = {}
-        self.runtimes: list[Any] = []
-        self.outcomes: list[TaskSuccess] = []
-
-    def takes(self, task: int) -> bool:
-        """Whether the first attempt of a task is news, and the task waits for nothing else."""
-        stage = self.stage
-        return (
-            0 <= task < stage.task_count
-            and task not in self.tasks
-            and stage.is_waiting(task)
-            and not (stage.attempts and task in stage.attempts)
-            and not (stage.live and stage.live.get(task))
-        )
-
-    def event(self, now: Any) -> ev.TasksRan:
-        told = any(each.input_bytes is not None or each.rows is not None for each in self.outcomes)
-        input_bytes, rows = _measures(self.outcomes) if told else ((), ())
-        return ev.TasksRan(
-            at=now,
-            job=self.stage.job.number,
-            stage=self.stage.index,
-            tasks=tuple(self.tasks),
-            runtimes=tuple(self.runtimes),
-            input_bytes=input_bytes,
-            rows=rows,
-        )
-
-
-def _measures(outcomes: Sequence[TaskSuccess]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Bytes and rows as the journal keeps them."""
-    return (
-        tuple([-1 if each.input_bytes is None else each.input_bytes for each in outcomes]),
-        tuple([-1 if each.rows is None else each.rows for each in outcomes]),
-    )
 
 
 class Reports:
@@ -137,8 +59,8 @@ class Reports:
 
     def results(self, worker: str, results: Sequence[TaskResult], now: Any) -> tuple[Ack, ...]:
         """Decide results of one worker, in order; one answer each."""
-        batch = _Batch()
-        run: _Run | None = None
+        batch = Successes()
+        run: Run | None = None
         acks = []
         taken: set[int] = set()
         for result in results:
@@ -164,7 +86,7 @@ class Reports:
 
     # -- successes in a row ---------------------------------------------------------------------
 
-    def _run_of(self, run: _Run | None, engine: str, ref: TaskRef, now: Any) -> _Run | None:
+    def _run_of(self, run: Run | None, engine: str, ref: TaskRef, now: Any) -> Run | None:
         """The run of the stage that is meant; that of another stage happens first."""
         names = (ref.job_id, ref.stage)
         if run is not None and run.names == names:
@@ -173,9 +95,9 @@ class Reports:
         if ref.lease_id or ref.attempt != 1:
             return None
         stage, _ = self._engine_stage(engine, ref)
-        return None if stage is None else _Run(stage, names)
+        return None if stage is None else Run(stage, names)
 
-    def _joins(self, run: _Run, result: TaskResult) -> bool:
+    def _joins(self, run: Run, result: TaskResult) -> bool:
         """Take a result into the run, if it can be decided together with the others."""
         ref = result.task
         if (
@@ -190,13 +112,13 @@ class Reports:
         run.outcomes.append(result.outcome)
         return True
 
-    def _end_run(self, run: _Run | None, now: Any) -> None:
+    def _end_run(self, run: Run | None, now: Any) -> None:
         """Let happen what is in a run; the job's charge is corrected once for all of it."""
         if run is not None and run.tasks:
             self._decider.emit(run.event(now))
             self.settle_progress(run.stage.job, now)
 
-    def _result(self, lease: Lease, result: TaskResult, batch: _Batch, now: Any) -> AckStatus:
+    def _result(self, lease: Lease, result: TaskResult, batch: Successes, now: Any) -> AckStatus:
         runtime = self._runtime(lease, result, now)
         won = lease.stage.won
         if won is not None and lease.task in won:
@@ -216,13 +138,13 @@ class Reports:
                 self._flush(batch, now)
         return _ACCEPTED
 
-    def _flush(self, batch: _Batch, now: Any) -> None:
+    def _flush(self, batch: Successes, now: Any) -> None:
         """Let happen what has come so far, ahead of what depends on it."""
         if batch.leases:
             self._emit(batch, now)
             batch.__init__()  # type: ignore[misc]
 
-    def _emit(self, batch: _Batch, now: Any) -> None:
+    def _emit(self, batch: Successes, now: Any) -> None:
         self._decider.emit(batch.event(now))
         for job in batch.jobs.values():
             self.settle_progress(job, now)
