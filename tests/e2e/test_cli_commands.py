@@ -2,13 +2,13 @@
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.certificates import make_certificates
 from tests.e2e.command import Ran, service, started, uwfq
 
 
@@ -284,29 +284,23 @@ def test_a_worker_stops_on_sigterm_and_sums_up(target: str) -> None:
 
 @pytest.mark.needs("openssl")
 def test_a_service_with_mutual_tls_answers_only_those_with_a_certificate(tmp_path: Path) -> None:
-    """One self-signed certificate plays all parts: CA, service and client."""
-    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert),
-        ],
-        check=True,
-        capture_output=True,
+    """The command shows one with ``--cert``, or is turned away."""
+    keys = make_certificates(tmp_path)
+    ca, cert, key, service_cert, service_key = (
+        str(keys / name)
+        for name in ("ca.pem", "client.pem", "client.key", "server.pem", "server.key")
     )
-    serving = ("serve", "--listen", "localhost:0", "--data", ":memory:", "--log-format", "json")
-    with started(
-        *serving, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", cert
-    ) as running:
+    serving = ("serve", "--listen", "127.0.0.1:0", "--data", ":memory:", "--log-format", "json")
+    tls = ("--tls-cert", service_cert, "--tls-key", service_key, "--tls-client-ca", ca)
+    with started(*serving, *tls) as running:
         while '"event":"serving"' not in running.said():
             assert running.process.poll() is None, running.said()
         lines = map(json.loads, running.said().splitlines())
         target = next(line["listen"] for line in lines if line["event"] == "serving")
-        mutual = ("--target", target, "--ca", cert, "--cert", cert, "--key", key)
+        mutual = ("--target", target, "--ca", ca, "--cert", cert, "--key", key)
         assert uwfq("pools", *mutual).code == 0
         assert uwfq("health", *mutual).code == 0
-        stranger = uwfq("pools", "--target", target, "--ca", cert)
+        stranger = uwfq("pools", "--target", target, "--ca", ca)
         assert stranger.code == 1
         assert target in stranger.error
         assert uwfq("pools", "--target", target).code == 1
