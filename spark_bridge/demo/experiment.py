@@ -139,8 +139,9 @@ def _application(options: Options, name: str, number: int) -> Iterator[tuple[str
             "spark.log.level": "WARN",
             # Otherwise the optimizing compiler takes more of a young application's processor time
             # than its tasks do, and when it does so differs from run to run.  An application that
-            # has run for hours is through with that.
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+            # has run for hours is through with that.  And the collector would work beside the
+            # tasks, on the same few cores, when it sees fit.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC",
             **_scheduling(options, name, directory, stack),
         }
         if options.event_logs is not None:
