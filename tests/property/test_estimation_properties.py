@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uwfq_service.core.estimation import BLOCK, KEPT, MAX_WORK, MIN_WORK, Estimator, Source
+from uwfq_service.core.estimation import (
+    BLOCK,
+    KEPT,
+    LEAST_DECLARATIONS,
+    MAX_WORK,
+    MIN_WORK,
+    Estimator,
+    Source,
+)
 
 Note = tuple[str, str, int | None, float]
 
@@ -137,3 +145,21 @@ def test_a_power_law_is_found_in_spite_of_an_outlier(
         told.insert(place, ("q", "alice", 2 ** (10 + power), value))
     predicted = taught(told).predict("q", "alice", size).work
     assert predicted == pytest.approx(max(work(size), MIN_WORK), rel=0.01)
+
+
+@given(ratios=st.lists(st.floats(1e-3, 1e3), max_size=60))
+def test_a_calibration_is_what_three_in_four_agree_upon(ratios: list[float]) -> None:
+    """At least so many of the notes on the card were off by that much or more, to that side."""
+    estimator = Estimator(prior_work=1.0)
+    for ratio in ratios:
+        estimator.observe_declared("alice", 1.0, ratio)
+    factor = estimator.calibration("alice")
+    count = len(ratios)
+    # The card drops its oldest notes by the block.
+    kept = ratios if count < KEPT + BLOCK else ratios[-(KEPT + (count - KEPT) % BLOCK) :]
+    beyond = [
+        ratio >= factor * (1 - 1e-9) if factor > 1 else ratio <= factor * (1 + 1e-9)
+        for ratio in kept
+    ]
+    assert 0.0099 < factor < 101
+    assert factor == 1 or (count >= LEAST_DECLARATIONS and sum(beyond) >= 0.75 * len(kept))

@@ -85,9 +85,9 @@ def test_noise_of_sigma_one_half_costs_little() -> None:
 
 
 def test_estimates_of_a_quarter_keep_most_of_the_gain() -> None:
-    """Every job costs four times what was said: 60 % on each."""
+    """Every job costs four times what was said, which the service finds out: 70 % on each."""
     parts = kept_of("scaled:0.25")
-    assert min(parts.values()) >= 0.60, parts
+    assert min(parts.values()) >= 0.70, parts
 
 
 def test_without_anything_to_learn_from_some_of_the_gain_is_left() -> None:

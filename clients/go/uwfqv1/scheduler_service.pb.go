@@ -134,7 +134,8 @@ type SubmitJobRequest struct {
 	// user's weight among users is the operator's to set.
 	JobWeight *float64 `protobuf:"fixed64,9,opt,name=job_weight,json=jobWeight,proto3,oneof" json:"job_weight,omitempty"`
 	// Declared work of the whole job, slot-seconds; finite, > 0, at most 1e12.  Absent: the sum of its
-	// stages' estimates.
+	// stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+	// declarations are habitually wrong.
 	EstimatedWorkSlotSeconds *float64 `protobuf:"fixed64,10,opt,name=estimated_work_slot_seconds,json=estimatedWorkSlotSeconds,proto3,oneof" json:"estimated_work_slot_seconds,omitempty"`
 	// Advisory task runtime, seconds; > 0.  Absent: the pool's.
 	AdvisoryTaskRuntimeSeconds *float64 `protobuf:"fixed64,11,opt,name=advisory_task_runtime_seconds,json=advisoryTaskRuntimeSeconds,proto3,oneof" json:"advisory_task_runtime_seconds,omitempty"`

@@ -46,6 +46,9 @@ const (
 	EstimateSource_ESTIMATE_SOURCE_POOL EstimateSource = 5
 	// The configured prior: nothing is known yet.
 	EstimateSource_ESTIMATE_SOURCE_PRIOR EstimateSource = 6
+	// The caller declared it, and it was multiplied by what this user's declarations (of a user with
+	// few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+	EstimateSource_ESTIMATE_SOURCE_CALIBRATED EstimateSource = 7
 )
 
 // Enum value maps for EstimateSource.
@@ -58,6 +61,7 @@ var (
 		4: "ESTIMATE_SOURCE_USER",
 		5: "ESTIMATE_SOURCE_POOL",
 		6: "ESTIMATE_SOURCE_PRIOR",
+		7: "ESTIMATE_SOURCE_CALIBRATED",
 	}
 	EstimateSource_value = map[string]int32{
 		"ESTIMATE_SOURCE_UNSPECIFIED":    0,
@@ -67,6 +71,7 @@ var (
 		"ESTIMATE_SOURCE_USER":           4,
 		"ESTIMATE_SOURCE_POOL":           5,
 		"ESTIMATE_SOURCE_PRIOR":          6,
+		"ESTIMATE_SOURCE_CALIBRATED":     7,
 	}
 )
 
@@ -2303,7 +2308,7 @@ const file_uwfq_v1_types_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x01(\x04R\x04jobs\x12\x1b\n" +
 	"\tp50_ratio\x18\x02 \x01(\x01R\bp50Ratio\x12\x1b\n" +
 	"\tp10_ratio\x18\x03 \x01(\x01R\bp10Ratio\x12\x1b\n" +
-	"\tp90_ratio\x18\x04 \x01(\x01R\bp90Ratio*\xe1\x01\n" +
+	"\tp90_ratio\x18\x04 \x01(\x01R\bp90Ratio*\x81\x02\n" +
 	"\x0eEstimateSource\x12\x1f\n" +
 	"\x1bESTIMATE_SOURCE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18ESTIMATE_SOURCE_DECLARED\x10\x01\x12\"\n" +
@@ -2311,7 +2316,8 @@ const file_uwfq_v1_types_proto_rawDesc = "" +
 	"\x19ESTIMATE_SOURCE_SIGNATURE\x10\x03\x12\x18\n" +
 	"\x14ESTIMATE_SOURCE_USER\x10\x04\x12\x18\n" +
 	"\x14ESTIMATE_SOURCE_POOL\x10\x05\x12\x19\n" +
-	"\x15ESTIMATE_SOURCE_PRIOR\x10\x06*\xf0\x01\n" +
+	"\x15ESTIMATE_SOURCE_PRIOR\x10\x06\x12\x1e\n" +
+	"\x1aESTIMATE_SOURCE_CALIBRATED\x10\a*\xf0\x01\n" +
 	"\vSplitReason\x12\x1c\n" +
 	"\x18SPLIT_REASON_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dSPLIT_REASON_ADVISORY_RUNTIME\x10\x01\x12\x1a\n" +

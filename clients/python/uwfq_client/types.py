@@ -38,6 +38,8 @@ class EstimateSource(enum.StrEnum):
     """Where an estimate of work comes from, most specific first."""
 
     DECLARED = "declared"
+    #: Declared, and multiplied by what this user's declarations were off by before.
+    CALIBRATED = "calibrated"
     SIGNATURE_USER = "signature_user"
     SIGNATURE = "signature"
     USER = "user"

@@ -3,7 +3,8 @@
 Nothing here changes the state.  What is found goes into ``JobAdmitted`` and ``StagesAdded``.
 
 A stage's work is what its tasks declare, else what the stage declares, else its part of what the
-job declares, else what the estimator predicts.  Units: slot-seconds.
+job declares, else what the estimator predicts.  What is declared is multiplied by the job's
+``calibration``.  Units: slot-seconds.
 
 ``Admission.advise`` asks the same of a stage that nobody has submitted.
 
@@ -83,6 +84,7 @@ class Admission:
         advisory_task_runtime: float | None,
         is_open: bool,
         slots: int,
+        calibration: float = 1.0,
     ) -> None:
         self._settings = settings
         self._estimator = estimator
@@ -95,6 +97,8 @@ class Admission:
         self._open = is_open
         self._advisory_task_runtime = advisory_task_runtime
         self._slots = slots
+        self._calibration = calibration
+        self._declared = _DECLARED if calibration == 1 else Source.CALIBRATED
 
     def stages(
         self,
@@ -122,9 +126,9 @@ class Admission:
         self, spec: StageSpec, input_bytes: int | None, alone: bool
     ) -> tuple[Any, Source]:
         if isinstance(spec.cut, TaskList) and spec.cut.task_work:
-            return self._number(sum(spec.cut.task_work)), _DECLARED
+            return self._calibrated(sum(spec.cut.task_work)), self._declared
         if spec.declared_work is not None:
-            return self._number(spec.declared_work), _DECLARED
+            return self._calibrated(spec.declared_work), self._declared
         prediction = self._estimator.predict(
             self._signature,
             self._user,
@@ -134,6 +138,10 @@ class Admission:
         )
         return self._number(prediction.work), prediction.source
 
+    def _calibrated(self, declared: float) -> Any:
+        work = self._number(declared)
+        return work if self._declared is _DECLARED else work * self._number(self._calibration)
+
     def _share(
         self, declared_work: Any, estimates: list[tuple[Any, Source]]
     ) -> list[tuple[Any, Source]]:
@@ -142,15 +150,15 @@ class Admission:
         If the others declare all of it already the prediction stands: with next to nothing as their
         estimate, what these stages measure would be extrapolated to the stars.
         """
-        declared = sum(work for work, source in estimates if source is _DECLARED)
-        predicted = sum(work for work, source in estimates if source is not _DECLARED)
-        left = self._number(declared_work) - declared
+        mine = self._declared
+        declared = sum(work for work, source in estimates if source is mine)
+        predicted = sum(work for work, source in estimates if source is not mine)
+        left = self._calibrated(declared_work) - declared
         if not predicted or left <= 0:
             return estimates
         scale = left / predicted
         return [
-            (work, source) if source is _DECLARED else (work * scale, _DECLARED)
-            for work, source in estimates
+            (work, source) if source is mine else (work * scale, mine) for work, source in estimates
         ]
 
     def advise(self, spec: StageSpec, *, ranges: bool) -> AdmittedStage:
@@ -205,7 +213,9 @@ class Admission:
             or settings.advisory_task_runtime
         )
         if isinstance(spec.cut, TaskList):
-            return splitting.as_the_caller_cut(spec.cut, work, advisory_task_runtime)
+            return splitting.as_the_caller_cut(
+                spec.cut, work, advisory_task_runtime, self._calibration
+            )
         return splitting.split(
             spec.cut,
             work=work,
@@ -229,7 +239,7 @@ class Admission:
         """L of a job at its submission."""
         revealed = stages[0].work if len(stages) == 1 else sum(stage.work for stage in stages)
         if command.declared_work is not None:
-            return max(self._number(command.declared_work), revealed)
+            return max(self._calibrated(command.declared_work), revealed)
         if command.open:
             # More stages will come: charge for the whole that history knows.
             whole = self._estimator.predict(self._signature, self._user, command.input_bytes)

@@ -15,6 +15,12 @@ other work, and what they give is a *guess*.  A guess that is too low does much 
 too high hardly any (``algorithm.md`` section 5), so of those cards not the middle is read but a
 value that most notes lie below.
 
+What a user declares is not predicted, but some are wrong in the same way each time.  A third drawer
+has a card for each user, of how that turned out, measured / declared.  What three quarters of its
+notes agree upon is the *calibration*, by which the user's next declaration is multiplied: noise has
+its notes on either side of 1 and leaves declarations alone, a habit has them on one.  There is no
+card for all users: nobody's declarations are to suffer from another's.
+
 A card is read in logarithms, where noise is symmetric and "twice as much" is one step anywhere:
 
     ln work = level + exponent x ln bytes
@@ -67,6 +73,13 @@ BELOW_SEEN: Final = math.log(16)
 #: Part of the notes that a guess is not below, from a user's card and from the pool's.
 USER_QUANTILE: Final = 0.8
 POOL_QUANTILE: Final = 0.9
+#: Part of a user's declarations that must have been too low, or too high, by a factor for the next
+#: to be multiplied by it; how many there must be; the least factor (its ln) worth the trouble, and
+#: the largest, beyond which it is no habit but another unit.
+AGREED: Final = 0.75
+LEAST_DECLARATIONS: Final = 4
+LEAST_CALIBRATION: Final = math.log(1.1)
+LARGEST_CALIBRATION: Final = math.log(100)
 #: Jobs that the error is taken over.
 RECENT_JOBS: Final = 512
 #: ln bytes of a note without a size.
@@ -78,6 +91,8 @@ class Source(enum.StrEnum):
 
     #: The caller said so; never the estimator's own answer.
     DECLARED = enum.auto()
+    #: The caller said so, times what such declarations were off by before (``calibration``).
+    CALIBRATED = enum.auto()
     #: History of this signature (the stage's, else the job's) under this user.
     SIGNATURE_USER = enum.auto()
     #: History of this signature (the stage's, else the job's), whoever ran it.
@@ -90,6 +105,8 @@ class Source(enum.StrEnum):
     PRIOR = enum.auto()
 
 
+#: Sources that the caller is behind.
+DECLARATIONS: Final = frozenset({Source.DECLARED, Source.CALIBRATED})
 #: Sources that know nothing of what is run.
 GUESSES: Final = frozenset({Source.USER, Source.POOL, Source.PRIOR})
 
@@ -118,6 +135,7 @@ class _Card:
     """The latest notes on one subject.  What is derived from them is made when it is asked for."""
 
     __slots__ = (
+        "_agreed",
         "_exponent",
         "_level",
         "_level_exponent",
@@ -139,6 +157,7 @@ class _Card:
         self._level_exponent = 0.0
         self._smallest: float | None = None
         self._unsized: float | None = None
+        self._agreed: float | None = None
 
     def note(self, size: float, work: float) -> None:
         """Add a note."""
@@ -154,7 +173,7 @@ class _Card:
                 self._smallest = None
         if self._smallest is not None and 0 <= size < self._smallest:
             self._smallest = size
-        self._level = self._unsized = None
+        self._level = self._unsized = self._agreed = None
 
     @property
     def exponent(self) -> float:
@@ -195,6 +214,14 @@ class _Card:
         rest = sorted(w - exponent * s for s, w in zip(sizes, works, strict=True))
         return _quantile(rest, part) + exponent * max(size, min(sizes) - BELOW_SEEN)
 
+    def agreed(self) -> float:
+        """The value nearest to 0 that ``AGREED`` of the notes lie beyond; 0: they disagree."""
+        if self._agreed is None:
+            ordered = sorted(self.works)
+            low, high = _quantile(ordered, 1 - AGREED), _quantile(ordered, AGREED)
+            self._agreed = max(low, 0.0) + min(high, 0.0)
+        return self._agreed
+
     def expect(self, size: float, exponent: float) -> float:
         """The ln of the work to expect, of a known size or not."""
         if size >= 0:
@@ -204,9 +231,10 @@ class _Card:
         return self.level()
 
 
-#: The two drawers.
+#: The drawers.
 _JOBS: Final = "jobs"
 _STAGES: Final = "stages"
+_DECLARATIONS: Final = "declarations"
 
 
 class Estimator:
@@ -297,6 +325,24 @@ class Estimator:
         subjects = (signature + any_job, any_job) if signature else (any_job,)
         self._note(_JOBS, subjects, user, input_bytes, work)
 
+    def calibration(self, user: str) -> float:
+        """What to multiply by what ``user`` declares; 1 unless that is habitually off.
+
+        Less than 1 us; after a new note 2 us more.
+        """
+        card = self._cards.get((_DECLARATIONS, "", user))
+        if card is None or len(card.works) < LEAST_DECLARATIONS:
+            return 1.0
+        agreed = card.agreed()
+        if abs(agreed) < LEAST_CALIBRATION:
+            return 1.0
+        return math.exp(max(-LARGEST_CALIBRATION, min(agreed, LARGEST_CALIBRATION)))
+
+    def observe_declared(self, user: str, declared: float, work_measured: float) -> None:
+        """Learn what a job took whose work was declared.  O(1)."""
+        ratio = _within_range(work_measured) / _within_range(declared)
+        self._add((_DECLARATIONS, "", user), _NO_SIZE, math.log(ratio))
+
     def observe_stage(
         self, signature: str, user: str, input_bytes: int | None, work_measured: float
     ) -> None:
@@ -314,16 +360,20 @@ class Estimator:
     ) -> None:
         """Add a note to the cards of the subjects, the most general last: it is forgotten last."""
         size, ln_work = _ln_bytes(input_bytes), math.log(work)
+        for subject in subjects:
+            for whose in (user, ""):
+                self._add((drawer, subject, whose), size, ln_work)
+
+    def _add(self, key: tuple[str, str, str], size: float, value: float) -> None:
         cards = self._cards
-        for key in [(drawer, subject, whose) for subject in subjects for whose in (user, "")]:
-            card = cards.get(key)
-            if card is None:
-                if len(cards) == self._capacity:
-                    cards.popitem(last=False)
-                card = cards[key] = _Card()
-            else:
-                cards.move_to_end(key)
-            card.note(size, ln_work)
+        card = cards.get(key)
+        if card is None:
+            if len(cards) == self._capacity:
+                cards.popitem(last=False)
+            card = cards[key] = _Card()
+        else:
+            cards.move_to_end(key)
+        card.note(size, value)
 
     @property
     def error(self) -> Error:

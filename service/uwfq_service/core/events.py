@@ -112,6 +112,8 @@ class JobAdmitted(Event, frozen=True, kw_only=True):
     stages: tuple[AdmittedStage, ...] = ()
     open: bool = False
     engine_id: str = ""
+    #: What the declared works were multiplied by.
+    calibration: float = 1.0
 
 
 class StagesAdded(Event, frozen=True, kw_only=True):

@@ -106,7 +106,7 @@ def _dump_pool(state: State, pool: Pool) -> dict[str, Any]:
 
 
 def _dump_job(job: Job) -> dict[str, Any]:
-    return {
+    image = {
         "pool": job.pool.name,
         "user": job.user.name,
         "fields": [getattr(job, name) for name in _JOB],
@@ -114,6 +114,9 @@ def _dump_job(job: Job) -> dict[str, Any]:
         "policy_state": job.pool.policy.dump_job(job),
         "stages": [_dump_stage(stage) for stage in job.stages],
     }
+    if job.calibration != 1:
+        image["calibration"] = job.calibration
+    return image
 
 
 def _dump_stage(stage: Stage) -> dict[str, Any]:
@@ -205,7 +208,7 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
     user = pool.users[image["user"]]
     values = dict(zip(_JOB, image["fields"], strict=True))
     values["state"] = JobState(values["state"])
-    job = Job(pool=pool, user=user, **values)
+    job = Job(pool=pool, user=user, calibration=image.get("calibration", 1.0), **values)
     job.started_sum = job.estimated_started = state.number(0)
     state.jobs[job.job_id] = state.jobs_by_number[job.number] = job
     if job.request_id:

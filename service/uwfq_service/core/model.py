@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from uwfq_service.core.estimation import DECLARATIONS
+
 if TYPE_CHECKING:
     from uwfq_service.core.policy.base import Policy
     from uwfq_service.core.stage import Stage
@@ -108,6 +110,9 @@ class Job(msgspec.Struct, eq=False):
     #: Weight among the user's own jobs, in millionths.
     weight: int = WEIGHT_SCALE
     declared_work: float | None = None
+    #: What the caller's declarations, this and those of stages, are multiplied by: such have been
+    #: off by it before.
+    calibration: float = 1.0
     advisory_task_runtime: float | None = None
     engine_id: str = ""
     open: bool = False
@@ -164,6 +169,22 @@ class Job(msgspec.Struct, eq=False):
         stages = self.stages
         total = stages[0].work if len(stages) == 1 else sum(stage.work for stage in stages)
         return total - self.dropped_work
+
+    @property
+    def declared_total(self) -> Any | None:
+        """Work that the caller declared, uncorrected; ``None``: not all of it was declared."""
+        if self.declared_work is not None:
+            return self.declared_work
+        if all(stage.spec.source in DECLARATIONS for stage in self.stages):
+            return self.estimated_total / self.calibration
+        return None
+
+    @property
+    def expected_total(self) -> Any:
+        """Work that was expected when the job came and, of an open one, with its stages."""
+        if self.declared_work is not None:
+            return self.declared_work * self.calibration
+        return self.estimated_total
 
     def running_work(self, now: Any) -> Any:
         """Work of the running attempts so far, slot-seconds."""

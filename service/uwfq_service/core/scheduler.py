@@ -181,7 +181,8 @@ class Scheduler:
         validation.split_stage(question, self.settings.limits)
         pool = self._decider.pool(question.pool)
         job = cmd.SubmitJob(user=question.user, signature=question.signature, open=True)
-        admission = self._admission(pool, question.user, job)
+        calibration = self._calibration(pool, question.user)
+        admission = self._admission(pool, question.user, job, calibration)
         return admission.advise(question.stage, ranges=question.ranges)
 
     def order_version(self, pool: str) -> int:
@@ -202,7 +203,8 @@ class Scheduler:
         self._check_room(pool, command.user)
         if command.engine_id:
             self._decider.check_worker_room(pool, command.engine_id)
-        admission = self._admission(pool, command.user, command)
+        calibration = self._calibration(pool, command.user)
+        admission = self._admission(pool, command.user, command, calibration)
         alone = len(command.stages) == 1 and not command.open
         stages = admission.stages(
             command.stages, {}, declared_work=command.declared_work, alone=alone
@@ -230,6 +232,7 @@ class Scheduler:
                 stages=stages,
                 open=command.open,
                 engine_id=command.engine_id,
+                calibration=calibration,
             )
         )
         job = self.state.jobs_by_number[number]
@@ -262,7 +265,15 @@ class Scheduler:
             name += "x"
         return name
 
-    def _admission(self, pool: Pool, user: str, job: cmd.SubmitJob | Job) -> Admission:
+    def _calibration(self, pool: Pool, user: str) -> float:
+        """What to multiply by what ``user`` declares, under a policy that corrects at all."""
+        if not pool.policy.corrects_estimates:
+            return 1.0
+        return self.state.estimators[pool.name].calibration(user)
+
+    def _admission(
+        self, pool: Pool, user: str, job: cmd.SubmitJob | Job, calibration: float
+    ) -> Admission:
         return Admission(
             self.settings,
             self.state.estimators[pool.name],
@@ -274,6 +285,7 @@ class Scheduler:
             advisory_task_runtime=job.advisory_task_runtime or pool.advisory_task_runtime,
             is_open=job.open,
             slots=pool.slots,
+            calibration=calibration,
         )
 
     def _add_stages(self, command: cmd.AddStages, now: Any) -> Reply:
@@ -287,7 +299,7 @@ class Scheduler:
             raise JobNotOpen(job.job_id, job.state if job.ended else "closed")
         validation.size("stages", [*job.stages, *new], limits.max_stages_per_job)
         known = {stage.name: stage.index for stage in job.stages}
-        stages = self._admission(job.pool, job.user.name, job).stages(new, known)
+        stages = self._admission(job.pool, job.user.name, job, job.calibration).stages(new, known)
         if not job.ended:
             self._decider.touch_engine(job.pool, job.engine_id, now)
         if stages:

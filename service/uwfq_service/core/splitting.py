@@ -192,13 +192,21 @@ def _parts(whole: float, part: float, at_most: int) -> int:
 _CALLER: Final = Reason.CALLER
 
 
-def as_the_caller_cut(cut: TaskList, work: float, advisory_task_runtime: float) -> Split:
-    """The tasks as they are, with the caller's work per task, or ``work`` spread by size."""
+def as_the_caller_cut(
+    cut: TaskList, work: float, advisory_task_runtime: float, calibration: float = 1.0
+) -> Split:
+    """The tasks as they are, with the caller's work per task, or ``work`` spread by size.
+
+    ``calibration`` is what the caller's numbers are multiplied by; in ``work`` it is already.
+    """
     task_work = b""
     if cut.task_work and any(cut.task_work):
-        work = math.fsum(cut.task_work)
-        if not _all_equal(cut.task_work):
-            task_work = _pack(array("d", cut.task_work))
+        works = cut.task_work
+        if calibration != 1:
+            works = tuple(each * calibration for each in works)
+        work = math.fsum(works)
+        if not _all_equal(works):
+            task_work = _pack(array("d", works))
     elif cut.task_bytes and any(cut.task_bytes):
         task_work = _spread(work, cut.task_bytes)
     return Split(

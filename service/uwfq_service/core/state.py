@@ -239,6 +239,7 @@ class State:
             labels=event.labels,
             weight=scaled_weight(event.job_weight),
             declared_work=event.declared_work,
+            calibration=event.calibration,
             advisory_task_runtime=event.advisory_task_runtime,
             open=event.open,
             engine_id=event.engine_id,
@@ -377,8 +378,12 @@ class State:
         job.cause = event.cause
         if succeeded and _tells_of_the_whole(job):
             # Estimates of what its engine has left over cannot have been right or wrong.
-            estimate = None if job.stages_left else job.declared_work or job.estimated_total
+            estimate = None if job.stages_left else job.expected_total
             self.learn(job, job.input_bytes, job.measured, estimate)
+        if succeeded and not job.stages_left and (declared := job.declared_total):
+            self.estimators[pool.name].observe_declared(
+                user.name, float(declared), float(job.measured - job.wasted)
+            )
         self._end_guesses(job)
         if not self.finished:
             self.timers.set(event.at + self.settings.retention_seconds, TimerKind.RETENTION, None)
@@ -403,8 +408,7 @@ class State:
             )
         if len(job.stages) == 1 and not spec.fingerprint:
             # It is the whole of its job.
-            estimate = job.declared_work or stage.work
-            self.learn(job, spec.input_bytes, stage.measured, estimate)
+            self.learn(job, spec.input_bytes, stage.measured, job.expected_total)
         elif not spec.signature:
             self.learn(job, spec.input_bytes, stage.measured, None, stage=stage.name)
 

@@ -144,7 +144,8 @@ class SubmitJobRequest(_message.Message):
     """
     estimated_work_slot_seconds: _builtins.float
     """Declared work of the whole job, slot-seconds; finite, > 0, at most 1e12.  Absent: the sum of its
-    stages' estimates.
+    stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+    declarations are habitually wrong.
     """
     advisory_task_runtime_seconds: _builtins.float
     """Advisory task runtime, seconds; > 0.  Absent: the pool's."""

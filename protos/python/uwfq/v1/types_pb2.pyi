@@ -45,6 +45,10 @@ class _EstimateSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Estima
     """History of the pool."""
     ESTIMATE_SOURCE_PRIOR: _EstimateSource.ValueType  # 6
     """The configured prior: nothing is known yet."""
+    ESTIMATE_SOURCE_CALIBRATED: _EstimateSource.ValueType  # 7
+    """The caller declared it, and it was multiplied by what this user's declarations (of a user with
+    few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+    """
 
 class EstimateSource(_EstimateSource, metaclass=_EstimateSourceEnumTypeWrapper):
     """Where an estimate comes from, most specific first."""
@@ -63,6 +67,10 @@ ESTIMATE_SOURCE_POOL: EstimateSource.ValueType  # 5
 """History of the pool."""
 ESTIMATE_SOURCE_PRIOR: EstimateSource.ValueType  # 6
 """The configured prior: nothing is known yet."""
+ESTIMATE_SOURCE_CALIBRATED: EstimateSource.ValueType  # 7
+"""The caller declared it, and it was multiplied by what this user's declarations (of a user with
+few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+"""
 Global___EstimateSource: _TypeAlias = EstimateSource  # noqa: Y015
 
 class _SplitReason:

@@ -34,7 +34,7 @@ from typing import Final
 
 import msgspec
 
-from uwfq_service.core.estimation import Source
+from uwfq_service.core.estimation import DECLARATIONS
 from uwfq_service.simulator.importers.recorder import RecordedJob, RecordedStage, Recorder
 from uwfq_service.simulator.workload import (
     MAX_TEXT_BYTES,
@@ -201,6 +201,6 @@ def _declared(job: RecordedJob) -> float | None:
     admitted = job.admitted
     if admitted.declared_work is not None:
         return admitted.declared_work
-    if admitted.open or any(stage.source != Source.DECLARED for stage in admitted.stages):
+    if admitted.open or any(stage.source not in DECLARATIONS for stage in admitted.stages):
         return None
-    return sum(stage.work for stage in admitted.stages) or None
+    return sum(stage.work for stage in admitted.stages) / admitted.calibration or None

@@ -119,7 +119,8 @@ export type SubmitJobRequest = Message<"uwfq.v1.SubmitJobRequest"> & {
 
   /**
    * Declared work of the whole job, slot-seconds; finite, > 0, at most 1e12.  Absent: the sum of its
-   * stages' estimates.
+   * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+   * declarations are habitually wrong.
    *
    * @generated from field: optional double estimated_work_slot_seconds = 10;
    */

@@ -71,6 +71,15 @@ public enum EstimateSource
    * <code>ESTIMATE_SOURCE_PRIOR = 6;</code>
    */
   ESTIMATE_SOURCE_PRIOR(6),
+  /**
+   * <pre>
+   * The caller declared it, and it was multiplied by what this user's declarations (of a user with
+   * few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+   * </pre>
+   *
+   * <code>ESTIMATE_SOURCE_CALIBRATED = 7;</code>
+   */
+  ESTIMATE_SOURCE_CALIBRATED(7),
   UNRECOGNIZED(-1),
   ;
 
@@ -139,6 +148,15 @@ public enum EstimateSource
    * <code>ESTIMATE_SOURCE_PRIOR = 6;</code>
    */
   public static final int ESTIMATE_SOURCE_PRIOR_VALUE = 6;
+  /**
+   * <pre>
+   * The caller declared it, and it was multiplied by what this user's declarations (of a user with
+   * few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+   * </pre>
+   *
+   * <code>ESTIMATE_SOURCE_CALIBRATED = 7;</code>
+   */
+  public static final int ESTIMATE_SOURCE_CALIBRATED_VALUE = 7;
 
 
   public final int getNumber() {
@@ -172,6 +190,7 @@ public enum EstimateSource
       case 4: return ESTIMATE_SOURCE_USER;
       case 5: return ESTIMATE_SOURCE_POOL;
       case 6: return ESTIMATE_SOURCE_PRIOR;
+      case 7: return ESTIMATE_SOURCE_CALIBRATED;
       default: return null;
     }
   }

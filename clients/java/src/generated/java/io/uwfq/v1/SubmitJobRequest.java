@@ -512,7 +512,8 @@ java.lang.String defaultValue) {
   /**
    * <pre>
    * Declared work of the whole job, slot-seconds; finite, &gt; 0, at most 1e12.  Absent: the sum of its
-   * stages' estimates.
+   * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+   * declarations are habitually wrong.
    * </pre>
    *
    * <code>optional double estimated_work_slot_seconds = 10 [json_name = "estimatedWorkSlotSeconds"];</code>
@@ -525,7 +526,8 @@ java.lang.String defaultValue) {
   /**
    * <pre>
    * Declared work of the whole job, slot-seconds; finite, &gt; 0, at most 1e12.  Absent: the sum of its
-   * stages' estimates.
+   * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+   * declarations are habitually wrong.
    * </pre>
    *
    * <code>optional double estimated_work_slot_seconds = 10 [json_name = "estimatedWorkSlotSeconds"];</code>
@@ -2293,7 +2295,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Declared work of the whole job, slot-seconds; finite, &gt; 0, at most 1e12.  Absent: the sum of its
-     * stages' estimates.
+     * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+     * declarations are habitually wrong.
      * </pre>
      *
      * <code>optional double estimated_work_slot_seconds = 10 [json_name = "estimatedWorkSlotSeconds"];</code>
@@ -2306,7 +2309,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Declared work of the whole job, slot-seconds; finite, &gt; 0, at most 1e12.  Absent: the sum of its
-     * stages' estimates.
+     * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+     * declarations are habitually wrong.
      * </pre>
      *
      * <code>optional double estimated_work_slot_seconds = 10 [json_name = "estimatedWorkSlotSeconds"];</code>
@@ -2319,7 +2323,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Declared work of the whole job, slot-seconds; finite, &gt; 0, at most 1e12.  Absent: the sum of its
-     * stages' estimates.
+     * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+     * declarations are habitually wrong.
      * </pre>
      *
      * <code>optional double estimated_work_slot_seconds = 10 [json_name = "estimatedWorkSlotSeconds"];</code>
@@ -2336,7 +2341,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Declared work of the whole job, slot-seconds; finite, &gt; 0, at most 1e12.  Absent: the sum of its
-     * stages' estimates.
+     * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+     * declarations are habitually wrong.
      * </pre>
      *
      * <code>optional double estimated_work_slot_seconds = 10 [json_name = "estimatedWorkSlotSeconds"];</code>

@@ -233,7 +233,8 @@ java.lang.String defaultValue);
   /**
    * <pre>
    * Declared work of the whole job, slot-seconds; finite, &gt; 0, at most 1e12.  Absent: the sum of its
-   * stages' estimates.
+   * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+   * declarations are habitually wrong.
    * </pre>
    *
    * <code>optional double estimated_work_slot_seconds = 10 [json_name = "estimatedWorkSlotSeconds"];</code>
@@ -243,7 +244,8 @@ java.lang.String defaultValue);
   /**
    * <pre>
    * Declared work of the whole job, slot-seconds; finite, &gt; 0, at most 1e12.  Absent: the sum of its
-   * stages' estimates.
+   * stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
+   * declarations are habitually wrong.
    * </pre>
    *
    * <code>optional double estimated_work_slot_seconds = 10 [json_name = "estimatedWorkSlotSeconds"];</code>
