@@ -1,9 +1,10 @@
 """The Work stream: NextTask, TaskDone and RenewLeases without a round trip between them.
 
 Requests are taken in as they come, each is answered when its own decision is on disk, in whatever
-order that is.  The number under way is limited by not reading on: a caller that does not read its
-answers is slowed down by its own connection.  No task is made per request; the future of each reply
-puts its bytes into the stream's outbox, and one writer sends them.
+order that is.  The number of those under way and of answers that are still to be sent is limited by
+not reading on: a caller that does not read its answers is slowed down by its own connection.  No
+task is made per request; the future of each reply puts its bytes into the stream's outbox, and one
+writer sends them.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class WorkStream:
         self._outbox: deque[bytes] = deque()
         #: Set whenever an answer has been put into the outbox, or the last one is out.
         self._answered = asyncio.Event()
-        #: Set whenever a request is no longer under way.
+        #: Set whenever an answer has been sent.
         self._room = asyncio.Event()
         self._reading = True
 
@@ -84,7 +85,7 @@ class WorkStream:
     async def _read(self) -> None:
         async for request in self._requests:
             self._take(request)
-            while len(self._under_way) >= self._max_requests:
+            while len(self._under_way) + len(self._outbox) >= self._max_requests:
                 self._room.clear()
                 await self._room.wait()
 
@@ -93,6 +94,7 @@ class WorkStream:
         while True:
             while outbox:
                 await self._context.write(outbox.popleft())
+                self._room.set()
             if not self._reading and not self._under_way:
                 return
             self._answered.clear()
@@ -127,7 +129,6 @@ class WorkStream:
 
     def _answer(self, sequence: int, encode: Encode, future: asyncio.Future[Any]) -> None:
         self._under_way.discard(future)
-        self._room.set()
         if future.cancelled():
             return
         error = future.exception()

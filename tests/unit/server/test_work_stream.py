@@ -1,0 +1,86 @@
+"""The Work stream towards a caller that does not read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq_service.core.commands import Command
+from uwfq_service.core.replies import RenewReply
+from uwfq_service.server.engine import Engine
+from uwfq_service.server.rpc import Context
+from uwfq_service.server.wire import LeaseEncoder
+from uwfq_service.server.work_stream import WorkStream
+
+#: Far more than a stream may have under way, and that limit.
+ASKED = 100
+LIMIT = 4
+
+
+class PromptEngine:
+    """Answers every call in the next turn of the loop."""
+
+    def __init__(self) -> None:
+        self.stopping = asyncio.Event()
+
+    def call(self, _: Command) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        loop.call_soon(future.set_result, RenewReply(renewals=()))
+        return future
+
+    def end_polls(self, futures: object) -> None:
+        """It has none."""
+
+
+class Caller:
+    """Asks as fast as it is read, and takes answers only while ``reads`` is set."""
+
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+        self.asked = 0
+        self.answered: list[int] = []
+
+    async def requests(self, request: rpc.WorkRequest) -> AsyncIterator[rpc.WorkRequest]:
+        """The same request again and again, under numbers of their own."""
+        for number in range(ASKED):
+            self.asked += 1
+            request.sequence = number
+            yield request
+            await asyncio.sleep(0)
+
+    async def write(self, response: bytes) -> None:
+        """See ``grpc.aio.ServicerContext``."""
+        await self.reads.wait()
+        self.answered.append(rpc.WorkResponse.FromString(response).sequence)
+
+
+async def talk(request: rpc.WorkRequest) -> None:
+    """Ask, refuse to read for a while, then read all."""
+    caller = Caller()
+    stream = WorkStream(
+        cast(Engine, PromptEngine()),
+        caller.requests(request),
+        cast(Context, caller),
+        LeaseEncoder(),
+        max_requests=LIMIT,
+        max_poll_seconds=1,
+    )
+    running = asyncio.create_task(stream.run())
+    for _ in range(10 * ASKED):
+        await asyncio.sleep(0)
+    # One answer more is on its way to the connection.
+    assert caller.asked == LIMIT + 1
+    caller.reads.set()
+    await asyncio.wait_for(running, 5)
+    assert sorted(caller.answered) == list(range(ASKED))
+
+
+async def test_a_caller_that_does_not_read_is_not_read_either() -> None:
+    """Answers that nobody takes count like requests under way; afterwards none is missing."""
+    await talk(rpc.WorkRequest(renew_leases=rpc.RenewLeasesRequest(worker_id="w")))
+
+
+async def test_refusals_that_nobody_reads_count_as_well() -> None:
+    """They are answers too."""
+    await talk(rpc.WorkRequest())
