@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -17,6 +18,7 @@ from tests.fakes import FakeClock, ManualJournal
 from tests.integration.serving import Service, refused, serving, until
 from uwfq.v1 import admin_service_pb2, scheduler_service_pb2
 from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq.v1 import types_pb2 as types
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server.admin_rpc import AdminRpc
 from uwfq_service.server.app import Server, ServiceFailed
@@ -191,6 +193,39 @@ async def test_a_stop_answers_what_waits_and_refuses_what_comes() -> None:
         await stopping
         (closed_with,) = journal.closed_with
         assert isinstance(closed_with, Scheduler)
+
+
+#: Commands that are answered with the state that they led to.
+ANSWERED_WITH_STATE: list[Callable[[Service], Awaitable[Message]]] = [
+    lambda service: service.jobs.CancelJob(rpc.CancelJobRequest(job_id="j")),
+    lambda service: service.jobs.CloseJob(rpc.CloseJobRequest(job_id="j")),
+    lambda service: service.jobs.DropStages(rpc.DropStagesRequest(job_id="j", stages=["s"])),
+    lambda service: service.admin.SetUser(admin_service_pb2.SetUserRequest(user="a", weight=2)),
+]
+
+
+@pytest.mark.parametrize("call", ANSWERED_WITH_STATE)
+async def test_what_was_decided_during_a_stop_is_not_answered_with_a_refusal(
+    call: Callable[[Service], Awaitable[Message]],
+) -> None:
+    """STOPPING says that nothing was decided; here the command is on disk."""
+    journal = ManualJournal(held=False)
+    async with serving(journal=journal) as service:
+        engine = rpc.NextTaskRequest(worker_id="e", slots=1, free_slots=1)
+        engine.ranking.SetInParent()
+        await service.jobs.NextTask(engine)
+        stage = types.StageSpec(stage="s", tasks=types.TaskList(count=1))
+        await service.jobs.SubmitJob(
+            rpc.SubmitJobRequest(user="a", job_id="j", engine_id="e", open=True, stages=[stage])
+        )
+        journal.held = True
+        answer = asyncio.ensure_future(call(service))
+        await until(lambda: service.server.engine.load == 1)
+        stopping = asyncio.ensure_future(service.server.stop())
+        await service.server.engine.stopping.wait()
+        journal.sync()
+        assert (await answer).ByteSize()
+        await stopping
 
 
 async def test_a_disk_that_never_comes_back_does_not_hold_up_a_stop_for_ever() -> None:

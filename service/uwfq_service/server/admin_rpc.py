@@ -36,7 +36,7 @@ class AdminRpc:
         """Set a user's weight and caps."""
         command = convert.set_user(request)
         await self._engine.call(command)
-        view = await self._engine.read(
+        view = await self._engine.read_admitted(
             lambda scheduler, now: views.user_status(
                 _pool(scheduler, command.pool).users[command.user], now
             )

@@ -140,9 +140,17 @@ class Engine:
     async def read(self, look: Callable[[Scheduler, float], T]) -> T:
         """What ``look(scheduler, now)`` sees, once everything that it may rest on is on disk.
 
-        ``look`` must change nothing and must return values, not live objects.
+        ``look`` must change nothing and must return values, not live objects.  Raises ``Busy`` or
+        ``Stopping`` at once.
         """
         self._admit()
+        return await self.read_admitted(look)
+
+    async def read_admitted(self, look: Callable[[Scheduler, float], T]) -> T:
+        """As ``read``, for a caller whose command has been decided: it is not refused any more.
+
+        It would take that for the refusal of its command.
+        """
         try:
             value = look(self._scheduler, self._clock.now())
         except SchedulerError:

@@ -8,12 +8,12 @@ engine's, refusals and logs ``rpc.py``'s.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
-from uwfq_service.core import commands, views
+from uwfq_service.core import commands, replies, views
 from uwfq_service.core.model import Job
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import convert, convert_views, paging
@@ -93,29 +93,29 @@ class SchedulerRpc:
     ) -> rpc.DropStagesResponse:
         """Let waiting tasks of some stages go."""
         reply = await self._engine.call(convert.drop_stages(request))
-        return rpc.DropStagesResponse(job=await self._status(lambda _: reply.job))
+        return rpc.DropStagesResponse(job=await self._status_after(reply))
 
     async def close_job(self, request: rpc.CloseJobRequest, _: Context) -> rpc.CloseJobResponse:
         """Close a job."""
         reply = await self._engine.call(convert.close_job(request))
-        return rpc.CloseJobResponse(job=await self._status(lambda _: reply.job))
+        return rpc.CloseJobResponse(job=await self._status_after(reply))
 
     async def cancel_job(self, request: rpc.CancelJobRequest, _: Context) -> rpc.CancelJobResponse:
         """Cancel a job."""
         command = commands.CancelJob(job_id=request.job_id, reason=request.reason)
         reply = await self._engine.call(command)
-        return rpc.CancelJobResponse(job=await self._status(lambda _: reply.job))
+        return rpc.CancelJobResponse(job=await self._status_after(reply))
 
     async def get_job(self, request: rpc.GetJobRequest, _: Context) -> rpc.GetJobResponse:
         """One job, as it stands."""
-        return rpc.GetJobResponse(
-            job=await self._status(lambda scheduler: scheduler.job(request.job_id))
-        )
-
-    async def _status(self, find: Callable[[Scheduler], Job]) -> types.Job:
         view = await self._engine.read(
-            lambda scheduler, now: views.job_status(find(scheduler), now)
+            lambda scheduler, now: views.job_status(scheduler.job(request.job_id), now)
         )
+        return rpc.GetJobResponse(job=convert_views.job(view))
+
+    async def _status_after(self, reply: replies.JobReply) -> types.Job:
+        """The job that a command was about, as it stands now."""
+        view = await self._engine.read_admitted(lambda _, now: views.job_status(reply.job, now))
         return convert_views.job(view)
 
     async def list_jobs(self, request: rpc.ListJobsRequest, _: Context) -> rpc.ListJobsResponse:

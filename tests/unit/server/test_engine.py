@@ -321,6 +321,21 @@ async def test_an_observer_that_fails_does_not_hold_up_replies() -> None:
     assert not world.failures
 
 
+async def test_a_read_that_follows_a_command_is_not_refused() -> None:
+    """Its caller would take that for the refusal of the command; for the disk it waits."""
+    small = World(max_inbox=1)
+    small.add_task()
+    await small.turn()
+    with pytest.raises(Busy):
+        await small.engine.read(lambda _, now: now)
+    small.engine.stop_accepting()
+    seen = asyncio.ensure_future(small.engine.read_admitted(lambda _, now: now))
+    await small.turn()
+    assert not seen.done()
+    small.journal.sync()
+    assert await seen == small.clock.now()
+
+
 # -- limits ---------------------------------------------------------------------------------------
 
 
