@@ -118,8 +118,9 @@ async def test_a_broken_stream_takes_its_polls_along() -> None:
         await stream.write(poll(1, "gone", wait_seconds=30))
         await service.parked(1)
         stream.cancel()
+        await service.parked(0)
         other = asyncio.ensure_future(service.poll("other", wait_seconds=30))
-        await service.parked(2)
+        await service.parked(1)
         await service.submit()
         assert len((await other).leases) == 1
 

@@ -7,6 +7,9 @@ than they have); then the turn goes on to the others, a few in each drain, until
 once since the pool changed last.
 
 A ranking poll waits for its pool's order to change instead.
+
+A poll whose caller has gone (its future is cancelled) leaves at once: the places are for those who
+wait.
 """
 
 from __future__ import annotations
@@ -92,8 +95,13 @@ class Parking:
         self._clock = clock
         self._give_up = give_up
         self._pools: dict[str, _Pool] = {}
-        #: How many wait.
-        self.count = 0
+        #: All that wait, by the futures of their replies; each calls ``_dropped`` when it is done.
+        self._parked: dict[asyncio.Future[Any], Poll] = {}
+
+    @property
+    def count(self) -> int:
+        """How many wait."""
+        return len(self._parked)
 
     def park(self, poll: Poll, reply: replies.NextTaskReply, now: float) -> None:
         """Let a poll wait that found nothing; ``reply`` says so."""
@@ -107,7 +115,8 @@ class Parking:
         if pool is None:
             pool = self._pools[command.pool] = _Pool()
         (pool.rankings if command.ranking else pool.leases)[poll] = None
-        self.count += 1
+        self._parked[poll.future] = poll
+        poll.future.add_done_callback(self._dropped)
 
     def end(self, poll: Poll) -> None:
         """Its wait is over."""
@@ -122,7 +131,7 @@ class Parking:
 
     def polls(self) -> list[Poll]:
         """All that wait."""
-        return [poll for pool in self._pools.values() for poll in (*pool.leases, *pool.rankings)]
+        return list(self._parked.values())
 
     def serve(self, batch: Batch, now: float, *, changed: bool) -> bool:
         """Apply polls again as far as there is something for them; True: there are more to try.
@@ -157,7 +166,7 @@ class Parking:
 
     def _retry(self, poll: Poll, batch: Batch, now: float) -> bool:
         """Apply a poll again; False: there is still nothing for it, and it stays."""
-        if poll.future.done():  # Dropped before any lease was granted to it.
+        if poll.future.done():  # Dropped in this very turn, before any lease was granted to it.
             self._leave(poll)
             return True
         command = msgspec.structs.replace(poll.command, wait=max(0.0, poll.deadline - now))
@@ -176,11 +185,17 @@ class Parking:
         batch.decided.append((poll.future, poll.answer(reply), None))
         return True
 
+    def _dropped(self, future: asyncio.Future[Any]) -> None:
+        # One that left in the turn of its end is not there any more.
+        if (poll := self._parked.get(future)) is not None:
+            self._leave(poll)
+
     def _leave(self, poll: Poll) -> None:
+        del self._parked[poll.future]
+        poll.future.remove_done_callback(self._dropped)
         pool = self._pools[poll.command.pool]
         del (pool.rankings if poll.command.ranking else pool.leases)[poll]
         if not pool.leases and not pool.rankings:
             del self._pools[poll.command.pool]
-        self.count -= 1
         if poll.timer is not None:
             poll.timer.cancel()

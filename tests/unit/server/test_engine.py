@@ -484,6 +484,39 @@ async def test_a_dropped_poll_gets_no_lease(world: World) -> None:
     assert (world.engine.parked, world.engine.load) == (0, 0)
 
 
+@pytest.mark.parametrize("ranking", [False, True])
+async def test_a_dropped_poll_leaves_its_place_to_another(*, ranking: bool) -> None:
+    """A worker that reconnects again and again must not take the places of those who wait."""
+    small = World(max_parked=1)
+    for name in ("first", "again"):
+        command = commands.NextTask(
+            worker_id=name, slots=1, free_slots=1, wait=10.0, ranking=ranking
+        )
+        gone = small.engine.poll(command, known_version=small.core.version)
+        await small.turn()
+        assert small.engine.parked == 1
+        gone.cancel()
+        await small.turn()
+        assert (small.engine.parked, small.clock.pending) == (0, 0)
+
+
+async def test_a_poll_may_be_dropped_in_the_turn_in_which_it_would_end(world: World) -> None:
+    """Whoever comes first, it leaves once."""
+    problems: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    tried, timed_out = world.poll("tried"), world.poll("timed out", wait=5.0)
+    await world.turn()
+    world.add_task()
+    tried.cancel()
+    timed_out.cancel()
+    world.clock.advance(5.0)
+    await world.turn()
+    await world.sync_all()
+    assert (world.engine.parked, world.engine.load) == (0, 0)
+    assert not problems
+    assert not world.failures
+
+
 async def test_a_ranking_poll_waits_for_another_version(world: World) -> None:
     """It returns at once when its caller's version is old, else when the order changes."""
 
