@@ -125,17 +125,18 @@ class Engine:
         return future
 
     def end_polls(self, futures: Iterable[asyncio.Future[Any]]) -> None:
-        """Answer these polls with what there is, as if their wait were over.  O(parked polls)."""
+        """Answer these polls with what there is, as if their wait were over.
+
+        O(parked polls + calls that wait for a decision).
+        """
         wanted = set(futures)
-
-        def end() -> None:
-            # They may be in the inbox still.
-            self._drain()
-            for poll in self._parking.polls():
-                if poll.future in wanted:
-                    self._parking.end(poll)
-
-        self._loop.call_soon(end)
+        for call in self._inbox:
+            if type(call) is Poll and call.future in wanted:
+                call.wait_no_longer()
+                self._schedule_drain()
+        for poll in self._parking.polls():
+            if poll.future in wanted:
+                self._parking.end(poll)
 
     async def read(self, look: Callable[[Scheduler, float], T]) -> T:
         """What ``look(scheduler, now)`` sees, once everything that it may rest on is on disk.

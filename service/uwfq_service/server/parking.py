@@ -58,6 +58,10 @@ class Poll(Call):
         #: The answer that found nothing; its acknowledgements leave with the last one.
         self.first: replies.NextTaskReply | None = None
 
+    def wait_no_longer(self) -> None:
+        """Be answered with what there is when it is decided, not parked."""
+        self.command = msgspec.structs.replace(self.command, wait=0.0)
+
     def satisfied_by(self, reply: replies.NextTaskReply) -> bool:
         """Whether the reply has something that is not worth waiting longer for."""
         if reply.ranking is not None:

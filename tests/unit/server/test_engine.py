@@ -13,7 +13,7 @@ from uwfq_service.core.errors import UnknownJob
 from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten
 from uwfq_service.core.scheduler import Outcome, Scheduler
 from uwfq_service.server import pace
-from uwfq_service.server.engine import Engine
+from uwfq_service.server.engine import DRAIN_LIMIT, Engine
 from uwfq_service.server.outbox import Observer
 from uwfq_service.server.status import Busy, Stopping
 
@@ -541,6 +541,18 @@ async def test_polls_can_be_ended_before_their_time(world: World) -> None:
     await world.turn()
     assert ended.result().leases == ()
     assert not kept.done()
+
+
+async def test_polls_can_be_ended_however_many_calls_are_before_them(world: World) -> None:
+    """More than are decided in one turn: a poll is not parked when its turn comes."""
+    for _ in range(3 * DRAIN_LIMIT):
+        world.add_task(slots=0)
+    ended, kept = world.poll("a"), world.poll("b")
+    world.engine.end_polls([ended])
+    await world.turn(6)
+    assert ended.result().leases == ()
+    assert not kept.done()
+    assert world.engine.parked == 1
 
 
 # -- time -----------------------------------------------------------------------------------------
