@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from structlog.testing import capture_logs
 
 from tests.certificates import make_certificates
 from tests.fakes import FakeClock, ManualJournal
@@ -256,6 +257,33 @@ async def test_a_failed_write_ends_the_service_without_an_answer() -> None:
         assert caught.value.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
         await service.server.stop()
         assert journal.closed_with == [None], "no snapshot is taken of what was not written"
+
+
+class DyingJournal(ManualJournal):
+    """Its disk, behind already, breaks while the journal is being closed."""
+
+    def __init__(self) -> None:
+        super().__init__(held=False)
+        self.error = OSError("no space left on device")
+
+    def close(self, scheduler: Scheduler | None = None) -> None:
+        """See ``Journal``."""
+        self.fail(self.error)
+
+
+async def test_a_write_that_fails_after_the_drain_is_a_failure_of_the_service() -> None:
+    """What was decided and is lost must not look like an orderly end, in the log or outside."""
+    journal = DyingJournal()
+    async with serving(journal=journal, server__drain_seconds=0.05) as service:
+        journal.held = True
+        submitted = asyncio.ensure_future(service.submit())
+        await until(lambda: service.server.engine.load == 1)
+        with capture_logs() as lines:
+            await service.server.stop()
+        assert service.server.failure is journal.error
+        assert [line["event"] for line in lines] == ["service_failed"]
+        with pytest.raises(grpc.aio.AioRpcError):
+            await submitted
 
 
 # -- TLS ------------------------------------------------------------------------------------------

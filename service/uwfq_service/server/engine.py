@@ -74,8 +74,8 @@ class Engine:
         self._tick_at = 0.0
         self._tick_due = False
         self._ticked_at = 0.0
-        #: Nothing is decided any more.
-        self._halted = False
+        #: Nothing is decided any more; ``on_fatal`` has heard why.
+        self._halted = self._failed = False
         #: Set when nothing is accepted any more; for those who have calls under way.
         self.stopping = asyncio.Event()
 
@@ -324,7 +324,9 @@ class Engine:
 
     def _fail(self, error: BaseException) -> None:
         """Stop for good: what has not left by now never will."""
-        if not self._halted:
+        # A closed engine's last events may still be on their way to the disk.
+        if not self._failed:
+            self._failed = True
             self._outbox.close()
             self.close()
             self._on_fatal(error)

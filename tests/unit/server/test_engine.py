@@ -624,6 +624,18 @@ async def test_a_failed_write_lets_no_reply_out_and_is_reported_once(world: Worl
     await asyncio.wait_for(world.engine.settle(), 1)
 
 
+async def test_a_write_that_fails_after_the_close_is_reported_as_well(world: World) -> None:
+    """What was decided before the close and never reached the disk is lost: that must be heard."""
+    future = world.add_task()
+    await world.turn()
+    world.engine.close()
+    error = OSError("no space left on device")
+    world.journal.fail(error)
+    world.journal.fail(OSError("again"))
+    assert world.failures == [error]
+    assert not future.done()
+
+
 async def test_a_core_that_breaks_its_rules_stops_the_service(world: World) -> None:
     """No reply from a broken state, not even for commands of the same batch before the fault."""
     before = world.add_task()
