@@ -309,6 +309,31 @@ class Machine(Teller):
             for lease_id, status in told.items()
         )
 
+    @rule(
+        worker=workers,
+        parts=st.lists(st.sets(st.integers(0, 3)), min_size=1, max_size=3),
+        pause=st.sampled_from([0.25, 1.0, 3.0]),
+        silence=st.sampled_from([0.0, 6.0, 12.0]),
+    )
+    def renew_in_parts(
+        self, worker: str, parts: list[set[int]], pause: float, silence: float
+    ) -> None:
+        """A worker renews some leases of a batch now and others later, and then falls silent."""
+        # Of known work, so that several of its tasks are leased together.
+        spec = cmd.StageSpec(stage="s0", cut=cmd.TaskList(count=4), declared_work=4.0)
+        self.submit_job(cmd.SubmitJob(pool=POOL, user="ada", stages=(spec,), declared_work=4.0))
+        self.expect(cmd.NextTask(pool=POOL, worker_id=worker, slots=4, free_slots=4, prefetch=2))
+        for part in parts:
+            leases = self.scheduler.state.leases.values()
+            mine = [lease.lease_id for lease in leases if lease.worker.name == worker]
+            asked = tuple(lease_id for lease_id in mine if lease_id % 4 in part)
+            reply = self.expect(cmd.RenewLeases(worker_id=worker, lease_ids=asked))
+            assert isinstance(reply, RenewReply)
+            told = {renewal.lease_id: renewal.status for renewal in reply.renewals}
+            assert all(told[lease_id] is LeaseStatus.RENEWED for lease_id in asked)
+            self.wait(pause)
+        self.wait(silence)
+
     # An engine that places tasks itself.
 
     @rule(slots=st.integers(1, 4), stages=st.integers(0, 3))

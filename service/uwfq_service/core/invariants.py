@@ -5,11 +5,13 @@ For tests, and for whoever suspects something: it walks through everything there
 
 from __future__ import annotations
 
+from collections import Counter
 from math import isclose
 from typing import TYPE_CHECKING, Any
 
 from uwfq_service.core.lifecycle import END_STATES
 from uwfq_service.core.model import WEIGHT_SCALE
+from uwfq_service.core.timers import TimerKind
 
 if TYPE_CHECKING:
     from uwfq_service.core.model import Job, Pool, User, Worker
@@ -27,6 +29,7 @@ def check(scheduler: Scheduler, now: Any) -> None:
     """Assert that the state is consistent.  O(everything)."""
     state = scheduler.state
     _check_leases(state)
+    _check_lease_timers(state)
     for job in state.jobs.values():
         _check_job(job)
     for pool in state.pools.values():
@@ -58,6 +61,18 @@ def _check_leases(state: State) -> None:
         assert not lease.stage.is_waiting(lease.place), f"{lease!r}: its task waits, too"
         assert (lease.stage.key, lease.task) not in seen, f"{lease!r}: its task has another lease"
         seen.add((lease.stage.key, lease.task))
+
+
+def _check_lease_timers(state: State) -> None:
+    """A lease with two timers may be lost twice, one with none lives for ever."""
+    timers = Counter(
+        lease_id
+        for first, count in state.timers.items(TimerKind.LEASES)
+        for lease_id in range(first, first + count)
+    )
+    for lease_id, lease in state.leases.items():
+        expected = 0 if lease.expires_at is None else 1
+        assert timers[lease_id] == expected, f"{lease!r} has {timers[lease_id]} timers"
 
 
 def _check_job(job: Job) -> None:

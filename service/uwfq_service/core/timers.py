@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class TimerKind(enum.IntEnum):
     """What to look at."""
 
-    #: Item: (first lease id, number of leases).  Have they expired?
+    #: Item: (first lease id, number of leases).  Have they expired?  Each live lease is in one.
     LEASES = 0
     #: Item: a lease.  Has it run over its time limit?
     LIMIT = 1
@@ -59,6 +59,10 @@ class Timers:
     def next_at(self) -> Any | None:
         """When something is due next; ``None``: never."""
         return self._heap[0][0] if self._heap else None
+
+    def items(self, kind: TimerKind) -> Iterator[Any]:
+        """What is to be looked at of one kind, in no order; for checks.  O(n)."""
+        return (entry[3] for entry in self._heap if entry[2] is kind)
 
     def keep(self, alive: Callable[[TimerKind, Any], bool]) -> None:
         """Drop the timers whose item is not alive.  O(n)."""

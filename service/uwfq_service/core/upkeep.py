@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from uwfq_service.core import events as ev
@@ -60,20 +61,22 @@ class Upkeep:
         expired.clear()
 
     def _expired(self, item: tuple[int, int], now: Any) -> list[Lease]:
-        """Which leases of a batch have expired; the others get a timer for their new end."""
+        """Which leases of a batch have expired; the others get a timer for their new end.
+
+        One for each run of leases that end together, so that no two timers cover the same lease: a
+        lease that two of them found expired would be lost twice.
+        """
         first, count = item
+        leases = self._state.leases
+        live = [lease for i in range(first, first + count) if (lease := leases.get(i)) is not None]
         expired = []
-        renewed: dict[Any, list[int]] = defaultdict(list)
-        for lease_id in range(first, first + count):
-            lease = self._state.leases.get(lease_id)
-            if lease is None:
+        for expires_at, run in groupby(live, key=attrgetter("expires_at")):
+            together = list(run)
+            if expires_at <= now:
+                expired += together
                 continue
-            if lease.expires_at <= now:
-                expired.append(lease)
-            else:
-                renewed[lease.expires_at].append(lease_id)
-        for expires_at, ids in renewed.items():
-            span = (ids[0], ids[-1] - ids[0] + 1)
+            start = together[0].lease_id
+            span = (start, together[-1].lease_id - start + 1)
             self._state.timers.set(expires_at, TimerKind.LEASES, span)
         return expired
 
