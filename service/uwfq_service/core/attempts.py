@@ -173,9 +173,13 @@ class Attempts:
     def leases_expired(self, event: ev.LeasesExpired) -> None:
         """Leases are void; their tasks wait again."""
         touched: dict[int, list[Lease]] = {}
+        # Noted first: each that ends lets the next of its worker's queue begin.
+        unbegun = set()
         for lease_id in event.leases:
             lease = self._state.leases[lease_id]
             touched.setdefault(lease.stage.key, []).append(lease)
+            if lease.started_at is None:
+                unbegun.add(lease_id)
         for leases in touched.values():
             stage = leases[0].stage
             stage.job.pool.policy.advance(event.at)
@@ -192,6 +196,9 @@ class Attempts:
                 else:
                     stage.job.failed_attempts += 1
                     self._set_attempts(stage, lease)
+                    if lease.lease_id in unbegun:
+                        stage.unbegun = stage.unbegun or {}
+                        stage.unbegun[lease.task] = stage.unbegun.get(lease.task, 0) + 1
                 if self._leaves_task_undone(lease):
                     back += 1
                     stage.give_back(lease.task if lease.place < 0 else lease.place)
@@ -222,6 +229,8 @@ class Attempts:
             if stage.live is None or stage.won is None:
                 if stage.attempts is not None:
                     stage.attempts.pop(lease.task, None)
+                    if stage.unbegun is not None:
+                        stage.unbegun.pop(lease.task, None)
             else:
                 if lease.attempt > 1:
                     self._set_attempts(stage, lease)

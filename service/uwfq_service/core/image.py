@@ -130,6 +130,8 @@ def _dump_stage(stage: Stage) -> dict[str, Any]:
         image["claimed"] = bytes(stage.claimed)
     if stage.attempts:
         image["attempts"] = sorted([task, count] for task, count in stage.attempts.items())
+    if stage.unbegun:
+        image["unbegun"] = sorted([task, count] for task, count in stage.unbegun.items())
     if stage.backing_off:
         image["backing_off"] = sorted([t, at, p] for t, (at, p) in stage.backing_off.items())
     if stage.won is not None:
@@ -237,6 +239,7 @@ def _load_stage(job: Job, image: dict[str, Any]) -> None:
     if "claimed" in image:
         stage.claimed = bytearray(image["claimed"])
     stage.attempts = dict(image.get("attempts", ())) or None
+    stage.unbegun = dict(image.get("unbegun", ())) or None
     stage.backing_off = {t: (at, p) for t, at, p in image.get("backing_off", ())} or None
     if "won" in image:
         stage.placed, stage.live, stage.won = {}, {}, set(image["won"])

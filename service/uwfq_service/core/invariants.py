@@ -99,6 +99,8 @@ def _check_stage(stage: Stage) -> None:
     else:
         assert not stage.waiting, f"{stage!r} was dropped and waits"
         assert stage.over or stage.running, f"{stage!r} was dropped and is not over"
+    for task, unbegun in (stage.unbegun or {}).items():
+        assert 0 < unbegun <= (stage.attempts or {})[task], f"{stage!r}[{task}]: attempts began"
     places = sum(stage.is_waiting(place) for place in range(stage.task_count))
     assert stage.waiting == places, f"{stage!r}: waiting tasks are counted"
     assert stage.ready == (stage.waits_for == 0), f"{stage!r} is ready when nothing is before it"

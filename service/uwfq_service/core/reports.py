@@ -305,13 +305,14 @@ class Reports:
         """
         job, stage = lease.stage.job, lease.stage
         engine = bool(job.engine_id)
-        last = not engine and (not retryable or lease.attempt >= stage.spec.max_attempts)
+        begun = stage.begun(lease.task, lease.attempt)
+        last = not engine and (not retryable or begun >= stage.spec.max_attempts)
         message = validation.shortened(message, self._settings.limits.max_message_bytes)
         retry_at = None
         if not last and not engine:
-            retry_at = now + self._backoff(lease.attempt)
+            retry_at = now + self._backoff(begun)
         where = f"stage {stage.name!r} task {lease.task} attempt {lease.attempt}"
-        attempt, worker = lease.attempt, lease.worker.name
+        worker = lease.worker.name
         self._decider.emit(
             ev.TaskFailed(
                 at=now,
@@ -325,7 +326,7 @@ class Reports:
         if last:
             why = f"{where} failed on worker {worker!r}: {message}"
             if retryable:
-                why += f" (attempt {attempt} of {stage.spec.max_attempts})"
+                why += f" (attempt {begun} of {stage.spec.max_attempts})"
             self.end_job(job, JobState.FAILED, why, now)
         else:
             self.settle_progress(job, now)
@@ -342,25 +343,30 @@ class Reports:
             self._decider.emit(ev.LeasesExpired(at=now, leases=ids, unstarted=True))
 
     def lose_leases(self, leases: Sequence[Lease], now: Any) -> None:
-        """Leases expired, or their worker is gone: the tasks go back, or their job fails."""
+        """Leases expired, or their worker is gone: the tasks go back, or their job fails.
+
+        One that was queued at its worker keeps its number, as the worker may yet run it, but does
+        not use up an attempt.
+        """
         if not leases:
             return
         ordered = sorted(leases, key=lambda lease: lease.lease_id)
+        # Before they end, which lets others begin.
+        began = [lease for lease in ordered if lease.started_at is not None]
         self._decider.emit(
             ev.LeasesExpired(at=now, leases=tuple(lease.lease_id for lease in ordered))
         )
-        jobs = {}
-        for lease in ordered:
+        for lease in began:
             job, stage = lease.stage.job, lease.stage
-            jobs[job.number] = job
-            if not job.engine_id and lease.attempt >= stage.spec.max_attempts and not job.ended:
+            begun = stage.begun(lease.task, lease.attempt)
+            if not job.engine_id and begun >= stage.spec.max_attempts and not job.ended:
                 why = (
                     f"stage {stage.name!r} task {lease.task}: the lease of attempt "
-                    f"{lease.attempt} of {stage.spec.max_attempts} expired on worker "
+                    f"{begun} of {stage.spec.max_attempts} expired on worker "
                     f"{lease.worker.name!r}"
                 )
                 self.end_job(job, JobState.FAILED, why, now)
-        for job in jobs.values():
+        for job in {lease.stage.job.number: lease.stage.job for lease in ordered}.values():
             self.settle_progress(job, now)
 
     # -- the account of a job -------------------------------------------------------------------

@@ -55,6 +55,8 @@ class Stage(msgspec.Struct, eq=False):
     #: Task -> attempts so far, for tasks whose first attempt did not do.  (Where an engine counts
     #: them: the highest number that has ended.)
     attempts: dict[int, int] | None = None
+    #: Task -> how many of these were lost before they began: they do not use up its attempts.
+    unbegun: dict[int, int] | None = None
     #: Task -> (instant, place in the launch order) of its retry.
     backing_off: dict[int, tuple[Any, int]] | None = None
     #: Only where an engine places the tasks, which may run several attempts of one task at once:
@@ -110,6 +112,10 @@ class Stage(msgspec.Struct, eq=False):
         if self.spec.task_work:
             return splitting.task_work(self.spec.task_work, task)
         return self.work / self.task_count
+
+    def begun(self, task: int, attempt: int) -> int:
+        """How many attempts at a task have begun, up to ``attempt``, which has begun, too."""
+        return attempt - (self.unbegun or {}).get(task, 0)
 
     def task_range(self, task: int) -> tuple[int, int, int, int] | None:
         """The input range of one task: begin unit and offset, end unit and offset."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from tests.oracles.driver import Driver, stage
+from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
 from uwfq_service.core.invariants import check
+from uwfq_service.core.model import JobState
 from uwfq_service.core.timers import TimerKind
 
 #: Longer than anything here lasts.
@@ -40,3 +42,42 @@ def test_a_lease_has_one_timer_however_often_it_is_renewed() -> None:
         driver.at(second)
         driver.renew(lease_ids=(1, 3) if second % 10 else (2, 4))
         assert len(list(timers.items(TimerKind.LEASES))) <= 4
+
+
+def test_what_was_lost_in_a_queue_uses_up_no_attempt() -> None:
+    """However many workers die while a task is queued at them, it gets all its attempts."""
+    driver = Driver("fifo")
+    one = cmd.TaskList(count=1)
+    driver.submit("ada", "first", stage("s", cut=one, max_attempts=9), declared_work=1.0)
+    driver.submit("bo", "second", stage("s", cut=one, max_attempts=2), declared_work=50.0)
+    for number in range(1, 5):
+        first, second = driver.poll(f"dies-{number}", slots=1, prefetch=1)
+        assert (first.stage.job.job_id, second.stage.job.job_id) == ("first", "second")
+        assert second.started_at is None
+        # Its worker may come back and run it yet, so no other attempt has its number.
+        assert second.attempt == number
+        driver.at(driver.now + 61)
+        check(driver.scheduler, driver.now)
+    driver.reload()
+    driver.cancel("first")
+    job = driver.scheduler.job("second")
+    for number in (5, 6):
+        assert job.state is not JobState.FAILED
+        (lease,) = driver.poll(f"dies-{number}")
+        assert lease.attempt == number
+        driver.at(driver.now + 61)
+    assert job.state is JobState.FAILED
+    assert "attempt 2 of 2" in job.cause
+
+
+def test_what_has_left_the_queue_uses_up_an_attempt() -> None:
+    """A queued task begins when the one before it is done, and is an attempt from then on."""
+    driver = Driver("fifo")
+    one = cmd.TaskList(count=1)
+    for name in ("a", "b"):
+        driver.submit("ada", name, stage("s", cut=one, max_attempts=1), declared_work=1.0)
+    first, second = driver.poll(slots=1, prefetch=1)
+    driver.at(1)
+    driver.done(first, 1.0)
+    driver.at(100)
+    assert driver.scheduler.job(second.stage.job.job_id).state is JobState.FAILED
