@@ -163,6 +163,8 @@ class State:
         for job in jobs:
             for index in job.offered:
                 policy.offer(job.stages[index], self.at)
+            # The former policy may not have cared what runs over its charge.
+            self.attempts.watch_overrun(job)
         pool.order_version += 1
 
     def _user_set(self, event: ev.UserSet) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.oracles.driver import Driver, stage
+from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.events import JobEnded, JobReestimated
 from uwfq_service.core.policy.uwfq import UwfqPolicy
@@ -55,6 +55,18 @@ def test_a_running_task_that_overtakes_its_estimate_is_charged_on_the_way() -> N
     assert events
     assert events[0].at == pytest.approx(1.1, abs=0.02)
     # Never further behind than the threshold, give or take the pause between two looks.
+    assert 5.0 / 1.12 <= job.work <= 5.0
+
+
+@pytest.mark.parametrize("policy", UNCORRECTED)
+def test_another_policy_watches_what_runs_already(policy: str) -> None:
+    """A pool that is switched to one that corrects estimates starts with what runs."""
+    core = Driver(policy, settings=Settings(lease_seconds=1e6, worker_timeout=1e6))
+    job = core.submit("u", "j", stage("s", 1.0))
+    core.poll()
+    core.at(2.0)
+    core.apply(cmd.ConfigurePool(pool=POOL, policy="uwfq"))
+    core.at(5.0)
     assert 5.0 / 1.12 <= job.work <= 5.0
 
 
