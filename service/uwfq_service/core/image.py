@@ -110,6 +110,7 @@ def _dump_job(job: Job) -> dict[str, Any]:
         "pool": job.pool.name,
         "user": job.user.name,
         "fields": [getattr(job, name) for name in _JOB],
+        "guessed": job.guessed,
         "void_leases": [[key, *value] for key, value in (job.void_leases or {}).items()],
         "policy_state": job.pool.policy.dump_job(job),
         "stages": [_dump_stage(stage) for stage in job.stages],
@@ -226,7 +227,18 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
     if not job.ended:
         user.unfinished_jobs += 1
         pool.unfinished_jobs += 1
+    _load_guess(state, job, image)
+
+
+def _load_guess(state: State, job: Job, image: dict[str, Any]) -> None:
+    """What the job's charge rests on, as it was: the estimator may have forgotten meanwhile."""
+    if job.ended:
+        job.guessed = image.get("guessed", False)
+    elif "guessed" not in image:
+        # An older image does not say.
         state.note_guess(job, [stage.spec for stage in job.stages])
+    elif image["guessed"]:
+        state.mark_guess(job)
 
 
 def _load_stage(job: Job, image: dict[str, Any]) -> None:

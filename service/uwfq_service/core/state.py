@@ -272,13 +272,14 @@ class State:
             stage.source in GUESSES or stage.fingerprint for stage in stages
         ):
             return
-        if not job.signature:
-            # It will never be known better.
-            job.guessed = True
-            return
-        if not self.estimators[job.pool.name].knows(job.signature):
+        if not job.signature or not self.estimators[job.pool.name].knows(job.signature):
+            self.mark_guess(job)
+
+    def mark_guess(self, job: Job) -> None:
+        """An unfinished job's charge is a guess; without a signature it is never known better."""
+        job.guessed = True
+        if job.signature:
             self.guessed.setdefault((job.pool.name, job.signature), {})[job.number] = job
-            job.guessed = True
 
     def _end_guesses(self, ended: Job) -> None:
         """A job has ended: it waits for nothing, and others of its signature may be known now."""

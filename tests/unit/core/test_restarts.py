@@ -1,0 +1,54 @@
+"""Restarts: what a snapshot keeps, and what follows from the settings that it meets."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.oracles.driver import POOL, Driver, stage
+from uwfq_service.core import commands as cmd
+from uwfq_service.core.estimation import Estimator
+from uwfq_service.core.invariants import check
+from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Settings
+
+
+def one_task() -> cmd.StageSpec:
+    """A stage that says nothing about its work."""
+    return stage("s", cut=cmd.TaskList(count=1))
+
+
+def run(driver: Driver, job_id: str, signature: str) -> None:
+    """Let a job of a signature pass through the pool, past all others."""
+    driver.submit("ada", job_id, one_task(), signature=signature)
+    leases = driver.poll(slots=9)
+    driver.at(driver.now + 1)
+    for lease in leases:
+        if lease.stage.job.job_id == job_id:
+            driver.done(lease, 1.0)
+
+
+def test_a_charge_that_was_no_guess_is_none_after_a_restart() -> None:
+    """A job came when its signature was known, which the estimator has forgotten since."""
+    driver = Driver()
+    estimators = driver.scheduler.state.estimators
+    estimators[POOL] = Estimator(prior_work=100.0, capacity=4)
+    run(driver, "first", "known")
+    job = driver.submit("bo", "job", one_task(), signature="known", open=True)
+    run(driver, "second", "other")
+    assert not estimators[POOL].knows("known")
+    assert not job.guessed
+    driver.reload()
+    assert not driver.scheduler.job("job").guessed
+    check(driver.scheduler, driver.now)
+
+
+def test_an_image_that_does_not_say_what_is_a_guess_is_read() -> None:
+    """Older snapshots leave it to what is known when they are loaded."""
+    driver = Driver()
+    driver.submit("ada", "unknown", one_task(), signature="new")
+    image = msgspec.msgpack.decode(msgspec.msgpack.encode(driver.scheduler.dump()))
+    for each in image["jobs"]:
+        del each["guessed"]
+    loaded = Scheduler.load(image, Settings())
+    assert loaded.job("unknown").guessed
+    check(loaded, driver.now)
