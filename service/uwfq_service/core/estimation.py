@@ -399,9 +399,14 @@ class Estimator:
         }
 
     @classmethod
-    def load(cls, image: dict[str, Any]) -> Estimator:
-        """The estimator that ``dump`` was called on: the same predictions to the last bit; O(n)."""
-        loaded = cls(prior_work=image["prior_work"], capacity=image["capacity"])
+    def load(cls, image: dict[str, Any], *, prior_work: float | None = None) -> Estimator:
+        """The estimator that ``dump`` was called on: the same predictions to the last bit; O(n).
+
+        With ``prior_work``, that is the answer while nothing is known, whatever it was then.
+        """
+        if prior_work is None:
+            prior_work = image["prior_work"]
+        loaded = cls(prior_work=prior_work, capacity=image["capacity"])
         for subject, user, sizes, works, *named in image["cards"]:
             (drawer,) = named or (_JOBS,)
             card = loaded._cards[drawer, subject, user] = _Card()

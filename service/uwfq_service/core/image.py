@@ -203,7 +203,9 @@ def _load_pool(state: State, image: dict[str, Any]) -> None:
         worker.last_poll_id, worker.last_poll_leases = poll_id, tuple(poll_leases)
         pool.live_slots += slots
     state.pools[pool.name] = pool
-    state.estimators[pool.name] = Estimator.load(image["estimator"])
+    state.estimators[pool.name] = Estimator.load(
+        image["estimator"], prior_work=state.settings.prior_work
+    )
 
 
 def _load_job(state: State, image: dict[str, Any]) -> None:

@@ -52,3 +52,11 @@ def test_an_image_that_does_not_say_what_is_a_guess_is_read() -> None:
     loaded = Scheduler.load(image, Settings())
     assert loaded.job("unknown").guessed
     check(loaded, driver.now)
+
+
+def test_another_prior_holds_from_the_next_start_on() -> None:
+    """Nothing is known of a pool's jobs, and the operator has changed what that means."""
+    driver = Driver(settings=Settings(prior_work=100.0))
+    image = msgspec.msgpack.decode(msgspec.msgpack.encode(driver.scheduler.dump()))
+    driver.scheduler = Scheduler.load(image, Settings(prior_work=7.0))
+    assert driver.submit("ada", "job", one_task()).work == 7.0
