@@ -216,8 +216,7 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
     job = Job(pool=pool, user=user, calibration=image.get("calibration", 1.0), **values)
     job.started_sum = job.estimated_started = state.number(0)
     state.jobs[job.job_id] = state.jobs_by_number[job.number] = job
-    if job.request_id:
-        state.jobs_by_request[pool.name, user.name, job.request_id] = job
+    state.index_request(job)
     if image["void_leases"]:
         job.void_leases = {lease: (index, task) for lease, index, task in image["void_leases"]}
         state.void_leases.update(dict.fromkeys(job.void_leases, job))

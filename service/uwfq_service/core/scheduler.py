@@ -219,7 +219,8 @@ class Scheduler:
                 job=number,
                 job_id=command.job_id or self._name_job(number),
                 user=command.user,
-                request_id=command.request_id,
+                # One that names its job is told apart by that name alone.
+                request_id="" if command.job_id else command.request_id,
                 fingerprint=digest,
                 kind=command.kind,
                 signature=command.signature,

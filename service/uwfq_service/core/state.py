@@ -254,14 +254,23 @@ class State:
         self.jobs[job.job_id] = job
         self.jobs_by_number[job.number] = job
         self.note_guess(job, event.stages)
-        if event.request_id:
-            self.jobs_by_request[pool.name, user.name, event.request_id] = job
+        self.index_request(job)
         user.unfinished_jobs += 1
         pool.unfinished_jobs += 1
         user.charged += event.work
         pool.policy.advance(event.at)
         pool.policy.add_job(job, event.at)
         self._attach_stages(job, event.stages)
+
+    def index_request(self, job: Job) -> None:
+        """Let a job be found by the request that it came with.
+
+        Once journals kept the request ids of jobs with names of their own, too: two jobs may have
+        the same one, and the first is meant.
+        """
+        if job.request_id:
+            key = (job.pool.name, job.user.name, job.request_id)
+            self.jobs_by_request.setdefault(key, job)
 
     def note_guess(self, job: Job, stages: Iterable[ev.AdmittedStage]) -> None:
         """Note whether a job's charge rests on nothing that is known of its signature."""
@@ -397,8 +406,9 @@ class State:
             job = self.finished.popleft()
             del self.jobs[job.job_id]
             del self.jobs_by_number[job.number]
-            if job.request_id:
-                self.jobs_by_request.pop((job.pool.name, job.user.name, job.request_id), None)
+            key = (job.pool.name, job.user.name, job.request_id)
+            if self.jobs_by_request.get(key) is job:
+                del self.jobs_by_request[key]
             for lease_id in job.void_leases or ():
                 self.void_leases.pop(lease_id, None)
 
