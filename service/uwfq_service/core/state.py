@@ -95,6 +95,8 @@ class State:
         #: The instant of the last event.
         self.at: Any = number(0)
         self.timers = Timers()
+        #: When finished jobs are looked through next; ``None``: not at all.
+        self.retention_timer: Any = None
         self.attempts = Attempts(self)
         self._evolve: dict[type, Callable[[Any], None]] = {
             ev.PoolConfigured: self._pool_configured,
@@ -397,9 +399,8 @@ class State:
                 user.name, float(declared), float(job.measured - job.wasted)
             )
         self._end_guesses(job)
-        if not self.finished:
-            self.timers.set(event.at + self.settings.retention_seconds, TimerKind.RETENTION, None)
         self.finished.append(job)
+        self.watch_retention()
 
     def _jobs_forgotten(self, event: ev.JobsForgotten) -> None:
         for _ in range(event.count):
@@ -411,6 +412,14 @@ class State:
                 del self.jobs_by_request[key]
             for lease_id in job.void_leases or ():
                 self.void_leases.pop(lease_id, None)
+
+    def watch_retention(self, not_before: Any = 0) -> None:
+        """Let finished jobs be looked through when the first of them has been kept long enough."""
+        if not self.finished or self.retention_timer is not None:
+            return
+        due = self.finished[0].finished_at + self.settings.retention_seconds
+        self.retention_timer = max(due, not_before)
+        self.timers.set(self.retention_timer, TimerKind.RETENTION, None)
 
     def learn_stage(self, stage: Stage) -> None:
         """Let the estimator note what a stage took, all of whose tasks are done."""
@@ -469,6 +478,4 @@ class State:
         for pool in self.pools.values():
             for worker in pool.workers.values():
                 self._watch_silence(worker)
-        if self.finished:
-            due = self.finished[0].finished_at + self.settings.retention_seconds
-            self.timers.set(due, TimerKind.RETENTION, None)
+        self.watch_retention()

@@ -119,6 +119,7 @@ class Upkeep:
         self._state.attempts.watch_overrun(job, now + OVERRUN_PAUSE)
 
     def _retention(self, _: None, now: Any) -> None:
+        self._state.retention_timer = None
         keep = self._settings.retention_seconds
         finished = self._state.finished
         count = 0
@@ -128,10 +129,8 @@ class Upkeep:
             count += 1
         if count:
             self._decider.emit(ev.JobsForgotten(at=now, count=count))
-        if finished:
-            # Looking once a second is enough: what is forgotten goes in batches.
-            due = max(finished[0].finished_at + keep, now + 1)
-            self._state.timers.set(due, TimerKind.RETENTION, None)
+        # Looking once a second is enough: what is forgotten goes in batches.
+        self._state.watch_retention(now + 1)
 
     def _sweep(self) -> None:
         timers = self._state.timers
