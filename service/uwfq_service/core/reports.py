@@ -246,8 +246,8 @@ class Reports:
 
     def starts(self, worker: str, starts: Sequence[TaskStart], now: Any) -> tuple[Ack, ...]:
         """Decide which attempts have begun to run; one answer each."""
-        leases: list[int] = []
-        started_at: list[Any] = []
+        #: By lease, each once.
+        started_at: dict[int, Any] = {}
         acks = []
         for start in starts:
             ref = start.task
@@ -255,14 +255,15 @@ class Reports:
                 status = self._placed_start(worker, start, now)
             else:
                 lease, status = self._attempt(worker, ref, start.running, now, starting=True)
-                if lease is not None and lease.started_at is None and ref.lease_id not in leases:
-                    leases.append(lease.lease_id)
+                if lease is not None and lease.started_at is None:
                     running = self._state.number(start.running)
-                    started_at.append(max(now - running, lease.granted_at))
+                    started_at.setdefault(lease.lease_id, max(now - running, lease.granted_at))
             acks.append(Ack(lease_id=ref.lease_id, status=status))
-        if leases:
+        if started_at:
             self._decider.emit(
-                ev.TasksStarted(at=now, leases=tuple(leases), started_at=tuple(started_at))
+                ev.TasksStarted(
+                    at=now, leases=tuple(started_at), started_at=tuple(started_at.values())
+                )
             )
         return tuple(acks)
 

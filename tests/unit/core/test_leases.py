@@ -11,6 +11,18 @@ from uwfq_service.core.invariants import check
 from uwfq_service.core.model import JobState
 from uwfq_service.core.timers import TimerKind
 
+
+class Counted(int):
+    """A number that counts how often it is compared."""
+
+    compared = 0
+    __hash__ = int.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return int(self) == other
+
+
 #: Longer than anything here lasts.
 LONG: Final = 100_000.0
 
@@ -81,3 +93,32 @@ def test_what_has_left_the_queue_uses_up_an_attempt() -> None:
     driver.done(first, 1.0)
     driver.at(100)
     assert driver.scheduler.job(second.stage.job.job_id).state is JobState.FAILED
+
+
+def test_starts_are_told_apart_without_comparing_each_with_all() -> None:
+    """However many starts one message brings, each is looked up a few times."""
+    count = 200
+    driver = Driver()
+    spec = stage("s", cut=cmd.TaskList(count=count + 1))
+    driver.submit("ada", "job", spec, declared_work=LONG)
+    _, *queued = driver.poll(slots=1, prefetch=count)
+    assert len(queued) == count
+    starts = tuple(
+        cmd.TaskStart(task=cmd.TaskRef(lease_id=Counted(lease.lease_id))) for lease in queued
+    )
+    Counted.compared = 0
+    driver.renew(started=starts)
+    assert all(lease.started_at == driver.now for lease in queued)
+    assert Counted.compared <= 10 * count
+
+
+def test_a_start_counts_once() -> None:
+    """One message may name a lease twice: the first is meant."""
+    driver = Driver()
+    driver.submit("ada", "job", stage("s", LONG, LONG))
+    _, queued = driver.poll(slots=1, prefetch=1)
+    driver.at(9)
+    task = cmd.TaskRef(lease_id=queued.lease_id)
+    driver.renew(started=(cmd.TaskStart(task=task, running=2), cmd.TaskStart(task=task, running=1)))
+    assert queued.started_at == 7
+    check(driver.scheduler, driver.now)
