@@ -260,7 +260,7 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("limits.max_payload_bytes", "Size of a stage's payload.", low=0, high=2**24),
     _key("limits.max_labels", "Labels of a job.", low=0, high=10_000),
     _key("limits.max_labels_bytes", "Size of a job's labels together.", low=0, high=2**24),
-    _key("limits.max_stages_per_job", "Stages of a job.", low=1, high=1e6),
+    _key("limits.max_stages_per_job", "Stages of a job.", low=1, high=65_535),
     _key("limits.max_tasks_per_stage", "Tasks of a stage.", low=1, high=1e8),
     _key("limits.max_input_units", "Units of a stage's input.", low=1, high=1e8),
     _key("limits.max_batch", "Results, starts or leases in one message.", low=1, high=1e6),

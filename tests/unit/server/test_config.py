@@ -148,6 +148,12 @@ def test_a_user_whose_name_has_a_dot_goes_into_quotes() -> None:
             "pools.a.polcy: no such setting (command line); did you mean policy?",
         ),
         ("limits.max_batch", "many", "must be a whole number of at least 1, at most 1,000,000"),
+        # A stage's number is kept in 16 bits.
+        (
+            "limits.max_stages_per_job",
+            65_536,
+            "must be a whole number of at least 1, at most 65,535",
+        ),
         ("limits.max_batch", 1.5, "must be a whole number"),
         ("limits.max_batch", True, "must be a whole number"),
         ("limits.max_batch", 0, "not 0"),
