@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.replies import JobReply
 from uwfq_service.core.settings import Settings
 
 
-def submitted(driver: Driver, **names: str) -> str:
+def submitted(driver: Driver, **names: Any) -> str:
     """The id of the job that a submission leads to."""
     reply = driver.apply(cmd.SubmitJob(pool=POOL, user="ada", stages=(stage("s", 1.0),), **names))
     assert isinstance(reply, JobReply)
