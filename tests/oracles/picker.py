@@ -2,7 +2,8 @@
 
 A policy is an order of stages.  Of the stages whose tasks fit the free slots and whose user is not
 at a cap, the first in that order gives a task: the one with the largest estimated work, of equals
-the one with the lowest index.
+the one with the lowest index.  Once a stage would be next that the worker can never get (too wide,
+or placed by an engine), the order is that of the stages which it can, as if there were no others.
 
 | policy | order of stages |
 |---|---|
@@ -95,11 +96,14 @@ class PoolView:
             slots[stage.user] += stage.running_slots
         return slots
 
-    def in_order(self) -> list[LaunchableStage]:
-        """All stages with waiting tasks, first what the policy would launch first."""
+    def in_order(self, stages: Iterable[LaunchableStage] | None = None) -> list[LaunchableStage]:
+        """All stages with waiting tasks, first what the policy would launch first.
+
+        Or those of ``stages``, as if there were no others.
+        """
         running = self.running
         order = sorted(
-            (stage for stage in self.stages if stage.waiting),
+            (stage for stage in (self.stages if stages is None else stages) if stage.waiting),
             key=lambda stage: order_of(self.policy, stage, running, self.weights),
         )
         return self._after_debts(order) if self.debt_ends else order
@@ -144,13 +148,23 @@ class PoolView:
         under_cap = cap is None or self.running[stage.user] + stage.width <= cap
         return stage.width <= free_slots and under_cap
 
-    def pick(self, free_slots: int) -> tuple[LaunchableStage, int] | None:
-        """The stage and the index of the task to launch now."""
-        fitting: Iterable[LaunchableStage] = (
-            stage for stage in self.in_order() if self.fits(stage, free_slots)
-        )
-        for stage in fitting:
-            return stage, stage.first_task
+    def pick(
+        self, free_slots: int, worker_slots: int | None = None
+    ) -> tuple[LaunchableStage, int] | None:
+        """The stage and the index of the task to launch now.
+
+        On a worker of ``worker_slots`` slots, all of which are free unless it says otherwise.
+        """
+        slots = free_slots if worker_slots is None else worker_slots
+        order = self.in_order()
+        for passed, stage in enumerate(order):
+            if stage.placed_by or stage.width > slots:
+                # From here on as if there were nothing that the worker can never get.
+                able = (s for s in order[passed:] if s.width <= slots and not s.placed_by)
+                fitting = [s for s in self.in_order(able) if self.fits(s, free_slots)]
+                return (fitting[0], fitting[0].first_task) if fitting else None
+            if self.fits(stage, free_slots):
+                return stage, stage.first_task
         return None
 
 

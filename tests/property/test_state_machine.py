@@ -241,7 +241,7 @@ class Machine(Teller):
         poll = cmd.NextTask(pool=POOL, worker_id=worker, slots=slots, free_slots=slots, max_tasks=0)
         self.expect(poll)
         view = pool_view(self.scheduler, pool)
-        expected = view.pick(slots - self.held_slots(worker))
+        expected = view.pick(slots - self.held_slots(worker), slots)
         reply = self.expect(msgspec.structs.replace(poll, max_tasks=1))
         assert isinstance(reply, NextTaskReply)
         if expected is None or pool.workers[worker].holds is not None:

@@ -4,6 +4,11 @@ A worker never holds more than its slots plus the prefetch that it announced, an
 has asked for.  The most urgent stage goes first; a stage whose task does not fit is passed over,
 and once that has lasted ``hold_after`` seconds one worker that could fit it is *held*: it gets
 nothing else until enough of its slots have run free.
+
+What does not fit must not make every poll slow.  If the most urgent stage needs more slots than the
+worker has, or if an engine places its tasks, the worker is given what would be the most urgent one
+if there were none of these; such an order is kept at hand (``Policy.first_within``).  And only so
+many stages that could fit the worker later are passed over one by one.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from uwfq_service.core import events as ev
 from uwfq_service.core import validation
 from uwfq_service.core.errors import NoRanking
 from uwfq_service.core.model import insert_index
+from uwfq_service.core.policy.base import first_within
 from uwfq_service.core.replies import (
     LeaseStatus,
     NextTaskReply,
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Most stages in a ranking, unless it asks for fewer.
 MAX_RANKED_STAGES = 1000
+#: So many stages that need more slots than are free are passed over one by one in a poll.
+MAX_PASSED_OVER = 64
 #: Stages that were passed over are looked through when there are so many more than last time.
 PASSED_OVER_TO_KEEP = 1024
 #: What a lease takes in an answer beside its texts and its payload, about.
@@ -160,7 +168,7 @@ class Dispatch:
             room -= _described_bytes(lease.stage)
         passed: list[Stage] = []
         while slots > 0 and len(leases) < tasks:
-            stage = pool.policy.first()
+            stage = first_within(pool.policy, _most_slots(worker, slots, passed))
             if stage is None:
                 break
             count = self._fitting_tasks(stage, worker, slots, tasks - len(leases))
@@ -188,8 +196,8 @@ class Dispatch:
         """How many tasks of ``stage`` may be leased together now."""
         job = stage.job
         needs = stage.slots_per_task
-        if job.engine_id or worker.slots < needs:
-            # Its engine places the tasks; or they would wait here for slots that never come.
+        if worker.slots < needs:
+            # They would wait here for slots that never come.
             return 0
         if job.user.max_running_slots:
             slots = _room(job.user, slots)
@@ -229,8 +237,8 @@ class Dispatch:
         stage.job.offered.remove(stage.index)
         stage.job.pool.policy.withdraw(stage, now)
         needs = stage.slots_per_task
-        if slots >= needs or stage.job.engine_id or _room(stage.job.user, needs) < needs:
-            # A cap or an engine is in the way, not the size.
+        if slots >= needs or _room(stage.job.user, needs) < needs:
+            # A cap is in the way, not the size.
             return
         since, _ = self._passed_over.setdefault(stage.key, (now, stage))
         if len(self._passed_over) > self._passed_over_limit:
@@ -347,6 +355,11 @@ class Dispatch:
         if lease is None and job is not None and job.ended:
             return LeaseStatus.REVOKED
         return LeaseStatus.UNKNOWN
+
+
+def _most_slots(worker: Worker, slots: int, passed: list[Stage]) -> int:
+    """How many slots the tasks of the next stage may need that is looked at in a poll."""
+    return slots if len(passed) >= MAX_PASSED_OVER else worker.slots
 
 
 def _described_bytes(stage: Stage) -> int:

@@ -5,6 +5,10 @@ The scheduler tells a policy of every change that could matter to an order; the 
 waiting task, and its user is below the cap.  Offers go and come back often (a stage whose task
 needs more slots than are free is withdrawn for the rest of one poll), so both must be cheap.
 
+What goes first may not fit a worker at all: its tasks are too wide, or an engine places them.  So
+that a poll need not walk past all of these, a policy keeps *narrow orders* beside its own, each of
+what is leased on so many slots, from the first time that somebody asks for one.
+
 The clock is advanced (``advance``) before any other call with the same instant.
 
 A policy keeps its own records in ``policy_state`` of users, jobs and stages; nobody else reads
@@ -22,12 +26,56 @@ if TYPE_CHECKING:
     from uwfq_service.core.model import Job, User
     from uwfq_service.core.stage import Stage
 
+#: A narrow order is dropped when there were so many more offers since its last use than there were
+#: stages to make it of: then making it anew costs less than it has cost to keep.
+OFFERS_TO_KEEP = 256
+
+
+def is_leased_within(stage: Stage, slots: int) -> bool:
+    """Whether the tasks of ``stage`` are leased, and need no more than ``slots`` slots."""
+    return stage.slots_per_task <= slots and not stage.job.engine_id
+
+
+def first_within(policy: Policy, slots: int) -> Stage | None:
+    """What goes first; or, if that is not leased on ``slots`` slots, of what is."""
+    stage = policy.first()
+    if stage is None or is_leased_within(stage, slots):
+        return stage
+    return policy.first_within(slots)
+
+
+class NarrowOrder(ABC):
+    """Some of the offered stages of a pool, in the order that they have among themselves."""
+
+    #: Offered stages that there were when it was made, and offers since its last use.
+    made_of = 0
+    idle = 0
+
+    @abstractmethod
+    def add(self, stage: Stage) -> None:
+        """``stage`` is offered."""
+
+    @abstractmethod
+    def remove(self, stage: Stage) -> None:
+        """``stage`` is not offered any more."""
+
+    @abstractmethod
+    def first(self) -> Stage | None:
+        """The stage that goes first; ``None``: there is none."""
+
+    def running_changed(self, stage: Stage) -> None:
+        """``stage``, which may not be here, occupies other slots than before."""
+
+    def close(self) -> None:
+        """Nobody will use it any more."""
+
 
 class Policy(ABC):
     """Orders the launchable stages of one pool.
 
-    Subclasses implement ``offer``, ``withdraw``, ``first`` and ``ranking`` and override whichever
-    of the notices they need.
+    Subclasses implement ``offer``, ``withdraw``, ``first``, ``ranking`` and ``_narrow_order`` and
+    override whichever of the notices they need.  They pass on offers and withdrawals to the narrow
+    orders, if there are any.
     """
 
     #: The name that a pool's configuration uses.
@@ -43,6 +91,8 @@ class Policy(ABC):
     def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
         #: Makes the pool's kind of number of a plain one: ``float`` or ``Fraction``.
         self.number = number
+        #: By the number of slots that they are for.
+        self._narrow: dict[int, NarrowOrder] = {}
 
     # -- notices --------------------------------------------------------------------------------
 
@@ -97,6 +147,44 @@ class Policy(ABC):
     @abstractmethod
     def ranking(self) -> Iterator[Stage]:
         """All offered stages, most urgent first.  O(n log n); changes nothing."""
+
+    def first_within(self, slots: int) -> Stage | None:
+        """What would go first if only what is leased on ``slots`` slots were offered.
+
+        As ``first``, but O(n log n) the first time for so many slots, and after it was dropped.
+        """
+        order = self._narrow.get(slots)
+        if order is None:
+            order = self._narrow_order()
+            for stage in self.ranking():
+                order.made_of += 1
+                if is_leased_within(stage, slots):
+                    order.add(stage)
+            self._narrow[slots] = order
+        order.idle = 0
+        return order.first()
+
+    @abstractmethod
+    def _narrow_order(self) -> NarrowOrder:
+        """An empty order by the same rules."""
+
+    def _offer_narrow(self, stage: Stage) -> None:
+        """Pass on an offer."""
+        unused = []
+        for slots, order in self._narrow.items():
+            if is_leased_within(stage, slots):
+                order.add(stage)
+                order.idle += 1
+                if order.idle > order.made_of + OFFERS_TO_KEEP:
+                    unused.append(slots)
+        for slots in unused:
+            self._narrow.pop(slots).close()
+
+    def _withdraw_narrow(self, stage: Stage) -> None:
+        """Pass on a withdrawal."""
+        for slots, order in self._narrow.items():
+            if is_leased_within(stage, slots):
+                order.remove(stage)
 
     # -- looking --------------------------------------------------------------------------------
 

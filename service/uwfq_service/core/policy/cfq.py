@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.policy.base import Policy
+from uwfq_service.core.policy.stage_order import StageOrder
 from uwfq_service.core.virtual_time import FluidClock
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class CfqPolicy(Policy):
         clock.offered = True
         self._offered += 1
         heappush(self._order, (clock.end, clock.number, clock))
+        if self._narrow:
+            self._offer_narrow(stage)
 
     def withdraw(self, stage: Stage, now: Any) -> None:
         stage.policy_state.offered = False
@@ -73,6 +76,8 @@ class CfqPolicy(Policy):
         if len(self._order) > 2 * self._offered + 64:
             self._order = self._live_entries()
             heapify(self._order)
+        if self._narrow:
+            self._withdraw_narrow(stage)
 
     def first(self) -> Stage | None:
         while self._order:
@@ -86,6 +91,9 @@ class CfqPolicy(Policy):
         for _, _, clock in sorted(self._live_entries()):
             assert clock.stage is not None, "what is offered has a stage"
             yield clock.stage
+
+    def _narrow_order(self) -> StageOrder:
+        return StageOrder(lambda stage: (stage.policy_state.end, stage.policy_state.number))
 
     def virtual_deadline(self, job: Job) -> Any | None:
         clocks = [stage.policy_state for stage in job.stages if stage.policy_state is not None]

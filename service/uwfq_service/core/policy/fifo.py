@@ -6,6 +6,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uwfq_service.core.policy.base import Policy
+from uwfq_service.core.policy.stage_order import StageOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,11 +28,15 @@ class FifoPolicy(Policy):
         key = (stage.job.number, stage.index)
         self._offered[key] = stage
         heappush(self._order, key)
+        if self._narrow:
+            self._offer_narrow(stage)
 
     def withdraw(self, stage: Stage, now: Any) -> None:
         del self._offered[stage.job.number, stage.index]
         if len(self._order) > 2 * len(self._offered) + 64:
             self._order = sorted(self._offered)
+        if self._narrow:
+            self._withdraw_narrow(stage)
 
     def first(self) -> Stage | None:
         while self._order:
@@ -43,3 +48,6 @@ class FifoPolicy(Policy):
 
     def ranking(self) -> Iterator[Stage]:
         return (self._offered[key] for key in sorted(self._offered))
+
+    def _narrow_order(self) -> StageOrder:
+        return StageOrder(lambda stage: (stage.job.number, stage.index))

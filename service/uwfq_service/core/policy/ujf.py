@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sortedcontainers import SortedList
 
 from uwfq_service.core.model import WEIGHT_SCALE
-from uwfq_service.core.policy.base import Policy
-from uwfq_service.core.policy.fair import FairOrder
+from uwfq_service.core.policy.base import NarrowOrder, Policy
+from uwfq_service.core.policy.fair import fair_key
+from uwfq_service.core.policy.stage_order import StageOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,14 +22,68 @@ if TYPE_CHECKING:
     from uwfq_service.core.stage import Stage
 
 
-class UserOrder:
+class UserStages:
     """One user's offered stages, and the key by which the user is ordered among users."""
 
     __slots__ = ("key", "stages")
 
     def __init__(self) -> None:
-        self.stages = FairOrder()
+        self.stages = StageOrder(fair_key)
         self.key: tuple[Any, str, User] | None = None
+
+
+class UserOrder(NarrowOrder):
+    """Users by (running slots per weight, name), each with an order of their own stages."""
+
+    def __init__(self) -> None:
+        self._order: SortedList[tuple[Any, str, User]] = SortedList()
+        self._users: dict[int, UserStages] = {}
+
+    def add(self, stage: Stage) -> None:
+        user = stage.job.user
+        mine = self._users.get(user.number)
+        if mine is None:
+            mine = self._users[user.number] = UserStages()
+        mine.stages.add(stage)
+        self._place(user, mine)
+
+    def remove(self, stage: Stage) -> None:
+        user = stage.job.user
+        mine = self._users[user.number]
+        mine.stages.remove(stage)
+        self._place(user, mine)
+
+    def running_changed(self, stage: Stage) -> None:
+        mine = self._users.get(stage.job.user.number)
+        if mine is not None:
+            mine.stages.running_changed(stage)
+            self._place(stage.job.user, mine)
+
+    def weight_changed(self, user: User) -> None:
+        """``user`` has another weight than before."""
+        mine = self._users.get(user.number)
+        if mine is not None:
+            self._place(user, mine)
+
+    def first(self) -> Stage | None:
+        return self._users[self._order[0][2].number].stages.first() if self._order else None
+
+    def __iter__(self) -> Iterator[Stage]:
+        for _, _, user in self._order:
+            yield from self._users[user.number].stages
+
+    def _place(self, user: User, mine: UserStages) -> None:
+        """Put the user where the running slots say, or out of the order with nothing offered."""
+        key = None
+        if len(mine.stages):
+            key = (user.running_slots * WEIGHT_SCALE / user.weight, user.name, user)
+        if mine.key is not None:
+            if key is not None and key[0] == mine.key[0]:
+                return
+            self._order.remove(mine.key)
+        mine.key = key
+        if key is not None:
+            self._order.add(key)
 
 
 class UjfPolicy(Policy):
@@ -39,55 +94,34 @@ class UjfPolicy(Policy):
 
     def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
         super().__init__(number, now)
-        self._users: SortedList[tuple[Any, str, User]] = SortedList()
+        self._order = UserOrder()
+        self._narrow: dict[int, UserOrder] = {}  # type: ignore[assignment]
 
     def offer(self, stage: Stage, now: Any) -> None:
-        order = self._order_of(stage.job.user)
-        order.stages.add(stage)
-        self._place(stage.job.user, order)
+        self._order.add(stage)
+        if self._narrow:
+            self._offer_narrow(stage)
 
     def withdraw(self, stage: Stage, now: Any) -> None:
-        order = self._order_of(stage.job.user)
-        order.stages.remove(stage)
-        self._place(stage.job.user, order)
+        self._order.remove(stage)
+        if self._narrow:
+            self._withdraw_narrow(stage)
 
     def running_changed(self, stage: Stage, slots: int) -> None:
-        order = self._order_of(stage.job.user)
-        if stage in order.stages:
-            order.stages.remove(stage)
-            order.stages.add(stage)
-        self._place(stage.job.user, order)
+        self._order.running_changed(stage)
+        for order in self._narrow.values():
+            order.running_changed(stage)
 
     def set_weight(self, user: User, weight: int, now: Any) -> None:
-        order = self._order_of(user)
         user.weight = weight
-        self._place(user, order)
+        for order in (self._order, *self._narrow.values()):
+            order.weight_changed(user)
 
     def first(self) -> Stage | None:
-        if not self._users:
-            return None
-        return self._order_of(self._users[0][2]).stages.first()
+        return self._order.first()
 
     def ranking(self) -> Iterator[Stage]:
-        for _, _, user in self._users:
-            yield from self._order_of(user).stages
+        return iter(self._order)
 
-    def _place(self, user: User, order: UserOrder) -> None:
-        """Put the user where the running slots say, or out of the order with nothing offered."""
-        key = None
-        if len(order.stages):
-            key = (user.running_slots * WEIGHT_SCALE / user.weight, user.name, user)
-        if order.key is not None:
-            if key is not None and key[0] == order.key[0]:
-                return
-            self._users.remove(order.key)
-        order.key = key
-        if key is not None:
-            self._users.add(key)
-
-    @staticmethod
-    def _order_of(user: User) -> UserOrder:
-        order: UserOrder | None = user.policy_state
-        if order is None:
-            order = user.policy_state = UserOrder()
-        return order
+    def _narrow_order(self) -> UserOrder:
+        return UserOrder()

@@ -12,7 +12,10 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
 
+from uwfq_service.core.model import insert_index
+
 if TYPE_CHECKING:
+    from uwfq_service.core.model import Job
     from uwfq_service.core.user_clock import JobClock, JobKey, UserClock
 
 #: A user's head in the order of the pool: whether it waits for its probe, slots that the user runs
@@ -30,6 +33,7 @@ class UserQueue:
         "fixed",
         "head",
         "launchable",
+        "narrow",
         "probed",
         "stale",
         "unserved",
@@ -50,6 +54,8 @@ class UserQueue:
         self.entry: Entry | None = None
         #: Whether that lies among the unseen ones.
         self.entry_unseen = False
+        #: The same user's queues in narrow orders.
+        self.narrow: list[NarrowQueue] = []
         #: Whether head and entry are to be found anew before anybody looks at them.
         self.stale = False
 
@@ -78,6 +84,9 @@ class UserQueue:
             job = displaced.pop()
             if job.launchable:
                 self.push(job)
+                for queue in self.narrow:
+                    if job.number in queue.offered:
+                        queue.push(job)
 
     def best(self) -> tuple[Any, int, JobClock] | None:
         """The most urgent launchable job as (D, number, job)."""
@@ -126,19 +135,16 @@ class UserQueue:
         after = [job for _, _, job in ordered] + list(probed.values())
         return [(self._urgency(job), job.number, job) for job in after]
 
-    @staticmethod
-    def _is_unserved(key: JobKey) -> bool:
+    def _is_unserved(self, key: JobKey) -> bool:
         job = key[2]
         return job.turn is key and job.chained and job.launchable and not job.probed
 
-    @staticmethod
-    def _is_fixed(entry: tuple[Any, int, JobClock]) -> bool:
+    def _is_fixed(self, entry: tuple[Any, int, JobClock]) -> bool:
         job = entry[2]
         fixed = job.launchable and not job.chained and not job.probed
         return fixed and job.deadline == entry[0]
 
-    @staticmethod
-    def _is_probed(entry: tuple[int, JobClock]) -> bool:
+    def _is_probed(self, entry: tuple[int, JobClock]) -> bool:
         return entry[1].launchable and entry[1].probed
 
     def _compact(self) -> None:
@@ -149,3 +155,54 @@ class UserQueue:
         heapify(self.unserved)
         heapify(self.fixed)
         heapify(self.probed)
+
+
+class NarrowQueue(UserQueue):
+    """One user's launchable jobs in a narrow order: those with a stage that it holds."""
+
+    __slots__ = ("_main", "offered")
+
+    def __init__(self, main: UserQueue) -> None:
+        """``main`` is the user's queue of all launchable jobs."""
+        super().__init__(main.clock)
+        self._main = main
+        main.narrow.append(self)
+        #: Job number -> indices of the job's stages, ascending.
+        self.offered: dict[int, list[int]] = {}
+
+    def add(self, job: Job, index: int) -> bool:
+        """A stage of ``job`` is offered; whether that may concern the head."""
+        indices = self.offered.get(job.number)
+        if indices is not None:
+            insert_index(indices, index)
+            return False
+        self.offered[job.number] = [index]
+        self.launchable += 1
+        self.push(job.policy_state)
+        return True
+
+    def remove(self, job: Job, index: int) -> bool:
+        """A stage of ``job`` is not offered any more; whether that concerns the head."""
+        indices = self.offered[job.number]
+        indices.remove(index)
+        if indices:
+            return False
+        del self.offered[job.number]
+        self.launchable -= 1
+        return self.head is job.policy_state
+
+    def close(self) -> None:
+        """The narrow order is given up."""
+        self._main.narrow.remove(self)
+
+    def _take_displaced(self, displaced: list[JobClock]) -> None:
+        self._main._take_displaced(displaced)  # noqa: SLF001 - of the same class
+
+    def _is_unserved(self, key: JobKey) -> bool:
+        return key[1] in self.offered and super()._is_unserved(key)
+
+    def _is_fixed(self, entry: tuple[Any, int, JobClock]) -> bool:
+        return entry[1] in self.offered and super()._is_fixed(entry)
+
+    def _is_probed(self, entry: tuple[int, JobClock]) -> bool:
+        return entry[0] in self.offered and super()._is_probed(entry)

@@ -27,12 +27,12 @@ Source: arXiv:2510.15485; the chain over remaining work and the corrections are 
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.policy.base import Policy
-from uwfq_service.core.policy.user_queue import Entry, UserQueue
+from uwfq_service.core.policy.heads import HeadOrder, NarrowHeads
+from uwfq_service.core.policy.user_queue import UserQueue
 from uwfq_service.core.user_clock import JobClock, UserClock
 from uwfq_service.core.virtual_time import FluidClock
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from uwfq_service.core.user_clock import JobKey
 
 
-class UwfqPolicy(Policy):
+class UwfqPolicy(HeadOrder[UserQueue], Policy):
     """Jobs by (D, number), the chain over remaining work, charges corrected by measured work."""
 
     name: ClassVar[str] = "uwfq"
@@ -53,14 +53,10 @@ class UwfqPolicy(Policy):
     user_clock: ClassVar[type[UserClock]] = UserClock
 
     def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
-        super().__init__(number, now)
-        self._clock = FluidClock(number(now), number(0))
-        self._queues: dict[int, UserQueue] = {}
-        #: Heaps of the users' heads, those of unseen jobs apart; an entry is valid if it is the
-        #: queue's ``entry``.
-        self._heads: list[Entry] = []
-        self._unseen: list[Entry] = []
-        self._stale: list[UserQueue] = []
+        Policy.__init__(self, number, now)
+        clock = FluidClock(number(now), number(0))
+        HeadOrder.__init__(self, clock, trusts_estimates=not self.corrects_estimates)
+        self._narrow: dict[int, NarrowHeads] = {}  # type: ignore[assignment]
         # No need to pass through a method of ours: this is called for every event.
         self.advance = self._clock.advance  # type: ignore[method-assign]
 
@@ -90,6 +86,7 @@ class UwfqPolicy(Policy):
         self._clock.set_weight(clock, weight, now)
         self._clock.end_changed(clock)
         self._mark(queue)
+        self._mark_narrow(queue)
 
     def add_job(self, job: Job, now: Any) -> None:
         queue = self._queue_of(job.user)
@@ -108,6 +105,7 @@ class UwfqPolicy(Policy):
         head = queue.head
         if head is not None and not self._is_behind(clock, head):
             self._mark(queue)
+        self._mark_narrow(queue)
 
     def correct(self, job: Job, change: Any, now: Any) -> None:
         queue: UserQueue = job.user.policy_state
@@ -126,6 +124,7 @@ class UwfqPolicy(Policy):
             # Its key may be another one.
             queue.push(clock)
         self._mark(queue)
+        self._mark_narrow(queue, clock)
 
     def work_done(self, job: Job, now: Any) -> None:
         clock: JobClock = job.policy_state
@@ -137,10 +136,12 @@ class UwfqPolicy(Policy):
             used = job.measured + job.running_work(now)
             queue.clock.advance_debt(clock, job.work, used, self._clock.value(now))
             self._mark(queue)
+            self._mark_narrow(queue)
 
     def recognise(self, job: Job) -> None:
         self._note_probe(job)
         self._mark(job.user.policy_state)
+        self._mark_narrow(job.user.policy_state)
 
     def running_changed(self, stage: Stage, slots: int) -> None:
         job = stage.job
@@ -150,6 +151,7 @@ class UwfqPolicy(Policy):
             self._note_probe(job)
         if queue.entry_unseen and queue.entry is not None:
             self._mark(queue)
+        self._mark_narrow(queue)
 
     def _note_probe(self, job: Job) -> None:
         """Find out whether the job's first task is still to say what the job costs."""
@@ -167,32 +169,28 @@ class UwfqPolicy(Policy):
             if clock.launchable:
                 queue.push(clock)
             self._mark(queue)
+            self._mark_narrow(queue, clock)
 
-    def _is_unseen(self, job: Job) -> bool:
-        """Whether a job's deadline is no more than a guess; the paper trusts its estimates."""
-        if not job.guessed or not self.corrects_estimates:
-            return False
-        return bool(job.signature) or job.policy_state.probed
-
-    def _ratio(self, job: Job) -> Any:
-        """Slots that the user runs on per unit of weight, which counts for an unseen job alone."""
-        if not job.signature or not self._is_unseen(job):
-            return 0
-        return job.user.running_slots * WEIGHT_SCALE / job.user.weight
+    def _mark_narrow(self, queue: UserQueue, job: JobClock | None = None) -> None:
+        """As ``_mark``, in the narrow orders; ``job``, if given, may have another place now."""
+        if self._narrow:
+            for order in self._narrow.values():
+                order.user_changed(queue.clock.number, job)
 
     # -- the order ------------------------------------------------------------------------------
 
     def offer(self, stage: Stage, now: Any) -> None:
         clock: JobClock = stage.job.policy_state
-        if clock.launchable:
-            return
-        queue: UserQueue = stage.job.user.policy_state
-        clock.launchable = True
-        queue.launchable += 1
-        queue.push(clock)
-        head = queue.head
-        if head is None or not self._is_behind(clock, head):
-            self._mark(queue)
+        if not clock.launchable:
+            queue: UserQueue = stage.job.user.policy_state
+            clock.launchable = True
+            queue.launchable += 1
+            queue.push(clock)
+            head = queue.head
+            if head is None or not self._is_behind(clock, head):
+                self._mark(queue)
+        if self._narrow:
+            self._offer_narrow(stage)
 
     @staticmethod
     def _is_behind(job: JobClock, head: JobClock) -> bool:
@@ -203,6 +201,8 @@ class UwfqPolicy(Policy):
         return job.turn > head.turn  # type: ignore[operator]
 
     def withdraw(self, stage: Stage, now: Any) -> None:
+        if self._narrow:
+            self._withdraw_narrow(stage)
         job = stage.job
         if job.offered:
             return
@@ -214,32 +214,11 @@ class UwfqPolicy(Policy):
             self._mark(queue)
 
     def first(self) -> Stage | None:
-        if self._stale:
-            self._refresh()
-        known, unseen = _top(self._heads), _top(self._unseen)
-        entry = known
-        if unseen is not None:
-            user = unseen[4].clock_of_head.job.user
-            if known is None or not self._goes_first(known, unseen, user):
-                entry = unseen
-        if entry is None:
+        queue = self._first_queue()
+        if queue is None:
             return None
-        job: Job = entry[4].clock_of_head.job
+        job: Job = queue.clock_of_head.job
         return job.stages[job.offered[0]]
-
-    def _goes_first(self, known: tuple[Any, ...], unseen: tuple[Any, ...], user: User) -> bool:
-        """Whether a known head goes before an unseen one of ``user``.
-
-        It does if it is more urgent, if the user has its share of the slots, or if the unseen one
-        waits for its probe.
-        """
-        if unseen[0]:
-            return True
-        clock = self._clock
-        # In whole numbers, for at equality rounding would decide.
-        if user.running_slots * clock.active_weight >= clock.slots * user.weight:
-            return True
-        return known[2:4] < unseen[2:4]
 
     def ranking(self) -> Iterator[Stage]:
         # Each user's jobs in their order; of the users' first ones the one that goes first is next.
@@ -264,42 +243,8 @@ class UwfqPolicy(Policy):
                 yield clock.job.stages[index]
             push(user, jobs)
 
-    def _mark(self, queue: UserQueue) -> None:
-        """Something has changed that may concern the user's head."""
-        if not queue.stale:
-            queue.stale = True
-            self._stale.append(queue)
-
-    def _refresh(self) -> None:
-        """Find the heads anew of those users for whom something has changed."""
-        for queue in self._stale:
-            queue.stale = False
-            self._rekey(queue)
-        self._stale.clear()
-
-    def _rekey(self, queue: UserQueue) -> None:
-        """Find the user's head and give it its place in the pool's order."""
-        best = queue.best()
-        if best is None:
-            queue.head = queue.entry = None
-            return
-        deadline, number, clock = best
-        entry, ratio, unseen = queue.entry, self._ratio(clock.job), self._is_unseen(clock.job)
-        if (
-            entry is not None
-            and queue.head is clock
-            and entry[:3] == (clock.probed, ratio, deadline)
-            and queue.entry_unseen == unseen
-        ):
-            return
-        queue.head = clock
-        queue.entry_unseen = unseen
-        queue.entry = (clock.probed, ratio, deadline, number, queue)
-        heap = self._unseen if unseen else self._heads
-        heappush(heap, queue.entry)
-        if len(heap) > 2 * len(self._queues) + 64:
-            heap[:] = [e for e in heap if e[4].entry is e]
-            heapify(heap)
+    def _narrow_order(self) -> NarrowHeads:
+        return NarrowHeads(self._clock, trusts_estimates=not self.corrects_estimates)
 
     def _queue_of(self, user: User) -> UserQueue:
         queue: UserQueue | None = user.policy_state
@@ -414,13 +359,3 @@ def _turn(clock: JobClock, stored: Sequence[Any]) -> JobKey:
     """The turn that a snapshot holds; an older one holds none, for there it was the key."""
     assert clock.key is not None, "the key comes first"
     return (stored[0], clock.number, clock) if stored else clock.key
-
-
-def _top(heap: list[Entry]) -> Entry | None:
-    """The first valid entry of a heap of heads."""
-    while heap:
-        entry = heap[0]
-        if entry[4].entry is entry:
-            return entry
-        heappop(heap)
-    return None
