@@ -32,6 +32,7 @@ from uwfq_service.core.errors import (
     UnknownJob,
 )
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
+from uwfq_service.core.policy.base import first_within
 from uwfq_service.core.replies import Done, JobReply, Reply
 from uwfq_service.core.reports import Reports
 from uwfq_service.core.settings import Settings
@@ -169,9 +170,15 @@ class Scheduler:
         """All jobs that are remembered, newest first."""
         return iter(reversed(self.state.jobs.values()))
 
-    def has_launchable(self, pool: str) -> bool:
-        """Whether a poll of this pool might get a lease now.  O(1), amortised."""
-        return self.state.pools[pool].policy.first() is not None
+    def has_launchable(self, pool: str, slots: int | None = None) -> bool:
+        """Whether a poll of this pool for ``slots`` slots might get a lease now.
+
+        ``None``: for as many as anybody may have.  O(log n), amortised.
+        """
+        policy = self.state.pools[pool].policy
+        if slots is None:
+            return policy.first() is not None
+        return first_within(policy, slots) is not None
 
     def split_stage(self, question: cmd.SplitStage) -> ev.AdmittedStage:
         """How a stage of an open job would be cut now; nothing changes, nobody is told.

@@ -1,10 +1,11 @@
 """Parked polls: workers that found nothing, and wait on the service for something to run.
 
-They wait per pool in the order of their arrival.  When the pool has something launchable they are
-applied again, one after another, for as long as there is something: so one new task wakes one
-worker, not five hundred.  A launchable task may fit none of the first ones (it needs more slots
-than they have); then the turn goes on to the others, a few in each drain, until all have been tried
-once since the pool changed last.
+They wait per pool in the order of their arrival.  When the pool has something launchable that needs
+no more slots than a poll has, that poll is applied again, one after another, for as long as there
+is something: so one new task wakes one worker, not five hundred, and one that is too wide for all
+of them wakes nobody.  What is launchable may not be granted all the same (its user is close to the
+cap); then the turn goes on to the others, a few in each drain, until all have been tried once since
+the pool changed last.
 
 A ranking poll waits for its pool's order to change instead.
 
@@ -15,6 +16,7 @@ wait.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -62,6 +64,12 @@ class Poll(Call):
         """Be answered with what there is when it is decided, not parked."""
         self.command = msgspec.structs.replace(self.command, wait=0.0)
 
+    @property
+    def slots(self) -> int:
+        """The most slots that a lease may take."""
+        command = self.command
+        return min(command.slots, command.free_slots + command.prefetch)
+
     def satisfied_by(self, reply: replies.NextTaskReply) -> bool:
         """Whether the reply has something that is not worth waiting longer for."""
         if reply.ranking is not None:
@@ -81,13 +89,15 @@ class Poll(Call):
 class _Pool:
     """The parked polls of one pool, oldest first."""
 
-    __slots__ = ("lap", "leases", "rankings")
+    __slots__ = ("lap", "leases", "rankings", "sizes")
 
     def __init__(self) -> None:
         self.leases: dict[Poll, None] = {}
         self.rankings: dict[Poll, None] = {}
         #: Polls still to be tried since the pool changed last; those tried in vain go to the end.
         self.lap = 0
+        #: Slots of the polls for leases -> how many there are of them.
+        self.sizes: Counter[int] = Counter()
 
 
 class Parking:
@@ -119,6 +129,8 @@ class Parking:
         if pool is None:
             pool = self._pools[command.pool] = _Pool()
         (pool.rankings if command.ranking else pool.leases)[poll] = None
+        if not command.ranking:
+            pool.sizes[poll.slots] += 1
         self._parked[poll.future] = poll
         poll.future.add_done_callback(self._dropped)
 
@@ -157,13 +169,15 @@ class Parking:
     def _offer(self, name: str, pool: _Pool, batch: Batch, now: float) -> bool:
         """Offer what is launchable to the polls in turn; True: not all have been tried."""
         misses = 0
-        while pool.lap and pool.leases and self._scheduler.has_launchable(name):
+        scheduler = self._scheduler
+        while pool.lap and any(scheduler.has_launchable(name, size) for size in pool.sizes):
             if misses == MISS_LIMIT:
                 return True
             pool.lap -= 1
             poll = next(iter(pool.leases))
-            if not self._retry(poll, batch, now):
-                misses += 1
+            fits = scheduler.has_launchable(name, poll.slots)
+            if not fits or not self._retry(poll, batch, now):
+                misses += fits
                 del pool.leases[poll]
                 pool.leases[poll] = None
         return False
@@ -199,6 +213,10 @@ class Parking:
         poll.future.remove_done_callback(self._dropped)
         pool = self._pools[poll.command.pool]
         del (pool.rankings if poll.command.ranking else pool.leases)[poll]
+        if not poll.command.ranking:
+            pool.sizes[poll.slots] -= 1
+            if not pool.sizes[poll.slots]:
+                del pool.sizes[poll.slots]
         if not pool.leases and not pool.rankings:
             del self._pools[poll.command.pool]
         if poll.timer is not None:

@@ -28,6 +28,8 @@ class ToyScheduler:
         self.tasks: deque[int] = deque()
         self.wakeup: float | None = None
         self.version = 1
+        #: Whether it says what is launchable for how many slots, or at all.
+        self.knows_sizes = True
         self.applied: list[commands.Command] = []
 
     def apply(self, command: commands.Command, now: float) -> Outcome:
@@ -63,7 +65,9 @@ class ToyScheduler:
             return Outcome(events, replies.NextTaskReply(leases=leases, done_acks=acks))
         return Outcome([], replies.NextTaskReply(done_acks=acks))
 
-    def has_launchable(self, pool: str) -> bool:
+    def has_launchable(self, pool: str, slots: int | None = None) -> bool:
+        if self.knows_sizes and slots is not None:
+            return bool(self.tasks) and self.tasks[0] <= slots
         return bool(self.tasks)
 
     def order_version(self, pool: str) -> int:
@@ -415,7 +419,8 @@ async def test_one_task_wakes_one_poll_and_the_oldest(world: World) -> None:
 
 
 async def test_a_task_that_fits_few_finds_the_one_that_it_fits(world: World) -> None:
-    """Polls that it does not fit are passed over, a few in each turn, until all were tried once."""
+    """Where only trying shows whom it fits, it is tried a few times in each turn, on each once."""
+    world.core.knows_sizes = False
     narrow = [world.poll(f"w{n}", slots=1) for n in range(100)]
     wide = world.poll("wide", slots=4)
     await world.turn()
@@ -430,6 +435,27 @@ async def test_a_task_that_fits_few_finds_the_one_that_it_fits(world: World) -> 
     tried = len(world.core.applied)
     await world.turn(20)
     assert len(world.core.applied) == tried, "a task that fits nobody is not tried for ever"
+
+
+async def test_a_task_that_is_too_wide_wakes_nobody(world: World) -> None:
+    """Polls that could not get it are not tried; the one that could is found at once."""
+    narrow = [world.poll(f"w{n}", slots=1) for n in range(100)]
+    await world.turn()
+    world.add_task(slots=4)
+    await world.turn(5)
+    tried = len(world.core.applied)
+    for _ in range(3):
+        world.engine.call(commands.SetUser(user="u", weight=2.0))
+        await world.turn(5)
+    assert len(world.core.applied) == tried + 3
+    assert tried == len(narrow) + 1
+    world.core.tasks.clear()
+    wide = world.poll("wide", slots=4)
+    world.add_task(slots=4)
+    await world.turn(5)
+    await world.sync_all()
+    assert wide.result().leases == (4,)
+    assert not any(poll.done() for poll in narrow)
 
 
 async def test_a_poll_gives_up_when_its_wait_is_over(world: World) -> None:
