@@ -37,13 +37,10 @@ class Decider:
             raise UnknownPool(name)
         return pool
 
-    def worker(self, name: str) -> Worker | None:
-        """The worker of that name, in whichever pool."""
-        for pool in self.state.pools.values():
-            worker = pool.workers.get(name)
-            if worker is not None:
-                return worker
-        return None
+    def workers(self, name: str) -> list[Worker]:
+        """One process in each of the pools that know it by that name.  O(pools)."""
+        pools = self.state.pools.values()
+        return [worker for pool in pools if (worker := pool.workers.get(name)) is not None]
 
     def check_worker_room(self, pool: Pool, name: str) -> None:
         """Refuse one worker too many."""

@@ -324,14 +324,14 @@ class Dispatch:
     def renew_leases(self, command: RenewLeases, now: Any) -> Reply:
         """Decide a renewal."""
         validation.renew_leases(command, self._settings.limits)
-        worker = self._decider.worker(command.worker_id)
-        if worker is not None:
+        workers = self._decider.workers(command.worker_id)
+        for worker in workers:
             self._decider.touch(worker, now)
         if command.started:
             self._reports.starts(command.worker_id, command.started, now)
-        asked = command.lease_ids
-        if not asked and worker is not None:
-            asked = (*worker.leases, *worker.revoked)
+        asked = command.lease_ids or tuple(
+            lease_id for worker in workers for lease_id in (*worker.leases, *worker.revoked)
+        )
         expires_at = now + self._settings.lease_seconds
         renewed = []
         renewals = []

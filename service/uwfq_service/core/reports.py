@@ -52,8 +52,7 @@ class Reports:
     def task_done(self, command: TaskDone, now: Any) -> Reply:
         """Decide a report."""
         validation.task_done(command, self._settings.limits)
-        worker = self._decider.worker(command.worker_id)
-        if worker is not None:
+        for worker in self._decider.workers(command.worker_id):
             self._decider.touch(worker, now)
         return TaskDoneReply(acks=self.results(command.worker_id, command.results, now))
 
