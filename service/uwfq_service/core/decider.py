@@ -60,8 +60,17 @@ class Decider:
         """An engine that submits is alive, and its silence counts from here on."""
         if not engine_id:
             return
-        if engine_id not in pool.workers:
+        worker = pool.workers.get(engine_id)
+        if worker is None or not worker.engine:
+            # Known by its polls for leases: from now on its jobs are to end with it.
             self.emit(
-                ev.WorkerJoined(at=now, pool=pool.name, worker=engine_id, slots=0, engine=True)
+                ev.WorkerJoined(
+                    at=now,
+                    pool=pool.name,
+                    worker=engine_id,
+                    slots=worker.slots if worker else 0,
+                    prefetch=worker.prefetch if worker else 0,
+                    engine=True,
+                )
             )
         self.touch(pool.workers[engine_id], now)

@@ -99,11 +99,13 @@ class Dispatch:
         worker = pool.workers.get(command.worker_id)
         if worker is None:
             self._decider.check_worker_room(pool, command.worker_id)
+        # Once an engine always one, however it polls: it may have jobs that wait for it alone.
+        engine = command.ranking or (worker is not None and worker.engine)
         if (
             worker is None
             or worker.slots != command.slots
             or worker.prefetch != command.prefetch
-            or worker.engine != command.ranking
+            or worker.engine != engine
         ):
             self._decider.emit(
                 ev.WorkerJoined(
@@ -112,7 +114,7 @@ class Dispatch:
                     worker=command.worker_id,
                     slots=command.slots,
                     prefetch=command.prefetch,
-                    engine=command.ranking,
+                    engine=engine,
                 )
             )
             worker = pool.workers[command.worker_id]

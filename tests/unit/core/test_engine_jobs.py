@@ -19,6 +19,27 @@ from uwfq_service.core.views import job_status
 ENGINE = "spark-1"
 
 
+def lease_poll(core: Driver) -> None:
+    """The engine asks for leases, and gets none."""
+    assert not core.poll(ENGINE, slots=2)
+
+
+@pytest.mark.parametrize("polls", ["before", "after", "both"])
+def test_an_engine_that_polls_for_leases_takes_its_jobs_along(polls: str) -> None:
+    """Its silence cancels them, for nobody else may run their tasks."""
+    core = Driver()
+    if polls != "after":
+        lease_poll(core)
+    core.submit("ann", "q", open=True, engine_id=ENGINE)
+    if polls != "before":
+        lease_poll(core)
+    core.reload()
+    core.at(Settings().engine_timeout - 1)
+    assert not core.scheduler.job("q").ended
+    core.at(Settings().engine_timeout + 60)
+    assert core.scheduler.job("q").state is JobState.CANCELLED
+
+
 class Engine:
     """An engine of four slots with one open query."""
 
