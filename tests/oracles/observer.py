@@ -166,10 +166,14 @@ def _describe(stage: Stage) -> LaunchableStage:
         placed_by=job.engine_id,
         unseen=job.guessed and bool(job.signature),
         probed=_is_probed(job),
+        awaits_probe=_awaits_probe(job),
     )
 
 
 def _is_probed(job: Job) -> bool:
-    running = any(stage.running for stage in job.stages)
+    return _awaits_probe(job) and any(stage.running for stage in job.stages)
+
+
+def _awaits_probe(job: Job) -> bool:
     done = any(stage.done for stage in job.stages)
-    return job.guessed and running and not done and job.pool.policy.corrects_estimates
+    return job.guessed and not done and job.pool.policy.corrects_estimates

@@ -60,6 +60,8 @@ class LaunchableStage:
     unseen: bool = False
     #: Whether nothing is known of the job until the first of its tasks, one of which runs, is done.
     probed: bool = False
+    #: Whether nothing is known of the job until a task is done, whether or not one runs.
+    awaits_probe: bool = False
     #: The engine that places the tasks itself; empty: they are leased.
     placed_by: str = ""
 
@@ -166,6 +168,32 @@ class PoolView:
             if self.fits(stage, free_slots):
                 return stage, stage.first_task
         return None
+
+    def launches(self, stages: list[LaunchableStage], free_slots: int) -> list[int]:
+        """How many tasks of each of ``stages``, in their order, to launch on the free slots.
+
+        Of what awaits its probe one task of each job (none, if one runs), until all others have
+        what they want.
+        """
+        launches = [0] * len(stages)
+        running = Counter(self.running)
+        free = free_slots
+        for probes_only in (True, False):
+            probing = {stage.job for stage in self.stages if stage.probed}
+            for place, stage in enumerate(stages):
+                want = len(stage.waiting) - launches[place]
+                if probes_only and stage.awaits_probe:
+                    want = 1 if stage.job not in probing else 0
+                cap = self.caps.get(stage.user)
+                allowed = free if cap is None else cap - running[stage.user]
+                # Asked again in the second round, a stage that did not fit still does not.
+                launch = max(0, min(want, min(free, allowed) // stage.width))
+                if launch and stage.awaits_probe:
+                    probing.add(stage.job)
+                launches[place] += launch
+                free -= launch * stage.width
+                running[stage.user] += launch * stage.width
+        return launches
 
 
 def order_of(

@@ -6,8 +6,6 @@ the same state at every step: any prefix of the journal replays to the state of 
 
 from __future__ import annotations
 
-from collections import Counter
-
 import msgspec
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -361,14 +359,11 @@ class Machine(Teller):
             for stage in view.in_order()
             if stage.placed_by and not pool.users[stage.user].paused
         ][: stages or None]
-        expected = []
-        free, running = slots, Counter(view.running)
-        for stage in mine:
-            under_cap = view.caps.get(stage.user, slots + running[stage.user]) - running[stage.user]
-            launch = min(len(stage.waiting), min(free, under_cap) // stage.width)
-            free -= launch * stage.width
-            running[stage.user] += launch * stage.width
-            expected.append((stage.job, stage.number, len(stage.waiting), launch))
+        launches = view.launches(mine, slots)
+        expected = [
+            (stage.job, stage.number, len(stage.waiting), launch)
+            for stage, launch in zip(mine, launches, strict=True)
+        ]
         numbers = {(s.job.job_id, s.name): s.index for s in self.all_stages()}
         assert [
             (r.job_id, numbers[r.job_id, r.stage], r.waiting_tasks, r.launch_now)

@@ -13,6 +13,7 @@ many stages that could fit the worker later are passed over one by one.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from uwfq_service.core import events as ev
@@ -294,31 +295,22 @@ class Dispatch:
 
     def _ranking(self, pool: Pool, command: NextTask) -> Ranking:
         """The engine's launchable stages, and what the policy would launch on its free slots."""
-        limit = command.max_stages or MAX_RANKED_STAGES
-        free = command.free_slots
-        #: Slots that users may still occupy, by their caps.
-        room: dict[str, int] = {}
-        ranked: list[RankedStage] = []
-        for stage in pool.policy.ranking():
-            if len(ranked) == limit:
-                break
-            if stage.job.engine_id != command.worker_id:
-                continue
-            user = stage.job.user
-            allowed = room.setdefault(user.name, _room(user, command.free_slots))
-            launch = min(stage.waiting, min(free, allowed) // stage.slots_per_task)
-            free -= launch * stage.slots_per_task
-            room[user.name] -= launch * stage.slots_per_task
-            ranked.append(
-                RankedStage(
-                    job_id=stage.job.job_id,
-                    stage=stage.name,
-                    user=user.name,
-                    virtual_deadline=pool.policy.stage_deadline(stage),
-                    waiting_tasks=stage.waiting,
-                    launch_now=launch,
-                )
+        mine = (
+            stage for stage in pool.policy.ranking() if stage.job.engine_id == command.worker_id
+        )
+        stages = list(islice(mine, command.max_stages or MAX_RANKED_STAGES))
+        launches = _launches(stages, command.free_slots)
+        ranked = [
+            RankedStage(
+                job_id=stage.job.job_id,
+                stage=stage.name,
+                user=stage.job.user.name,
+                virtual_deadline=pool.policy.stage_deadline(stage),
+                waiting_tasks=stage.waiting,
+                launch_now=launch,
             )
+            for stage, launch in zip(stages, launches, strict=True)
+        ]
         return Ranking(version=pool.order_version, stages=tuple(ranked))
 
     # -- renewals -------------------------------------------------------------------------------
@@ -362,6 +354,44 @@ class Dispatch:
 def _most_slots(worker: Worker, slots: int, passed: list[Stage]) -> int:
     """How many slots the tasks of the next stage may need that is looked at in a poll."""
     return slots if len(passed) >= MAX_PASSED_OVER else worker.slots
+
+
+def _launches(stages: list[Stage], free: int) -> list[int]:
+    """How many tasks of each of ``stages``, most urgent first, to launch on ``free`` slots.
+
+    A job that awaits its probe lets all others go ahead once one of its tasks runs; what they
+    leave over is handed out in a second round.
+    """
+    launches = [0] * len(stages)
+    #: Slots that users may still occupy, by their caps.
+    room: dict[str, int] = {}
+    #: Jobs that await their probes, one task of which runs or is to be launched.
+    probing: set[int] = set()
+
+    def launch(place: int, tasks: int) -> None:
+        nonlocal free
+        stage = stages[place]
+        user = stage.job.user
+        allowed = room.setdefault(user.name, _room(user, free))
+        tasks = min(tasks, min(free, allowed) // stage.slots_per_task)
+        free -= tasks * stage.slots_per_task
+        room[user.name] -= tasks * stage.slots_per_task
+        launches[place] += tasks
+
+    later = []
+    for place, stage in enumerate(stages):
+        job = stage.job
+        if not job.pool.policy.awaits_probe(job):
+            launch(place, stage.waiting)
+            continue
+        later.append(place)
+        if job.number not in probing and not job.started_slots:
+            launch(place, 1)
+            if launches[place]:
+                probing.add(job.number)
+    for place in later:
+        launch(place, stages[place].waiting - launches[place])
+    return launches
 
 
 def _described_bytes(stage: Stage) -> int:

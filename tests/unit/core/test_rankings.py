@@ -18,6 +18,28 @@ def test_launch_now_respects_a_users_cap() -> None:
     assert launches == {"a1": 2, "a2": 1, "b1": 2}
 
 
+def test_a_job_of_which_nothing_is_known_starts_with_one_task() -> None:
+    """As it would be leased: the others' first tasks go before the rest of it."""
+    core = Driver(slots=9)
+    for user in ("ada", "bo"):
+        core.submit(user, user, open=True, engine_id="e")
+        for name in ("s", "t"):
+            spec = cmd.StageSpec(stage=name, cut=cmd.TaskList(count=4))
+            core.apply(cmd.AddStages(job_id=user, stages=(spec,)))
+    core.submit("cy", "known", stage("s", 1.0), engine_id="e", declared_work=900.0)
+
+    def launches(slots: int) -> dict[tuple[str, str], int]:
+        ranked = core.rank("e", slots=slots).stages
+        return {(r.job_id, r.stage): r.launch_now for r in ranked if r.launch_now}
+
+    first = {("ada", "s"): 1, ("bo", "s"): 1, ("known", "s"): 1}
+    assert launches(3) == first
+    assert launches(9) == first | {("ada", "s"): 4, ("ada", "t"): 3}
+    start = cmd.TaskStart(task=cmd.TaskRef(attempt=1, job_id="ada", stage="s"))
+    core.renew("e", started=(start,))
+    assert launches(2) == {("bo", "s"): 1, ("known", "s"): 1}
+
+
 def test_stages_of_other_engines_and_of_workers_are_left_out() -> None:
     """An engine is told of its own jobs only."""
     core = Driver()

@@ -196,6 +196,13 @@ class Policy(ABC):
         """The deadline that ``stage`` is ranked by: its job's, unless the policy says otherwise."""
         return self.virtual_deadline(stage.job)
 
+    def awaits_probe(self, job: Job) -> bool:
+        """Whether nothing but a guess is known of ``job``, until one of its tasks has ended.
+
+        It is to start with that task alone as long as somebody else wants to run.
+        """
+        return False
+
     def virtual_time(self, now: Any) -> Any:
         """Global virtual time; 0 under a policy without it."""
         return self.number(0)

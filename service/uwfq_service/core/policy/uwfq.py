@@ -156,12 +156,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     def _note_probe(self, job: Job) -> None:
         """Find out whether the job's first task is still to say what the job costs."""
         clock: JobClock = job.policy_state
-        probed = (
-            job.guessed
-            and clock.running_slots > 0
-            and not job.estimated_done
-            and self.corrects_estimates
-        )
+        probed = clock.running_slots > 0 and self.awaits_probe(job)
         if probed != clock.probed:
             clock.probed = probed
             job.pool.order_version += 1
@@ -258,6 +253,9 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     def virtual_deadline(self, job: Job) -> Any | None:
         clock: UserClock = job.user.policy_state.clock
         return clock.deadline(job.policy_state)
+
+    def awaits_probe(self, job: Job) -> bool:
+        return job.guessed and not job.estimated_done and self.corrects_estimates
 
     def user_deadline(self, job: Job) -> Any:
         """F of a job, slot-seconds per unit of job weight."""
