@@ -387,7 +387,7 @@ class Scheduler:
             ahead = deadline - policy.virtual_time(now)
             if ahead <= 0:
                 ahead = 0
-            predicted = ahead * policy.active_weight() / (WEIGHT_SCALE * slots)
+            predicted = ahead * policy.served_weight() / (WEIGHT_SCALE * slots)
         return JobReply(
             job=job,
             virtual_deadline=deadline,

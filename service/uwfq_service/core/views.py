@@ -127,7 +127,6 @@ class Explanation(Record, frozen=True, kw_only=True):
 
 def job_status(job: Job, now: Any) -> JobStatus:
     """``job`` at ``now``.  O(stages)."""
-    deadline = None if job.policy_state is None else job.pool.policy.virtual_deadline(job)
     return JobStatus(
         pool=job.pool.name,
         job_id=job.job_id,
@@ -141,7 +140,7 @@ def job_status(job: Job, now: Any) -> JobStatus:
         submitted_at=float(job.submitted_at),
         started_at=_float(job.started_at),
         finished_at=_float(job.finished_at),
-        virtual_deadline=_float(deadline),
+        virtual_deadline=_float(job.pool.policy.virtual_deadline(job)),
         estimated_work=float(job.work),
         measured_work=float(job.measured + job.running_work(now)),
         stages=tuple(stage_status(stage) for stage in job.stages),
@@ -177,7 +176,6 @@ def user_status(user: User, now: Any) -> UserStatus:
     policy = pool.policy
     policy.advance(now)
     active = policy.is_active(user)
-    share = pool.slots * user.weight / policy.active_weight() if active else 0.0
     service = user.service_ended + max(
         0, (now - pool.epoch) * user.started_slots - user.started_sum
     )
@@ -188,7 +186,7 @@ def user_status(user: User, now: Any) -> UserStatus:
         weight=user.weight / WEIGHT_SCALE,
         max_running_slots=user.max_running_slots or None,
         max_waiting_jobs=user.max_waiting_jobs or None,
-        share_slots=float(share),
+        share_slots=float(policy.share_slots(user, pool.slots)),
         running_slots=user.running_slots,
         jobs=user.unfinished_jobs,
         launchable_tasks=user.launchable_tasks,
@@ -238,7 +236,7 @@ def explain(job: Job, max_ahead: int, now: Any) -> Explanation:
     if not job.ended and pool.slots and found:
         start = sum(_waiting_work(other) for other in before) / pool.slots
         start = 0.0 if start == 0 and pool.running_slots < pool.slots else start
-    deadline = None if job.policy_state is None else policy.virtual_deadline(job)
+    deadline = policy.virtual_deadline(job)
     finish = None
     if deadline is not None and not job.ended:
         finish = policy.time_until(deadline, now)

@@ -215,6 +215,14 @@ class Policy(ABC):
         """Summed weight of the virtually active users, in millionths."""
         return 0
 
+    def served_weight(self) -> int:
+        """Summed weight of what the fluid cluster serves now, in millionths: V runs by that."""
+        return self.active_weight()
+
+    def share_slots(self, user: User, slots: int) -> float:
+        """How many of ``slots`` slots are due to ``user`` now."""
+        return slots * user.weight / self.active_weight() if self.is_active(user) else 0.0
+
     def active_users(self) -> int:
         """Number of virtually active users."""
         return 0

@@ -7,6 +7,7 @@ it; V runs at R divided by the number of active stages.  Source: the paper's bas
 
 from __future__ import annotations
 
+from collections import Counter
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,18 +26,29 @@ if TYPE_CHECKING:
 class StageClock:
     """One stage as a member of the fluid cluster: equal shares, until its work is served."""
 
-    __slots__ = ("end", "exit_entry", "number", "offered", "stage", "weight")
+    __slots__ = ("active", "end", "exit_entry", "number", "offered", "stage", "weight")
 
-    def __init__(self, number: int, end: Any, stage: Stage | None) -> None:
+    def __init__(
+        self, number: int, end: Any, stage: Stage | None, active: Counter[User] | None = None
+    ) -> None:
         self.number = number
         self.weight = WEIGHT_SCALE
         self.end = end
         self.exit_entry: tuple[Any, int, Any] | None = None
         self.stage = stage
         self.offered = False
+        #: Where stages that are served are counted for their users; ``None``: this one is not.
+        self.active = active
+        if active is not None and stage is not None:
+            active[stage.job.user] += 1
 
     def leave(self, end: Any) -> None:
         """Served; the deadline stays."""
+        if self.active is not None and self.stage is not None:
+            user = self.stage.job.user
+            self.active[user] -= 1
+            if not self.active[user]:
+                del self.active[user]
 
 
 class CfqPolicy(Policy):
@@ -50,6 +62,8 @@ class CfqPolicy(Policy):
         self._clock = FluidClock(number(now), number(0))
         self._order: list[tuple[Any, int, StageClock]] = []
         self._offered = 0
+        #: How many stages of each user are served.
+        self._active: Counter[User] = Counter()
 
     def advance(self, now: Any) -> None:
         self._clock.advance(now)
@@ -59,7 +73,7 @@ class CfqPolicy(Policy):
 
     def add_stage(self, stage: Stage, now: Any) -> None:
         end = self._clock.value(now) + self.number(stage.work)
-        stage.policy_state = StageClock(stage.launch_serial, end, stage)
+        stage.policy_state = StageClock(stage.launch_serial, end, stage, self._active)
         self._clock.enter(stage.policy_state, now)
 
     def offer(self, stage: Stage, now: Any) -> None:
@@ -109,6 +123,22 @@ class CfqPolicy(Policy):
         until = self._clock.time_until(deadline)
         return None if until is None else max(0, until - (now - self._clock.anchored_at))
 
+    def active_weight(self) -> int:
+        return sum(user.weight for user in self._active)
+
+    def served_weight(self) -> int:
+        return self._clock.active_weight
+
+    def share_slots(self, user: User, slots: int) -> float:
+        # Each stage that is served has the same share, whoever's it is.
+        return slots * self._active[user] / (len(self._clock.active) or 1)
+
+    def active_users(self) -> int:
+        return len(self._active)
+
+    def is_active(self, user: User) -> bool:
+        return user in self._active
+
     def _live_entries(self) -> list[tuple[Any, int, StageClock]]:
         # An offer that was withdrawn and made again may stand there twice.
         entries = {entry[1]: entry for entry in self._order if entry[2].offered}
@@ -125,7 +155,8 @@ class CfqPolicy(Policy):
             for stage in job.stages:
                 clock = members.get(stage.launch_serial)
                 if clock is not None:
-                    clock.stage, stage.policy_state = stage, clock
+                    clock = StageClock(clock.number, clock.end, stage, self._active)
+                    members[clock.number] = stage.policy_state = clock
         self._clock = FluidClock.load(fluid, members)
 
     def dump_job(self, job: Job) -> Any:

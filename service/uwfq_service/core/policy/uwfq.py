@@ -251,6 +251,9 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     # -- looking --------------------------------------------------------------------------------
 
     def virtual_deadline(self, job: Job) -> Any | None:
+        if job.policy_state is None:
+            # It had ended before this policy took over.
+            return None
         clock: UserClock = job.user.policy_state.clock
         return clock.deadline(job.policy_state)
 

@@ -1,0 +1,36 @@
+"""What is told of a pool under ``cfq``, whose virtual time serves stages."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.oracles.driver import POOL, Driver, stage
+from uwfq_service.core import commands as cmd
+from uwfq_service.core import views
+from uwfq_service.core.replies import JobReply
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_deadlines_and_active_users_are_shown(restarted: bool) -> None:
+    """GetJob, ExplainJob, GetPool and ListUsers say what SubmitJob said, and a restart keeps it."""
+    core = Driver("cfq", slots=2)
+    core.submit("ada", "a", stage("s", 4.0), stage("t", 6.0))
+    reply = core.apply(cmd.SubmitJob(pool=POOL, user="bo", job_id="b", stages=(stage("s", 5.0),)))
+    assert isinstance(reply, JobReply)
+    assert reply.virtual_deadline == 5.0
+    # Of three stages each is served at 2/3.
+    assert reply.predicted_finish == pytest.approx(7.5)
+    if restarted:
+        core.reload()
+    job = core.scheduler.job("b")
+    assert views.job_status(job, core.now).virtual_deadline == 5.0
+    # The one of 4 leaves after 6 s, and 1 is left for both others.
+    assert views.explain(job, 5, core.now).predicted_finish == pytest.approx(7.0)
+    pool = core.scheduler.pools[POOL]
+    assert views.pool_status(core.scheduler, pool, core.now).active_users == 2
+    shares = [views.user_status(user, core.now).share_slots for user in pool.users.values()]
+    assert shares == pytest.approx([4 / 3, 2 / 3])
+    core.at(100.0)
+    core.submit("cy", "c", stage("s", 1.0))
+    assert views.pool_status(core.scheduler, pool, core.now).active_users == 1
+    assert not views.user_status(core.user("ada"), core.now).active
