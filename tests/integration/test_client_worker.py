@@ -114,6 +114,26 @@ async def test_failures_are_reported_with_their_message(service: FakeService) ->
     assert third.retryable
 
 
+@pytest.mark.parametrize("executor", ["thread", "inline"])
+async def test_a_measurement_that_cannot_be_reported_does_not_stop_the_worker(
+    service: FakeService, executor: str
+) -> None:
+    """The task fails for good; its slot serves the next one, and the worker can stop."""
+    service.add_job("j", 2)
+    worker = Worker(service.target, slots=1, executor=executor, retry=EAGER)  # type: ignore[arg-type]
+
+    @worker.handler("noop")
+    def handle(task: Task) -> Measurement:
+        return Measurement(rows=task.index - 1)
+
+    async with worker:
+        await service.until(lambda: len(service.results) == 2)
+    assert "rows=-1" in service.results[1].failure.message
+    assert not service.results[1].failure.retryable
+    assert service.results[2].HasField("success")
+    assert not service.leases
+
+
 async def test_a_handler_without_a_kind_takes_what_nobody_else_does(service: FakeService) -> None:
     """The handler of a job's own kind goes first."""
     service.add_job("a", 1, kind="a")

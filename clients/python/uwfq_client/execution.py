@@ -11,6 +11,7 @@ import concurrent.futures
 import dataclasses
 import inspect
 import multiprocessing
+import operator
 import signal
 import time
 import traceback
@@ -32,6 +33,9 @@ ExecutorKind = Literal["thread", "process", "inline"]
 
 #: What the service keeps of a failure's message, bytes.
 _MESSAGE_BYTES: Final = 4096
+
+#: The largest number that can be reported; the service takes all that the protocol carries.
+_MOST_MEASURED: Final = (1 << 64) - 1
 
 
 @dataclasses.dataclass(slots=True)
@@ -68,19 +72,38 @@ async def run_coroutine(handler: CoroutineHandler, task: Task) -> Outcome:
 
 
 def _succeeded(measurement: object, runtime: float) -> Outcome:
-    if measurement is None or isinstance(measurement, Measurement):
-        return Outcome(runtime, measurement)
-    return Outcome(
-        runtime,
-        failure=f"the handler returned {type(measurement).__name__}, not Measurement or None",
-        retryable=False,
-    )
+    """A success, unless what was measured could not be reported: a bug that no retry mends."""
+    if measurement is None:
+        return Outcome(runtime)
+    if not isinstance(measurement, Measurement):
+        returned = type(measurement).__name__
+        fault = f"the handler returned {returned}, not Measurement or None"
+        return Outcome(runtime, failure=fault, retryable=False)
+    for name, value in (("input_bytes", measurement.input_bytes), ("rows", measurement.rows)):
+        if not _is_measured(value):
+            fault = f"the handler measured {name}={value!r}, not a whole number from 0 to 2^64-1"
+            return Outcome(runtime, failure=fault, retryable=False)
+    return Outcome(runtime, measurement)
+
+
+def _is_measured(value: object) -> bool:
+    if value is None:
+        return True
+    try:
+        # As protobuf does: numpy's whole numbers are welcome, too.
+        return 0 <= operator.index(value) <= _MOST_MEASURED  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 def _failed(error: BaseException, runtime: float) -> Outcome:
     permanent = isinstance(error, PermanentFailure)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # It is the handler's own class, and may do anything.
+        text = "(its text cannot be had)"
     # The text of our own exception is the message; of others, the type says half of it.
-    text = str(error) if permanent else f"{type(error).__name__}: {error}"
+    text = text if permanent else f"{type(error).__name__}: {text}"
     return Outcome(
         runtime,
         failure=text,

@@ -161,6 +161,8 @@ class Ledger:
         if attempt.room is Room.ENDED:
             return False
         task = attempt.task
+        # First of all: should it fail, the attempt must not count as ended with nothing owed.
+        result = task_result(task.lease_id, task.attempt, outcome)
         if attempt.room is Room.RUNNING:
             self.running_slots -= task.slots
         else:
@@ -168,7 +170,7 @@ class Ledger:
         self.held_slots -= task.slots
         attempt.room = Room.ENDED
         attempt.interrupt = None
-        self._unsent.append(task_result(task.lease_id, task.attempt, outcome))
+        self._unsent.append(result)
         return True
 
     def revoke(self, lease_ids: Iterable[int], reason: str) -> list[Attempt]:

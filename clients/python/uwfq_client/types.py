@@ -147,7 +147,10 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a handler may return: what its task read and produced, for the estimator."""
+    """What a handler may return: what its task read and produced, for the estimator.
+
+    Whole numbers from 0 to 2^64-1.  With any other the task fails, and no other attempt is made.
+    """
 
     input_bytes: int | None = None
     rows: int | None = None

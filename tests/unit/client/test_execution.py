@@ -6,6 +6,7 @@ import asyncio
 import functools
 import pickle
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,55 @@ def test_a_wrong_return_is_said_at_once() -> None:
     assert outcome.failure is not None
     assert "returned int" in outcome.failure
     assert not outcome.retryable
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 64, 1.5, 3.0, "3", float("nan"), [3]])
+@pytest.mark.parametrize("name", ["input_bytes", "rows"])
+def test_a_measurement_that_cannot_be_reported_fails_the_task(name: str, value: Any) -> None:
+    """For good, and with the field's name: the next attempt would measure the same."""
+
+    def handler(task: Task) -> Measurement:
+        return Measurement(**{name: value})
+
+    async def coroutine(task: Task) -> Measurement:
+        return Measurement(**{name: value})
+
+    for outcome in (
+        run_handler(handler, Task()),
+        asyncio.run(run_coroutine(coroutine, Task())),
+    ):
+        assert outcome.failure is not None
+        assert f"{name}={value!r}" in outcome.failure
+        assert not outcome.retryable
+        assert task_result(1, 1, outcome).HasField("failure")
+
+
+def test_a_measurement_may_be_as_large_as_the_protocol_carries() -> None:
+    """And of any type of whole numbers, such as numpy's."""
+
+    class Whole:
+        def __index__(self) -> int:
+            return 7
+
+    measured: Any = Whole()
+    outcome = run_handler(lambda _: Measurement(input_bytes=(1 << 64) - 1, rows=measured), Task())
+    success = task_result(1, 1, outcome).success
+    assert (success.input_bytes, success.rows) == ((1 << 64) - 1, 7)
+
+
+def test_an_exception_without_a_text_is_a_failure_like_any_other() -> None:
+    """Its class is the handler's own, and may be broken."""
+
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    def handler(task: Task) -> None:
+        raise Silent
+
+    outcome = run_handler(handler, Task())
+    assert outcome.failure == "Silent: (its text cannot be had)"
+    assert outcome.retryable
 
 
 @given(st.text(max_size=3000))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from uwfq.v1 import types_pb2
 from uwfq_client.execution import Outcome
 from uwfq_client.ledger import Attempt, Ledger, Room
+from uwfq_client.types import Measurement
 
 LEASE_SECONDS = 30.0
 
@@ -138,6 +140,19 @@ def test_an_attempt_that_was_given_up_does_not_count_twice() -> None:
     assert not ledger.finish(attempt, Outcome(2.0))
     assert len(ledger.take_results()) == 1
     assert ledger.free_slots == 1
+
+
+def test_an_outcome_that_cannot_be_told_leaves_the_attempt_running() -> None:
+    """Ended and owing nothing, it would be renewed for ever and never answered."""
+    ledger = Ledger(slots=1, prefetch=0)
+    ledger.grant([lease(1)], now=0.0)
+    (attempt,) = started(ledger)
+    with pytest.raises(ValueError, match="range"):
+        ledger.finish(attempt, Outcome(1.0, Measurement(rows=-1)))
+    assert attempt.room is Room.RUNNING
+    assert ledger.running_slots == 1
+    assert ledger.finish(attempt, Outcome(1.0, failure="given up"))
+    assert len(ledger.take_results()) == 1
 
 
 def test_leases_are_renewed_at_a_third_of_their_time() -> None:
