@@ -233,7 +233,9 @@ class Launcher:
         if self._again is not None:
             self._again.cancel()
         for task in self._tasks:
-            task.cancel()
+            # One that was interrupted before is ending: once more would cut its cleaning up short.
+            if not task.cancelling():
+                task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
         if self._executor is not None and isinstance(self._kind, str):

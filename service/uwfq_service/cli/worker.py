@@ -7,23 +7,19 @@ The contract of the command:
 * exit code 0: done.  100 (or ``--permanent-exit-code``): failed, and no retry can help.  Any
   other: failed, worth another attempt.  The last line of its stderr is kept as the reason;
 * when the attempt is not wanted any more (job cancelled, time limit) its process group gets
-  SIGTERM, and SIGKILL if that does not help.
+  SIGTERM, and SIGKILL if that does not help;
+* it ends when it exits, whatever it has left in the background.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import dataclasses
-import json
-import os
 import signal
-import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from uwfq_service.cli.command import Program, run_command
 from uwfq_service.cli.connection import Connection, connected, pool_option
 from uwfq_service.cli.errors import explained
 from uwfq_service.cli.output import emit, facts, output_option, seconds
@@ -34,19 +30,6 @@ if TYPE_CHECKING:
 
 #: sysexits and shells leave this number alone.
 PERMANENT_EXIT_CODE: Final = 100
-#: How long a command may take to end after SIGTERM, seconds.
-_PATIENCE: Final = 5.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """What to run for a task."""
-
-    command: str
-    permanent_exit_code: int
-    #: Whether its stdout is kept apart from ours, which belongs to a JSON document.
-    redirect: bool
-    quiet: bool
 
 
 @click.command(
@@ -175,116 +158,3 @@ def _look_for_service(connection: Connection, pool: str) -> None:
     except (Unavailable, DeadlineExceeded) as error:
         line, _ = explained(error, connection.target)
         click.echo(f"warning: {line}; waiting for it", err=True)
-
-
-class CommandFailed(Exception):
-    """A command ended with another exit code than 0; ``str()`` is its last line."""
-
-
-async def run_command(program: Program, task: Task) -> None:
-    """Run the command for one task; raises when it fails, and ends it when it is cancelled."""
-    from uwfq_client import PermanentFailure
-
-    begun = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        "/bin/sh",
-        "-c",
-        program.command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=sys.stderr if program.redirect else None,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment(task)},
-        # A group of its own, so that all of it can be ended, and Ctrl-C reaches only us.
-        start_new_session=True,
-    )
-    assert process.stdin, "a pipe was asked for"
-    assert process.stderr, "a pipe was asked for"
-    reader = asyncio.create_task(_last_line(process.stderr))
-    try:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            # A command need not read its payload.
-            process.stdin.write(task.payload)
-            await process.stdin.drain()
-            process.stdin.close()
-        code = await process.wait()
-        # Something that it left in the background may hold stderr open: don't wait for that.
-        await asyncio.wait([reader], timeout=1.0)
-    except asyncio.CancelledError:
-        await _end(process)
-        _report(program, task, "stopped", begun)
-        raise
-    finally:
-        reader.cancel()
-    if code == 0:
-        _report(program, task, "done", begun)
-        return
-    last = reader.result() if reader.done() and not reader.cancelled() else ""
-    message = last or (
-        f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    )
-    _report(program, task, "failed", begun, message)
-    if code == program.permanent_exit_code:
-        raise PermanentFailure(message)
-    raise CommandFailed(message)
-
-
-async def _last_line(stream: asyncio.StreamReader) -> str:
-    """Pass everything on to our stderr; the last line that says something."""
-    last = b""
-    tail = b""
-    while chunk := await stream.read(65536):
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
-        *lines, tail = (tail + chunk)[-65536:].split(b"\n")
-        last = next((line for line in reversed(lines) if line.strip()), last)
-    return (tail if tail.strip() else last).decode(errors="replace").strip()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the command and whatever it has started."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _PATIENCE)
-            return
-
-
-def environment(task: Task) -> dict[str, str]:
-    """What the command is told about its task."""
-    told = {
-        "UWFQ_JOB_ID": task.job_id,
-        "UWFQ_USER": task.user,
-        "UWFQ_KIND": task.kind,
-        "UWFQ_SIGNATURE": task.signature,
-        "UWFQ_LABELS": json.dumps(dict(task.labels)),
-        "UWFQ_STAGE": task.stage,
-        "UWFQ_TASK_INDEX": str(task.index),
-        "UWFQ_TASK_COUNT": str(task.task_count),
-        "UWFQ_ATTEMPT": str(task.attempt),
-        "UWFQ_SLOTS": str(task.slots),
-        "UWFQ_ESTIMATED_RUNTIME_SECONDS": f"{task.estimated_runtime_seconds:.6g}",
-    }
-    if task.time_limit_seconds is not None:
-        told["UWFQ_TIME_LIMIT_SECONDS"] = f"{task.time_limit_seconds:.6g}"
-    if task.range is not None:
-        told |= {
-            "UWFQ_RANGE_BEGIN_UNIT": str(task.range.begin_unit),
-            "UWFQ_RANGE_BEGIN_OFFSET": str(task.range.begin_offset),
-            "UWFQ_RANGE_END_UNIT": str(task.range.end_unit),
-            "UWFQ_RANGE_END_OFFSET": str(task.range.end_offset),
-        }
-    return told
-
-
-def _report(program: Program, task: Task, what: str, begun: float, why: str = "") -> None:
-    """One line about a task that has ended."""
-    if program.quiet:
-        return
-    again = f" (attempt {task.attempt})" if task.attempt > 1 else ""
-    took = seconds(time.monotonic() - begun)
-    click.echo(
-        f"{what:7} {task.job_id} {task.stage}[{task.index}]{again} {took}"
-        + (f": {why}" if why else ""),
-        err=True,
-    )

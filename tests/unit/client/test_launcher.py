@@ -1,0 +1,39 @@
+"""How what runs handlers is released."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uwfq.v1 import types_pb2
+from uwfq_client import Task
+from uwfq_client.launcher import Launcher
+from uwfq_client.ledger import Ledger
+
+
+async def test_a_handler_that_was_interrupted_may_clean_up_while_its_worker_closes() -> None:
+    """It is asked to stop once: a second time would end its cleaning up half-way."""
+    begun, asked, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    cleaned = False
+
+    async def handle(task: Task) -> None:
+        nonlocal cleaned
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            asked.set()
+            await go.wait()
+            cleaned = True
+
+    ledger = Ledger(slots=1, prefetch=0)
+    launcher = Launcher(ledger, {None: handle}, "thread", lambda: None)
+    ledger.grant([types_pb2.TaskLease(lease_id=1, slots=1, attempt=1)], now=0.0)
+    launcher.launch()
+    await begun.wait()
+    launcher.give_up("the worker was stopped")
+    await asked.wait()
+    closing = asyncio.create_task(launcher.close())
+    await asyncio.sleep(0)
+    go.set()
+    await closing
+    assert cleaned
