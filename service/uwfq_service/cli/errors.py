@@ -40,12 +40,19 @@ def explained(error: Exception, target: str = "--target") -> tuple[str | None, i
             return error.format_message(), error.exit_code
         case Failure():
             return str(error), error.code
+        case UnicodeEncodeError():
+            # An argument that is no text: the protocol carries UTF-8 alone.
+            return f"{_shortened(error.object)} is not UTF-8 text", REFUSED
     # Late, for importing the client takes as long as everything else that a command does.
     from uwfq_client import UwfqError
 
     if isinstance(error, UwfqError):
         return _refusal(error, target)
     return None, FAILED
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
 def _usage(error: click.UsageError) -> str:

@@ -17,7 +17,7 @@ import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import msgspec
@@ -28,11 +28,17 @@ if TYPE_CHECKING:
     from uwfq_client import Input, Stage
 
 
+#: Whole numbers as the protocol carries them, so that others are refused with their place: of 32
+#: bits, and those that measure an input, whose sum the service keeps below 2^63.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class TasksFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A stage that is cut already."""
 
-    count: int | None = None
-    task_bytes: list[int] = []
+    count: Count | None = None
+    task_bytes: list[Size] = []
     task_work_slot_seconds: list[float] = []
 
 
@@ -40,9 +46,9 @@ class InputFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What a stage reads, for the service to cut."""
 
     files: list[str] = []
-    unit_sizes: list[int] = []
+    unit_sizes: list[Size] = []
     splittable: bool = False
-    splittable_units: list[int] = []
+    splittable_units: list[Count] = []
     unit_costs: list[float] = []
 
 
@@ -51,16 +57,16 @@ class StageFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     stage: str
     after: list[str] = []
-    tasks: int | TasksFile | None = None
+    tasks: Count | TasksFile | None = None
     input: InputFile | None = None
     estimated_work_slot_seconds: float | None = None
-    slots_per_task: int | None = None
+    slots_per_task: Count | None = None
     payload: Any = None
     payload_base64: str | None = None
     advisory_task_runtime_seconds: float | None = None
-    min_tasks: int | None = None
-    max_tasks: int | None = None
-    max_attempts: int | None = None
+    min_tasks: Count | None = None
+    max_tasks: Count | None = None
+    max_attempts: Count | None = None
     task_timeout_seconds: float | None = None
     signature: str = ""
 
@@ -74,7 +80,7 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     request_id: str = ""
     kind: str = ""
     signature: str = ""
-    input_bytes: int | None = None
+    input_bytes: Size | None = None
     labels: dict[str, str] = {}
     job_weight: float | None = None
     estimated_work_slot_seconds: float | None = None
@@ -155,6 +161,9 @@ def file_sizes(files: Sequence[str], where: str) -> list[int]:
             sizes.append(path.stat().st_size)
         except OSError as error:
             raise Failure(f"{where}: {name}: {error.strerror}", REFUSED) from error
+        except ValueError as error:
+            # No path at all: it holds a NUL, say.
+            raise Failure(f"{where}: {name!r}: {error}", REFUSED) from error
         if not path.is_file():
             raise Failure(f"{where}: {name} is not a file", REFUSED)
     if not sum(sizes):

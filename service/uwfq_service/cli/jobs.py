@@ -44,7 +44,7 @@ _STATES = ("waiting", "running", "succeeded", "failed", "cancelled")
 @click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 2**32 - 1),
     default=50,
     show_default=True,
     help="Most jobs to list.",

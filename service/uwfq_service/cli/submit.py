@@ -60,10 +60,10 @@ _WITH_FILE = frozenset({"user", "pool", "job_id", "request_id", "labels"})
     "--task-runtime", metavar="X", type=POSITIVE, help="How long a task should run, seconds."
 )
 @click.option(
-    "--min-tasks", metavar="N", type=click.IntRange(min=1), help="Fewest tasks to cut into."
+    "--min-tasks", metavar="N", type=click.IntRange(1, 10_000_000), help="Fewest tasks to cut into."
 )
 @click.option(
-    "--max-tasks", metavar="N", type=click.IntRange(min=1), help="Most tasks to cut into."
+    "--max-tasks", metavar="N", type=click.IntRange(1, 2**32 - 1), help="Most tasks to cut into."
 )
 @click.option(
     "--slots-per-task", metavar="N", type=click.IntRange(1, 1_000_000), help="Slots of each task."

@@ -45,7 +45,7 @@ PERMANENT_EXIT_CODE: Final = 100
 @click.option(
     "--slots",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1_000_000),
     help="Tasks to run at once.  [default: the cores]",
 )
 @click.option(
@@ -57,7 +57,7 @@ PERMANENT_EXIT_CODE: Final = 100
 @click.option(
     "--prefetch",
     metavar="N",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1_000_000),
     default=0,
     show_default=True,
     help="Tasks to fetch ahead; gains on tiny tasks, costs fairness.",
