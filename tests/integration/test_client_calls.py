@@ -205,6 +205,39 @@ async def test_a_wait_survives_a_restart(service: FakeService, client: Client) -
     assert (await waiting).succeeded
 
 
+class Hasty(AsyncTransport):
+    """Does not wait between tries, and keeps count of the seconds."""
+
+    waited = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.waited += seconds
+        await asyncio.sleep(0)
+
+
+async def test_waiting_for_a_job_outlasts_any_outage(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other calls give up after a number of tries; nobody waits for a job by number of tries."""
+    monkeypatch.setattr(Client, "_connect", staticmethod(Hasty))
+    service.add_job("j", 1)
+    service.end_job("j", types_pb2.JOB_STATE_SUCCEEDED)
+    service.refuse("WatchJob", unavailable(), times=60)
+    async with Client(service.target) as client:
+        assert (await client.wait("j")).succeeded
+        assert isinstance(client._transport, Hasty)
+        assert client._transport.waited > 60.0
+
+
+async def test_waiting_for_a_job_tries_as_often_as_the_caller_says(service: FakeService) -> None:
+    """A policy of one's own holds for every call."""
+    service.add_job("j", 1)
+    service.refuse("WatchJob", unavailable(), times=3)
+    async with Client(service.target, retry=RetryPolicy(max_attempts=1)) as client:
+        with pytest.raises(Unavailable):
+            await client.wait("j")
+
+
 async def test_a_wait_ends_at_its_time_out(service: FakeService, client: Client) -> None:
     """With the error of a call that ran out of time."""
     service.add_job("j", 1)

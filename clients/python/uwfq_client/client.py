@@ -36,7 +36,7 @@ from uwfq.v1 import scheduler_service_pb2 as scheduler_pb
 from uwfq_client import convert
 from uwfq_client.channel import DEFAULT_TARGET, Endpoint, Keepalive, Option, Tls
 from uwfq_client.errors import JobFailed, Unavailable, UwfqError
-from uwfq_client.retry import Backoff, RetryPolicy, is_transient
+from uwfq_client.retry import TIRELESS, Backoff, RetryPolicy, is_transient
 from uwfq_client.transport import (
     AsyncTransport,
     Transport,
@@ -93,6 +93,8 @@ class Client:
         self.pool = pool
         self.timeout = timeout
         self.retry = retry or RetryPolicy()
+        #: For watches, which may take days: without a policy of the caller's, tries do not count.
+        self._watch_retry = retry or TIRELESS
 
     #: How calls are made; the blocking client has another one.
     _connect: Callable[[Endpoint], Transport] = staticmethod(AsyncTransport)
@@ -308,11 +310,12 @@ class Client:
     ) -> AsyncGenerator[Job, None]:
         """A job's progress: its state now, then whenever it has changed, the last being its end.
 
-        Goes on after a restart of the service.  ``timeout=None``: for as long as it takes.
+        Goes on after an outage of the service.  ``timeout=None``: for as long as it takes.  Only a
+        client that was given a ``RetryPolicy`` counts its tries.
         """
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         request = scheduler_pb.WatchJobRequest(job_id=job_id)
-        backoff = Backoff(self.retry)
+        backoff = Backoff(self._watch_retry)
         while True:
             method = self._transport.scheduler.WatchJob
             lost: UwfqError = Unavailable("the service ended the watch before the job had ended")
@@ -336,7 +339,7 @@ class Client:
         timeout: float | None = None,
         check: bool = False,
     ) -> Job:
-        """Wait for a job's end.  ``timeout=None``: for as long as it takes.
+        """Wait for a job's end, as ``watch`` does.  ``timeout=None``: for as long as it takes.
 
         With ``check``, raises ``JobFailed`` unless the job has succeeded.
         """
