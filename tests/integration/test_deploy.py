@@ -1,5 +1,6 @@
 """What `deploy/` promises, checked as far as it can be without a container engine."""
 
+import json
 import re
 import shlex
 import shutil
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from uwfq_service.server.config import load
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -120,12 +123,25 @@ def test_compose_publishes_on_loopback_only_and_drops_privileges(compose: dict[s
 
 def test_the_unit_listens_on_loopback_and_drains_on_stop(unit: dict[str, list[str]]) -> None:
     """Stopping sends SIGTERM and waits; an exit of 0 is not restarted, a crash is."""
-    (command,) = unit["ExecStart"]
-    assert shlex.split(command)[1:2] == ["serve"]
-    assert "--listen 127.0.0.1:" in command
+    own = dict(word.split("=", 1) for line in unit["Environment"] for word in shlex.split(line))
+    assert load(environ=own).listen.startswith("127.0.0.1:")
     assert unit["KillSignal"] == ["SIGTERM"]
     assert unit["Restart"] == ["on-failure"]
     assert unit["DynamicUser"] == ["yes"]
+
+
+def test_settings_of_the_operator_win(
+    unit: dict[str, list[str]], stages: list[list[Instruction]]
+) -> None:
+    """The unit and the image set theirs in the environment: options would win over it."""
+    (command,) = unit["ExecStart"]
+    assert shlex.split(command)[1:] == ["serve"]
+    assert unit["EnvironmentFile"]
+    final = stages[-1]
+    assert json.loads(values(final, "CMD")[-1]) == ["serve"]
+    own = dict(word.split("=", 1) for rest in values(final, "ENV") for word in shlex.split(rest))
+    assert load(environ=own).listen == "0.0.0.0:7170"
+    assert load(environ=own).data in values(final, "VOLUME")
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
