@@ -300,6 +300,11 @@ def test_a_service_with_mutual_tls_answers_only_those_with_a_certificate(tmp_pat
         mutual = ("--target", target, "--ca", ca, "--cert", cert, "--key", key)
         assert uwfq("pools", *mutual).code == 0
         assert uwfq("health", *mutual).code == 0
+        # The certificate is not for this name of the host, as for a check inside a container.
+        inside = (*mutual, "--target", "localhost" + target[target.rindex(":") :])
+        assert uwfq("health", *inside).code == 1
+        assert uwfq("health", *inside, "--server-name", "server.test").code == 0
+        assert uwfq("health", *inside, "--server-name", "other.test").code == 1
         stranger = uwfq("pools", "--target", target, "--ca", ca)
         assert stranger.code == 1
         assert target in stranger.error

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from uwfq_service.cli.health import health
 from uwfq_service.server.config import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +120,21 @@ def test_compose_publishes_on_loopback_only_and_drops_privileges(compose: dict[s
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
+
+
+def test_the_health_checks_for_tls_that_are_shown_are_commands() -> None:
+    """Nothing else reads these comments before somebody needs them."""
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    (line,) = re.findall(r"(?m)^#\s+test: (.*)$", text)
+    shown = [yaml.safe_load(line)[1:]]
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    shown += [shlex.split(line) for line in re.findall(r"--health-cmd '(.*)'", text)]
+    assert len(shown) == 2
+    for words in shown:
+        assert words[:2] == ["uwfq", "health"]
+        given = health.make_context("health", words[2:]).params
+        assert given["ca"]
+        assert given["server_name"]
 
 
 def test_the_unit_listens_on_loopback_and_drains_on_stop(unit: dict[str, list[str]]) -> None:

@@ -31,6 +31,8 @@ class Connection:
     ca: str | None
     certificate: str | None
     key: str | None
+    #: The name in the service's certificate; ``None``: the target's.
+    server_name: str | None = None
     timeout: float
 
     def blocking(self) -> SyncClient:
@@ -72,11 +74,13 @@ class Connection:
         """TLS as the options ask for it; a file that cannot be read is refused here."""
         from uwfq_client import Tls
 
-        if not (self.tls or self.ca or self.certificate or self.key):
+        if not (self.tls or self.ca or self.certificate or self.key or self.server_name):
             return False
         if bool(self.certificate) != bool(self.key):
             raise Failure("--cert and --key: give both or neither", REFUSED)
-        tls = Tls(ca=self.ca, certificate=self.certificate, key=self.key)
+        tls = Tls(
+            ca=self.ca, certificate=self.certificate, key=self.key, server_name=self.server_name
+        )
         try:
             tls.credentials()
         except OSError as error:
@@ -138,6 +142,11 @@ def _with_connection(command: Command) -> Command:
     )
     @click.option("--key", envvar="UWFQ_KEY_FILE", metavar="FILE", help="The key of --cert (PEM).")
     @click.option(
+        "--server-name",
+        metavar="NAME",
+        help="Encrypt, and expect this name in the service's certificate.  [default: the target's]",
+    )
+    @click.option(
         "--timeout",
         metavar="X",
         type=POSITIVE,
@@ -153,13 +162,20 @@ def _with_connection(command: Command) -> Command:
         ca: str | None,
         certificate: str | None,
         key: str | None,
+        server_name: str | None,
         timeout: float,
         **options: Any,
     ) -> Any:
         if target is None:
             return command(*arguments, connection=None, **options)
         connection = Connection(
-            target=target, tls=tls, ca=ca, certificate=certificate, key=key, timeout=timeout
+            target=target,
+            tls=tls,
+            ca=ca,
+            certificate=certificate,
+            key=key,
+            server_name=server_name,
+            timeout=timeout,
         )
         try:
             return command(*arguments, connection=connection, **options)

@@ -136,7 +136,7 @@ def _labels(pairs: Sequence[str]) -> dict[str, str]:
 def _from_file(path: str, given: set[str], options: dict[str, Any]) -> dict[str, Any]:
     """The request of a JSON file; options that name the job win."""
     described = read_job(path)
-    connection = {"target", "tls", "ca", "certificate", "key", "timeout"}
+    connection = {"target", "tls", "ca", "certificate", "key", "server_name", "timeout"}
     excess = given - _WITH_FILE - connection - {"job_file", "wait", "output"}
     if excess:
         name = "FILE" if "more_input" in excess else _flag(min(excess))
