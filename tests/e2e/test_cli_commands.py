@@ -178,6 +178,18 @@ def test_a_waiting_job_can_be_listed_shown_explained_and_cancelled(target: str) 
     assert "stuck" in waited.error
 
 
+def test_a_job_that_cannot_be_cancelled_does_not_keep_the_others(target: str) -> None:
+    """All of them are tried, and the first refusal is what the command ends with."""
+    for name in ("first", "last"):
+        job = ("--pool", "cancel", "--user", "mike", "--tasks", "1", "--job-id", name)
+        assert submitted(target, *job).code == 0
+    names = ("first", "unheard-of", "unheard-of-too", "last")
+    ran = uwfq("cancel", *names, "--target", target, "--output", "json")
+    assert ran.code == 2
+    assert "'unheard-of'" in ran.error
+    assert [job["job_id"] for job in ran.document["jobs"]] == ["first", "last"]
+
+
 def test_an_interrupted_wait_leaves_the_job_alone_and_says_how_to_go_on(target: str) -> None:
     """Ctrl-C ends the waiting, not the job."""
     job = ("--pool", "idle", "--user", "quentin", "--tasks", "1", "--job-id", "patient")

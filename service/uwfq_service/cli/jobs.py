@@ -273,17 +273,24 @@ def explain(connection: Connection, job_id: str, max_ahead: int, output: str) ->
 @connected
 @output_option
 def cancel(connection: Connection, job_ids: tuple[str, ...], reason: str, output: str) -> None:
-    """Cancel jobs: waiting tasks go at once, running ones are told to stop."""
-    from uwfq_client import UwfqError
+    """Cancel jobs: waiting tasks go at once, running ones are told to stop.
+
+    A job that cannot be cancelled does not keep the others; the first refusal is told at the end.
+    """
+    from uwfq_client import DeadlineExceeded, Unavailable, UwfqError
 
     ended: list[Job] = []
     refused: UwfqError | None = None
     with connection.blocking() as client:
-        try:
-            for job_id in job_ids:
-                ended.append(client.cancel(job_id, reason))  # noqa: PERF401 - keeps the first ones
-        except UwfqError as error:
-            refused = error
+        for job_id in job_ids:
+            try:
+                ended.append(client.cancel(job_id, reason))
+            except (Unavailable, DeadlineExceeded) as error:
+                # That holds for the others as well, after as long a wait for each.
+                refused = refused or error
+                break
+            except UwfqError as error:
+                refused = refused or error
     rows = [(job.job_id, job.user, job.state.value, job.cause or "-") for job in ended]
     emit(output, {"jobs": ended}, table(("job", "user", "state", "cause"), rows, left=4))
     if refused:
