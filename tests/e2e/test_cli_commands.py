@@ -241,6 +241,7 @@ def test_top_looks_once_when_nobody_watches(target: str) -> None:
     [
         (["job", "unheard-of"], "unheard-of"),
         (["cancel", "unheard-of"], "unheard-of"),
+        (["health", "--service", "unheard-of"], "unheard-of"),
         (["submit", "--tasks", "1", "--pool", "sea"], "sea"),
         (["users", "--pool", "sea"], "sea"),
         (["worker", "--exec", "true", "--pool", "sea"], "sea"),
