@@ -13,7 +13,6 @@ server trusts that before any setting of the client.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
 
 USER: Final = "spark.uwfq.user"
 WEIGHT: Final = "spark.uwfq.weight"
+
+#: What the service takes; for any other weight the plugin takes 1.
+_LEAST_WEIGHT: Final = 0.001
+_MOST_WEIGHT: Final = 1_000_000
 
 
 @contextlib.contextmanager
@@ -40,19 +43,19 @@ def user(name: str, *, weight: float | None = None) -> Iterator[None]:
 
     Args:
         name: the user.
-        weight: what the jobs weigh among the user's other jobs, above 0; 1 unless it is given.
-            Between users the weight of the user counts, which the service holds
+        weight: what the jobs weigh among the user's other jobs, 0.001 to 1000000; 1 unless it is
+            given.  Between users the weight of the user counts, which the service holds
             (``uwfq user set``).
 
     Raises:
-        ValueError: an empty name, or a weight that is not above 0.
+        ValueError: an empty name, or a weight out of range.
         RuntimeError: no Spark application runs in this process, its threads are not pinned, or
             the session is a Spark Connect client's and connected as somebody else.
     """
     if not name:
         raise ValueError("user: the name is empty")
-    if weight is not None and not (weight > 0 and math.isfinite(weight)):
-        raise ValueError(f"weight: {weight!r} is not a number above 0")
+    if weight is not None and not _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:
+        raise ValueError(f"weight: {weight!r} is not a number from 0.001 to 1000000")
     wanted = {USER: name, WEIGHT: None if weight is None else f"{weight:g}"}
     context = _context()
     properties = _Connected(name) if context is None else _Threads(context)

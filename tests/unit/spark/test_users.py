@@ -42,7 +42,9 @@ def conf(monkeypatch: pytest.MonkeyPatch) -> FakeConf:
     ("name", "weight", "message"),
     [
         ("", None, "user: the name is empty"),
-        ("alice", 0, "weight: 0 is not a number above 0"),
+        ("alice", 0, "weight: 0 is not a number from 0.001 to 1000000"),
+        ("alice", 0.0001, "weight: 0.0001"),
+        ("alice", 1_000_001, "weight: 1000001"),
         ("alice", -1.5, "weight: -1.5"),
         ("alice", float("nan"), "weight: nan"),
         ("alice", float("inf"), "weight: inf"),
