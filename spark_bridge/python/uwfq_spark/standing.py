@@ -76,7 +76,7 @@ class Whereabouts:
 
     Attributes:
         target: where the service listens, ``"host:port"``.
-        user: whose jobs.
+        user: whose jobs, as the service knows the user.
         application: the ``spark.app.id`` that they run in; empty: any.
         ca: file with the authorities to trust, PEM; ``None``: no TLS.
         certificate: file with this client's certificate chain, PEM.
@@ -97,7 +97,7 @@ class Whereabouts:
         Raises:
             RuntimeError: no session is active, or it does not use the bridge.
         """
-        from uwfq_spark.users import active_session, current_user
+        from uwfq_spark.users import active_session, counted_as, current_user
 
         session = active_session()
 
@@ -113,7 +113,10 @@ class Whereabouts:
             )
         return cls(
             target=target,
-            user=user or current_user() or setting("spark.uwfq.defaultUser") or "default",
+            user=counted_as(user)
+            or counted_as(current_user())
+            or counted_as(setting("spark.uwfq.defaultUser"))
+            or "default",
             application=setting("spark.app.id") or "",
             ca=setting("spark.uwfq.tls.ca") or None,
             certificate=setting("spark.uwfq.tls.certificate") or None,

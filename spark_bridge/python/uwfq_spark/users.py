@@ -13,6 +13,7 @@ server trusts that before any setting of the client.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,15 @@ WEIGHT: Final = "spark.uwfq.weight"
 #: What the service takes; for any other weight the plugin takes 1.
 _LEAST_WEIGHT: Final = 0.001
 _MOST_WEIGHT: Final = 1_000_000
+
+
+#: White space as the plugin strips it: without the spaces that do not break a line.
+_WHITE: Final = "".join(filter(str.isspace, map(chr, range(0x3001)))).translate(
+    dict.fromkeys([0x85, 0xA0, 0x2007, 0x202F])
+)
+#: What the service takes, and what is left of a name that takes more beside "~" and a hash.
+_NAME_BYTES: Final = 128
+_KEPT_BYTES: Final = _NAME_BYTES - 17
 
 
 @contextlib.contextmanager
@@ -48,11 +58,11 @@ def user(name: str, *, weight: float | None = None) -> Iterator[None]:
             (``uwfq user set``).
 
     Raises:
-        ValueError: an empty name, or a weight out of range.
+        ValueError: a name without anything in it, or a weight out of range.
         RuntimeError: no Spark application runs in this process, its threads are not pinned, or
             the session is a Spark Connect client's and connected as somebody else.
     """
-    if not name:
+    if not counted_as(name):
         raise ValueError("user: the name is empty")
     if weight is not None and not _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:
         raise ValueError(f"weight: {weight!r} is not a number from 0.001 to 1000000")
@@ -78,6 +88,21 @@ def current_user() -> str | None:
         return name
     session = _connect_session()
     return None if session is None else _connected_as(session)
+
+
+def counted_as(name: str | None) -> str:
+    """The name under which the service knows a user; "" when there is nothing in it.
+
+    As the plugin makes it (``UserNames`` there): without white space around it, and with a hash
+    instead of its end where it takes more than the service does.
+    """
+    # The encoding replaces halves of surrogate pairs, as Java's does.
+    encoded = (name or "").strip(_WHITE).encode("utf-8", "replace")
+    if len(encoded) <= _NAME_BYTES:
+        return encoded.decode()
+    # What is cut in the midst of a character is left out.
+    kept = encoded[:_KEPT_BYTES].decode("utf-8", "ignore")
+    return f"{kept}~{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
 def active_session() -> SparkSession:

@@ -42,6 +42,7 @@ def conf(monkeypatch: pytest.MonkeyPatch) -> FakeConf:
     ("name", "weight", "message"),
     [
         ("", None, "user: the name is empty"),
+        (" \u3000\t", None, "user: the name is empty"),
         ("alice", 0, "weight: 0 is not a number from 0.001 to 1000000"),
         ("alice", 0.0001, "weight: 0.0001"),
         ("alice", 1_000_001, "weight: 1000001"),
@@ -106,6 +107,42 @@ def test_the_session_tells_whom_to_ask_about_whom(conf: FakeConf) -> None:
     conf.unset("spark.uwfq.target")
     with pytest.raises(RuntimeError, match=r"uwfq_spark\.configure"):
         Whereabouts.of_session()
+
+
+@pytest.mark.parametrize(
+    ("name", "known_as"),
+    [
+        (" alice\t", "alice"),
+        ("\u2003a\x1f", "a"),
+        ("\xa0a\u2007", "\xa0a\u2007"),
+        ("\x85a", "\x85a"),
+        ("a\ud800b", "a?b"),
+        (" \u3000 ", ""),
+        ("x" * 128, "x" * 128),
+        ("x" * 129, "x" * 111 + "~0ec9eb33e74510bc"),
+        ("\xe4" * 100, "\xe4" * 55 + "~8c8b9015d474565b"),
+        ("\u20ac" * 60, "\u20ac" * 37 + "~56cd480cb2c83130"),
+    ],
+)
+def test_a_user_is_counted_as_the_plugin_does(name: str, known_as: str) -> None:
+    """These were made by the plugin's own class."""
+    assert users.counted_as(name) == known_as
+
+
+def test_the_jobs_of_a_user_are_asked_for_under_the_name_that_the_service_knows(
+    conf: FakeConf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the name comes from; under any other there are none."""
+    long = "x" * 129
+    known = users.counted_as(long)
+    assert Whereabouts.of_session(user=" bob ").user == "bob"
+    assert Whereabouts.of_session(user=long).user == known
+    somebody: Any = SimpleNamespace(client=SimpleNamespace(_user_id=long), conf=conf)
+    monkeypatch.setattr(users, "_connect_session", lambda: somebody)
+    assert Whereabouts.of_session().user == known
+    somebody.client._user_id = "  "
+    conf.set("spark.uwfq.defaultUser", " team ")
+    assert Whereabouts.of_session().user == "team"
 
 
 def test_jobs_that_nobody_has_claimed_are_the_default_users(
