@@ -14,12 +14,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from uwfq_spark.standing import Inquiry, Whereabouts, lines
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+#: How long the end of a block waits for the answer to the last question, seconds.
+_LAST_ANSWER_SECONDS: Final = 0.5
 
 
 class Screen(Protocol):
@@ -64,40 +68,56 @@ def show_standing(
 def watching(where: Whereabouts, screen: Screen, interval_seconds: float) -> Iterator[None]:
     """``show_standing`` on a given screen."""
     began = time.monotonic()
-    over = threading.Event()
-    inquiry = Inquiry(where)
-    # A daemon: should the service hang, the interpreter can still end.
-    thread = threading.Thread(
-        target=_watch,
-        args=(inquiry, screen, interval_seconds, over),
-        name="uwfq-standing",
-        daemon=True,
-    )
-    thread.start()
+    watch = _Watch(Inquiry(where), screen, interval_seconds)
+    watch.start()
     try:
         yield
     finally:
-        over.set()
-        thread.join()
-        inquiry.close()
-        count = len(inquiry.seen)
+        watch.stop()
+        count = len(watch.inquiry.seen)
         jobs = "1 job" if count == 1 else f"{count} jobs"
         screen.finish([f"{where.user}: {jobs}, {time.monotonic() - began:.1f} s"])
 
 
-def _watch(
-    inquiry: Inquiry, screen: Screen, interval_seconds: float, over: threading.Event
-) -> None:
-    from uwfq_client import UwfqError
+class _Watch(threading.Thread):
+    """Asks, shows, and asks again, until it is stopped."""
 
-    while not over.is_set():
+    def __init__(self, inquiry: Inquiry, screen: Screen, interval_seconds: float) -> None:
+        # A daemon: should the service hang, the interpreter can still end.
+        super().__init__(name="uwfq-standing", daemon=True)
+        self.inquiry = inquiry
+        self._screen = screen
+        self._interval_seconds = interval_seconds
+        self._over = threading.Event()
+        #: Held while the screen changes, so that nothing is shown after the end.
+        self._showing = threading.Lock()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            text = self._look()
+            with self._showing:
+                if not self._over.is_set():
+                    self._screen.show(text)
+            self._over.wait(self._interval_seconds)
+
+    def _look(self) -> Sequence[str]:
+        from uwfq_client import UwfqError
+
+        target = self.inquiry.where.target
         try:
-            text = lines(inquiry.where, inquiry.ask())
+            return lines(self.inquiry.where, self.inquiry.ask())
         except UwfqError as error:
-            silent = f"the service at {inquiry.where.target} does not answer"
-            text = [f"{silent} ({error}); Spark goes on by itself"]
-        screen.show(text)
-        over.wait(interval_seconds)
+            trouble = f"the service at {target} does not answer ({error})"
+        except Exception as error:  # noqa: BLE001  # A file of the driver's that is not here, say.
+            trouble = f"the service at {target} cannot be asked ({error})"
+        return [f"{trouble}; Spark goes on by itself"]
+
+    def stop(self) -> None:
+        """Show nothing more.  What is being asked may still be answered, but not for long."""
+        with self._showing:
+            self._over.set()
+        self.join(_LAST_ANSWER_SECONDS)
+        self.inquiry.close()
 
 
 def _screen() -> Screen:

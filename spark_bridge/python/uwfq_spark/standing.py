@@ -137,6 +137,7 @@ def standings(*, user: str | None = None, target: str | None = None) -> list[Sta
 
     Raises:
         RuntimeError: no session is active, or it does not use the bridge.
+        OSError: a file of the driver's for TLS cannot be read here.
         uwfq_client.UwfqError: the service does not answer, or refuses to.
     """
     where = Whereabouts.of_session(user=user, target=target)
@@ -145,19 +146,22 @@ def standings(*, user: str | None = None, target: str | None = None) -> list[Sta
 
 
 class Inquiry:
-    """An open line to the service, to ask the same again and again."""
+    """A line to the service, to ask the same again and again; opened when it is first asked."""
 
     def __init__(self, where: Whereabouts, client: SyncClient | None = None) -> None:
         self.where = where
         #: Every job that was seen unfinished.
         self.seen: set[str] = set()
-        self._client = client or _connect(where)
+        self._client = client
 
     def ask(self) -> list[Standing]:
         """Where the jobs stand now; see ``standings``."""
         from uwfq_client import JobState, NotFound
 
-        found = self._client.list_jobs(
+        if self._client is None:
+            self._client = _connect(self.where)
+        client = self._client
+        found = client.list_jobs(
             pool="", user=self.where.user, states=[JobState.WAITING, JobState.RUNNING]
         )
         mine = [job.job_id for job in found if self._belongs(job.labels)]
@@ -167,14 +171,15 @@ class Inquiry:
         for job_id in mine[: -MOST_EXPLAINED - 1 : -1]:
             # It may end between the two questions.
             with contextlib.suppress(NotFound):
-                explained = self._client.explain(job_id, max_ahead=_MOST_AHEAD)
+                explained = client.explain(job_id, max_ahead=_MOST_AHEAD)
                 if not explained.job.ended:
                     answers.append(_standing(explained))
         return answers
 
     def close(self) -> None:
-        """Hang up."""
-        self._client.close()
+        """Hang up; what is being asked is given up."""
+        if self._client is not None:
+            self._client.close()
 
     def _belongs(self, labels: dict[str, str]) -> bool:
         wanted = self.where.application

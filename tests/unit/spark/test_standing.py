@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from uwfq_client import Explanation, Job, JobAhead, JobState, NotFound, StageStatus, Unavailable
-from uwfq_spark import Standing, standing
+from uwfq_spark import Standing, display, standing
 from uwfq_spark.display import Terminal, watching
 from uwfq_spark.standing import Inquiry, Whereabouts, lines
 
@@ -238,6 +238,48 @@ def test_the_screen_follows_and_a_silent_service_disturbs_nothing(
         text[0].startswith("the service at scheduler:7170 does not answer") for text in wall.shown
     )
     assert wall.finished[0].startswith("alice: 1 job, ")
+
+
+def test_what_keeps_from_asking_is_shown_and_disturbs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The driver's files for TLS need not be readable where the screen is."""
+    where = dataclasses.replace(ALICE, ca="/no/such/ca.pem")
+    wall = Wall()
+    with watching(where, wall, 0.001):
+        assert wall.changed.acquire(timeout=30)
+        monkeypatch.setattr(standing, "_connect", lambda _: FakeService(job("app-1/q7")))
+        while "query" not in wall.shown[-1][0]:
+            assert wall.changed.acquire(timeout=30)
+    assert wall.shown[0][0].startswith("the service at scheduler:7170 cannot be asked (")
+    assert "/no/such/ca.pem" in wall.shown[0][0]
+    assert wall.finished[0].startswith("alice: 1 job, ")
+
+
+def test_a_service_that_hangs_does_not_keep_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends, the line is closed, and what comes after that is not shown any more."""
+    asked, hangs, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Hanging(FakeService):
+        def list_jobs(self, **_: Any) -> Iterator[Job]:
+            asked.set()
+            assert hangs.wait(timeout=30)
+            return iter([])
+
+        def close(self) -> None:
+            closed.set()
+
+    monkeypatch.setattr(standing, "_connect", lambda _: Hanging())
+    monkeypatch.setattr(display, "_LAST_ANSWER_SECONDS", 0.01)
+    wall = Wall()
+    with watching(ALICE, wall, 0.001):
+        assert asked.wait(timeout=30)
+    assert closed.is_set()
+    (thread,) = (each for each in threading.enumerate() if each.name == "uwfq-standing")
+    hangs.set()
+    thread.join(timeout=30)
+    assert wall.shown == []
+    assert wall.finished[0].startswith("alice: 0 jobs, ")
 
 
 def test_a_terminal_shows_lines_and_is_clean_again() -> None:
