@@ -5,9 +5,11 @@ nobody who could have held it is alive any more.
 """
 
 import asyncio
+import ctypes
 import dataclasses
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,23 @@ async def test_what_a_command_has_started_may_end_in_peace(told: Told) -> None:
     assert isinstance(await ended(task), asyncio.CancelledError)
     assert await told.line() == "tidy"
     assert await told.silent()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system has subreapers")
+async def test_a_worker_that_inherits_orphans_does_not_wait_for_their_remains(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As process 1 of a container does: dead and not reaped, they still count as the group's."""
+    monkeypatch.setattr(command, "_PATIENCE", 2 * PATIENCE_SECONDS)
+    set_child_subreaper = 36
+    assert ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0) == 0
+    try:
+        task = running(f"{FOREVER} & {FOREVER} & echo ready > {told.path}; wait")
+        assert await told.line() == "ready"
+        task.cancel()
+        assert isinstance(await ended(task), asyncio.CancelledError)
+    finally:
+        ctypes.CDLL(None).prctl(set_child_subreaper, 0, 0, 0, 0)
 
 
 async def test_a_command_that_is_to_end_at_once_is_killed(told: Told) -> None:
