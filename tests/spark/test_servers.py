@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from spark_bridge.demo.processes import (
@@ -28,6 +29,13 @@ from tests.spark.application import UNFINISHED, configuration, until
 #: What both users ask, and what they must be told.
 QUESTION = "SELECT k, count(*) AS n FROM (SELECT id % 3 AS k FROM range(300)) GROUP BY k ORDER BY k"
 ANSWER = [[0, 100], [1, 100], [2, 100]]
+
+#: What a client may set to pass for another: the tag that Spark gives jobs of that user, and the
+#: user by name.
+PASSES_FOR_ANOTHER = [
+    f"spark.job.tags=SparkConnect_OperationTag_User_bob_Session_{uuid4()}_Operation_{uuid4()}",
+    "spark.uwfq.user=bob",
+]
 
 
 def need(home: Path, jar: str, remedy: str) -> None:
@@ -104,7 +112,7 @@ def check_users(service: Service, users: set[str]) -> None:
 
 
 def test_connect_users(line: str, tmp_path: Path) -> None:
-    """Two clients of a Connect server, each by the name that its connection gives."""
+    """Clients of a Connect server, each by the name that its connection gives, whatever it sets."""
     python = python_of(line)
     need(spark_home_of(Path(python)), "spark-connect_*.jar", "run `make spark35`")
     port = free_port()
@@ -120,14 +128,17 @@ def test_connect_users(line: str, tmp_path: Path) -> None:
         ) as process,
     ):
         process.wait_for_line("Spark Connect server started at")
-        users = {"anna", "under_score"}
+        users: dict[str, list[str]] = {"anna": [], "under_score": [], "eve": PASSES_FOR_ANOTHER}
         said = together(
-            {user: [*client, f"sc://127.0.0.1:{port}/;user_id={user}", QUESTION] for user in users},
+            {
+                user: [*client, f"sc://127.0.0.1:{port}/;user_id={user}", QUESTION, *settings]
+                for user, settings in users.items()
+            },
             environment(PYTHONPATH=str(ROOT)),
             tmp_path,
         )
-        assert [json.loads(out) for out in said.values()] == [[ANSWER] * 3] * 2
-        check_users(service, users)
+        assert [json.loads(out) for out in said.values()] == [[ANSWER] * 3] * 3
+        check_users(service, set(users))
 
 
 def test_thrift_users(line: str, tmp_path: Path) -> None:

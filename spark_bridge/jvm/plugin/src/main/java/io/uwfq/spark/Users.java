@@ -14,10 +14,15 @@ import java.util.Properties;
  * order that is set if nothing else is, those that someone has authenticated come first, so that a
  * client of the Thrift or the Connect server cannot pass for somebody else with a {@code SET}.
  *
- * <p>With {@link UwfqExtensions} loaded, the user of the Thrift server is in a property that no
- * client can set. Without it, it is known by events only, which may come a moment after the job:
- * {@link #resolve} is empty for that moment. They name the statement's job group, and a client that
- * has changed that with a {@code SET} gets the default user, not the one that it would like to be.
+ * <p>With {@link UwfqExtensions} loaded, the user of either server is in a property that no client
+ * can set.
+ *
+ * <p>Without it, the user of the Thrift server is known by events only, which may come a moment
+ * after the job: {@link #resolve} is empty for that moment. They name the statement's job group,
+ * and a client that has changed that with a {@code SET} gets the default user, not the one that it
+ * would like to be. The user of the Connect server is known by the job's tags only, which a client
+ * can forge with a {@code SET}. With the extension they count for jobs that come before any query
+ * of theirs, such as those that look for the schema of files.
  *
  * <p>Safe from any thread.
  */
@@ -26,12 +31,18 @@ public final class Users {
   public static final String USER_PROPERTY = "spark.uwfq.user";
 
   /**
-   * Local property that only {@link NoteThriftUser} sets. Settings of a session become local
-   * properties if their names begin with "spark": this one does not, so that no client can set it.
+   * Local property that only {@link NoteUser} sets. Settings of a session become local properties
+   * if their names begin with "spark": this one does not, so that no client can set it.
    */
   static final String THRIFT_USER_PROPERTY = "uwfq.thriftUser";
 
-  private static final String JOB_TAGS = "spark.job.tags";
+  /** Likewise for the user of a Connect server. */
+  static final String CONNECT_USER_PROPERTY = "uwfq.connectUser";
+
+  /** Noted in a user's place: the job's tags are a client's, and nobody knows whose it is. */
+  static final String UNKNOWN = "";
+
+  static final String JOB_TAGS = "spark.job.tags";
   private static final String JOB_GROUP = "spark.jobGroup.id";
 
   /** Statements that are remembered, should the events that end them be lost. */
@@ -78,6 +89,9 @@ public final class Users {
       if (source == UserSource.THRIFT && isThriftStatement(properties)) {
         return Optional.empty();
       }
+      if (source == UserSource.CONNECT && UNKNOWN.equals(get(properties, CONNECT_USER_PROPERTY))) {
+        return Optional.of(defaultUser); // and not whom the client names elsewhere
+      }
     }
     return Optional.of(defaultUser);
   }
@@ -111,7 +125,7 @@ public final class Users {
     String name =
         switch (source) {
           case THRIFT -> thriftUser(properties);
-          case CONNECT -> ConnectTags.user(get(properties, JOB_TAGS)).orElse(null);
+          case CONNECT -> connectUser(properties);
           case PROPERTY -> get(properties, USER_PROPERTY);
         };
     String fit = UserNames.fit(name);
@@ -127,6 +141,11 @@ public final class Users {
     synchronized (thriftUserByStatement) {
       return thriftUserByStatement.get(group);
     }
+  }
+
+  private static String connectUser(Properties properties) {
+    String noted = get(properties, CONNECT_USER_PROPERTY);
+    return noted != null ? noted : ConnectTags.user(get(properties, JOB_TAGS)).orElse(null);
   }
 
   /** In an application with a Thrift server, job groups are its statements. */

@@ -19,8 +19,8 @@ import scala.runtime.BoxedUnit;
  * <p>Three rules work together. {@link MarkQuery} writes the query's signature into its file
  * relations while the logical plan is whole. {@link SplitScans} finds it there when a scan is about
  * to become tasks. {@link SplitShuffles} looks at each stage that adaptive execution has the map
- * output sizes of. All of them leave the plan alone while the plugin does not run. {@link
- * NoteThriftUser} looks at no plan: it is called where the user of the Thrift server is known.
+ * output sizes of. All of them leave the plan alone while the plugin does not run. {@link NoteUser}
+ * looks at no plan: it is called where the user of the Thrift or the Connect server is known.
  */
 public final class UwfqExtensions extends AbstractFunction1<SparkSessionExtensions, BoxedUnit> {
   private static final Logger log = LoggerFactory.getLogger(UwfqExtensions.class);
@@ -29,7 +29,9 @@ public final class UwfqExtensions extends AbstractFunction1<SparkSessionExtensio
   @Override
   public BoxedUnit apply(SparkSessionExtensions extensions) {
     try {
-      extensions.injectCheckRule(function(session -> new NoteThriftUser(session)));
+      extensions.injectCheckRule(function(session -> NoteUser.whenAnalyzed(session)));
+      // Before the scans are cut: the service is told whose they are.
+      extensions.injectColumnar(function(session -> beforeColumnar(NoteUser.whenPlanned(session))));
       extensions.injectPreCBORule(function(session -> new MarkQuery(session)));
       extensions.injectColumnar(function(session -> beforeColumnar(new SplitScans(session))));
       extensions.injectQueryStageOptimizerRule(function(session -> new SplitShuffles(session)));

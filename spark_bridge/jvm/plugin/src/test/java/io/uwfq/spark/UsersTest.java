@@ -113,6 +113,17 @@ class UsersTest {
     assertEquals("alice", name(properties));
   }
 
+  /** Likewise at a Connect server: neither tags nor anything else that a client can set counts. */
+  @Test
+  void theNotedConnectUserWins() {
+    Properties properties = properties("uwfq.connectUser", "alice");
+    properties.setProperty("spark.job.tags", tag("victim"));
+    properties.setProperty("spark.uwfq.user", "spoofed");
+    assertEquals("alice", name(properties));
+    properties.setProperty("uwfq.connectUser", Users.UNKNOWN);
+    assertEquals("nobody", name(properties));
+  }
+
   /** Names beyond what the service takes are cut between characters, and stay apart. */
   @Test
   void namesFitTheService() {
