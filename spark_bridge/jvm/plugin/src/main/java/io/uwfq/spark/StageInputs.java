@@ -113,7 +113,7 @@ public record StageInputs(long[] taskBytes, StageKind kind) {
       try {
         fileBytes += Math.max(0, length.get());
         readsFiles = true;
-      } catch (IOException e) {
+      } catch (IOException | RuntimeException e) {
         return; // such a split does not know its length: then nor do we
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();

@@ -46,6 +46,24 @@ class StageInputsTest {
     assertEquals(StageKind.SCAN, inputs.kind());
   }
 
+  /** Splits of others' formats may fail to say their length: the others' is what is known. */
+  @Test
+  void splitsWithoutALengthAreUnknown() {
+    Partition broken =
+        new HadoopPartition(
+            0,
+            0,
+            new FileSplit(new Path("f"), 0, 11, new String[0]) {
+              @Override
+              public long getLength() {
+                throw new UnsupportedOperationException("no length");
+              }
+            });
+    Partition whole = new HadoopPartition(0, 1, new FileSplit(new Path("f"), 0, 12, new String[0]));
+    assertArrayEquals(new long[] {0, 12}, StageInputs.of(array(broken, whole), false).taskBytes());
+    assertNull(StageInputs.of(array(broken), false).taskBytes());
+  }
+
   /** Shuffle partitions that adaptive execution has measured say their size. */
   @Test
   void measuredShufflesAreRead() {

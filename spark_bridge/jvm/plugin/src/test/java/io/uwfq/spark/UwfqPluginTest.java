@@ -3,6 +3,7 @@ package io.uwfq.spark;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -28,13 +29,22 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.mapreduce.lib.input.FileSplit;
+import org.apache.spark.Partition;
 import org.apache.spark.SparkConf;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.rdd.NewHadoopPartition;
+import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import scala.collection.Iterator;
+import scala.collection.Iterator$;
+import scala.reflect.ClassTag$;
 
 /** The plugin in a real Spark in local mode, whose tasks see what the test sees. */
 @Timeout(value = 5, unit = TimeUnit.MINUTES)
@@ -161,6 +171,50 @@ class UwfqPluginTest {
     conversation.show(() -> Standings.NONE);
     carol.get();
     assertEquals(0, conversation.figures().caughtErrors.sum());
+  }
+
+  /** A stage whose inputs cannot be read is its user's, and ordered, like any other. */
+  @Test
+  void aStageIsKnownWhateverItsInputs() throws Exception {
+    start("local[1]");
+    spark.setLocalProperty("spark.uwfq.user", "alice");
+    assertEquals(0, new UnreadableRdd(spark.parallelize(List.of(1), 1).rdd()).count());
+    conversation.await("jobEnd", 1);
+    assertEquals("alice", conversation.<JobFacts>all("job").get(0).user());
+    StageFacts stage = conversation.<StageFacts>all("stage").get(0);
+    assertEquals(1, stage.taskCount());
+    assertNull(stage.taskBytes());
+    assertTrue(conversation.figures().caughtErrors.sum() > 0);
+  }
+
+  /** No rows, of a split whose class is broken. */
+  private static final class UnreadableRdd extends RDD<Integer> {
+    UnreadableRdd(RDD<Integer> parent) {
+      super(parent, ClassTag$.MODULE$.apply(Integer.class));
+    }
+
+    @Override
+    @SuppressWarnings("unchecked") // Scala 2.12 has it as an iterator of nothing
+    public Iterator<Integer> compute(Partition split, TaskContext context) {
+      return (Iterator<Integer>) (Iterator<?>) Iterator$.MODULE$.empty();
+    }
+
+    @Override
+    public Partition[] getPartitions() {
+      return new Partition[] {new NewHadoopPartition(id(), 0, new UnreadableSplit())};
+    }
+  }
+
+  /** Hadoop makes it anew for each task. */
+  public static final class UnreadableSplit extends FileSplit {
+    public UnreadableSplit() {
+      super(new Path("f"), 0, 1, new String[0]);
+    }
+
+    @Override
+    public long getLength() {
+      throw new NoClassDefFoundError("broken for the test");
+    }
   }
 
   /** A query is one job: announced before its stages, those before their tasks, and ended last. */

@@ -15,6 +15,8 @@ import scala.Option;
  * thread that submits task sets.
  */
 final class TaskSetReader {
+  private static final StageInputs UNKNOWN = new StageInputs(null, StageKind.OTHER);
+
   private final SparkContext spark;
   private final SlotCounter slots;
 
@@ -25,9 +27,17 @@ final class TaskSetReader {
 
   TaskSetSeen read(TaskSetManager manager) {
     TaskSet taskSet = manager.taskSet();
-    DAGScheduler dag = spark.dagScheduler();
-    Option<Stage> stage = dag.stageIdToStage().get(taskSet.stageId());
-    Option<ActiveJob> job = dag.jobIdToActiveJob().get(taskSet.priority());
+    Option<Stage> stage = spark.dagScheduler().stageIdToStage().get(taskSet.stageId());
+    return seen(taskSet, stage.isDefined() ? inputs(stage.get(), taskSet) : UNKNOWN);
+  }
+
+  /** The same without a look at what the tasks read: partitions are made by anybody's code. */
+  TaskSetSeen readWithoutInputs(TaskSetManager manager) {
+    return seen(manager.taskSet(), UNKNOWN);
+  }
+
+  private TaskSetSeen seen(TaskSet taskSet, StageInputs inputs) {
+    Option<ActiveJob> job = spark.dagScheduler().jobIdToActiveJob().get(taskSet.priority());
     return new TaskSetSeen(
         taskSet.priority(), // the id of the job that it runs for
         taskSet.properties(),
@@ -36,7 +46,7 @@ final class TaskSetReader {
         taskSet.stageAttemptId(),
         taskSet.tasks().length,
         slots.slotsPerTask(taskSet.resourceProfileId()),
-        stage.isDefined() ? inputs(stage.get(), taskSet) : new StageInputs(null, StageKind.OTHER));
+        inputs);
   }
 
   private static StageInputs inputs(Stage stage, TaskSet taskSet) {

@@ -1,6 +1,7 @@
 package org.apache.spark.scheduler;
 
 import io.uwfq.spark.JobTracker;
+import io.uwfq.spark.JobTracker.TaskSetSeen;
 import io.uwfq.spark.JobTracker.TrackedStage;
 import io.uwfq.spark.StageOrder;
 import io.uwfq.spark.StageOrder.Placed;
@@ -155,7 +156,7 @@ public final class UwfqPool extends Pool {
     TrackedStage stage = null;
     try {
       addAlias(taskSet.taskSet().properties());
-      stage = tracker.taskSetAppeared(reader.read(taskSet));
+      stage = tracker.taskSetAppeared(read(taskSet));
       if (taskSet instanceof GatedTaskSetManager gated) {
         gated.belongsTo(stage);
       }
@@ -164,6 +165,15 @@ public final class UwfqPool extends Pool {
     }
     entries.put(taskSet, new Entry(taskSet, stage));
     order = null;
+  }
+
+  private TaskSetSeen read(TaskSetManager taskSet) {
+    try {
+      return reader.read(taskSet);
+    } catch (Throwable error) {
+      swallow(error);
+      return reader.readWithoutInputs(taskSet);
+    }
   }
 
   private TaskSetManager behindGate(TaskSetManager submitted) {
