@@ -58,6 +58,14 @@ public interface Conversation extends AutoCloseable {
    */
   OptionalInt taskCount(SplitQuestion question, Duration limit);
 
+  /**
+   * Whether {@link #taskCount} would ask at all now: the service answers, and has not just kept
+   * queries waiting in vain. Never blocks. For those to whom the question itself costs something.
+   */
+  default boolean mayAnswer() {
+    return true;
+  }
+
   /** Counters and gauges, for Spark's metrics and for the doctor. */
   Figures figures();
 

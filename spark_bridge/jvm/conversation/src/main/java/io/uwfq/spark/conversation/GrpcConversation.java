@@ -234,6 +234,11 @@ public final class GrpcConversation implements Conversation {
   }
 
   @Override
+  public boolean mayAnswer() {
+    return !closed && splitAnswers.mayAnswer();
+  }
+
+  @Override
   public OptionalInt taskCount(SplitQuestion question, Duration limit) {
     return closed ? OptionalInt.empty() : splitAnswers.taskCount(question, limit);
   }

@@ -68,6 +68,15 @@ final class SplitAnswers {
     timeouts = 0;
   }
 
+  /** Whether a question that is new would be asked now. */
+  boolean mayAnswer() {
+    return answers.getAsBoolean() && !isPausing();
+  }
+
+  private synchronized boolean isPausing() {
+    return timeouts >= TIMEOUTS_IN_A_ROW && nanoClock.getAsLong() - lastTimeoutNanos < PAUSE_NANOS;
+  }
+
   /** How many tasks; empty: no answer within the limit, or nobody to ask (then at once). */
   OptionalInt taskCount(SplitQuestion question, Duration limit) {
     if (!answers.getAsBoolean()) {
@@ -79,9 +88,9 @@ final class SplitAnswers {
       if (answer != null && nowNanos - answer.atNanos() < HOLDS_NANOS) {
         return OptionalInt.of(answer.taskCount());
       }
-      if (timeouts >= TIMEOUTS_IN_A_ROW && nowNanos - lastTimeoutNanos < PAUSE_NANOS) {
-        return OptionalInt.empty();
-      }
+    }
+    if (isPausing()) {
+      return OptionalInt.empty();
     }
     return ask(question, limit);
   }

@@ -38,6 +38,7 @@ final class QueryAnswers {
   private final AtomicLong remainingNanos;
   private final Map<Long, Boolean> repeatableByExecution = new ConcurrentHashMap<>();
   private volatile String signature;
+  private volatile boolean scansUnanswered;
 
   QueryAnswers(Duration limit) {
     remainingNanos = new AtomicLong(limit.toNanos());
@@ -60,6 +61,22 @@ final class QueryAnswers {
   /** The service's answer, if it comes before the query's time is up. */
   OptionalInt taskCount(Conversation conversation, SplitQuestion question) {
     return answers.computeIfAbsent(question, unseen -> ask(conversation, question));
+  }
+
+  /**
+   * Whether it is worth the work to find out what to ask about a scan. Once it was not, it stays so
+   * for all scans of the query; once one was answered, the others are looked at, since the same
+   * table must be read in the same way.
+   */
+  boolean mayAnswerScans(Conversation conversation) {
+    if (answers.values().stream().anyMatch(OptionalInt::isPresent)) {
+      return true;
+    }
+    scansUnanswered |= remainingNanos.get() <= 0 || !conversation.mayAnswer();
+    if (scansUnanswered) {
+      conversation.figures().splitTimeouts.increment();
+    }
+    return !scansUnanswered;
   }
 
   /** The query's signature, computed when it is first asked for. */

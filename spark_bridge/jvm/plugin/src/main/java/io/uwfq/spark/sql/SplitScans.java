@@ -50,6 +50,10 @@ public final class SplitScans extends QueryRule<SparkPlan> {
 
   private static SparkPlan cut(
       FileSourceScanExec scan, Bridge bridge, PartitioningSettings settings, QueryAnswers answers) {
+    // Before the files are listed, which takes its time, too.
+    if (!answers.mayAnswerScans(bridge.conversation())) {
+      return scan;
+    }
     HadoopFsRelation files = scan.relation();
     long inputBytes = splittableBytes(scan);
     if (inputBytes <= settings.minTaskBytes()) {

@@ -20,6 +20,7 @@ import java.util.function.Function;
 final class FakeConversation implements Conversation {
   final List<SplitQuestion> questions = new CopyOnWriteArrayList<>();
   final List<Duration> limits = new CopyOnWriteArrayList<>();
+  private volatile boolean away;
   private final Figures figures = new Figures();
   private volatile Function<SplitQuestion, OptionalInt> answer = question -> OptionalInt.empty();
 
@@ -29,6 +30,15 @@ final class FakeConversation implements Conversation {
 
   void answer(int taskCount) {
     answer(question -> OptionalInt.of(taskCount));
+  }
+
+  void away() {
+    away = true;
+  }
+
+  @Override
+  public boolean mayAnswer() {
+    return !away;
   }
 
   @Override

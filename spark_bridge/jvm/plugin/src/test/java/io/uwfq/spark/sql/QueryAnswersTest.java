@@ -1,6 +1,7 @@
 package io.uwfq.spark.sql;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.uwfq.spark.conversation.SplitQuestion;
@@ -35,6 +36,23 @@ class QueryAnswersTest {
     }
     assertTrue(service.limits.get(1).compareTo(service.limits.get(0)) < 0);
     assertTrue(service.limits.get(2).compareTo(service.limits.get(1)) < 0);
+  }
+
+  /** A table that is read twice is read in the same way, also if the time is up in between. */
+  @Test
+  void scansAreAllLookedAtOrNone() {
+    QueryAnswers answered = new QueryAnswers(Duration.ofSeconds(1));
+    service.answer(4);
+    assertTrue(answered.mayAnswerScans(service));
+    answered.taskCount(service, question(10));
+    service.away();
+    assertTrue(answered.mayAnswerScans(service));
+
+    QueryAnswers unanswered = new QueryAnswers(Duration.ofSeconds(1));
+    assertFalse(unanswered.mayAnswerScans(service));
+    assertFalse(unanswered.mayAnswerScans(new FakeConversation()));
+    assertFalse(new QueryAnswers(Duration.ZERO).mayAnswerScans(new FakeConversation()));
+    assertEquals(1, service.figures().splitTimeouts.sum());
   }
 
   @Test

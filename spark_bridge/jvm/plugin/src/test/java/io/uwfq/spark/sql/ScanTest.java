@@ -76,6 +76,15 @@ class ScanTest extends LocalSpark {
     assertEquals(0, service.figures().planningErrors.sum());
   }
 
+  /** A scan lists files to know what to ask: with nobody to ask, it does not. */
+  @Test
+  void whenNobodyAnswersNothingIsListed() {
+    service.away();
+    tasksOf(flat());
+    assertEquals(0, service.questions.size());
+    assertEquals(1, service.figures().splitTimeouts.sum());
+  }
+
   @Test
   void avroIsCutAtItsBlocks() {
     Dataset<Row> blocks = spark.read().format("avro").load(path("blocks"));
