@@ -9,7 +9,6 @@ import io.uwfq.v1.SchedulerServiceGrpc;
 import io.uwfq.v1.WatchJobRequest;
 import io.uwfq.v1.WatchJobResponse;
 import java.time.Duration;
-import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
@@ -112,13 +111,15 @@ final class JobWatch implements Flow.Publisher<Job> {
         if (over) {
           return;
         }
-        wait = backoff.next(Optional.empty());
+        wait = backoff.next(error.retryAfter());
       }
       boolean transientError =
           error.code() == Status.Code.UNAVAILABLE
               // A service that ends cancels what it had begun. Our own cancelling is `over`.
-              || error.code() == Status.Code.CANCELLED;
-      if (!transientError || deadlineNanos - System.nanoTime() <= wait.toNanos()) {
+              || error.code() == Status.Code.CANCELLED
+              // More watch than the service takes: it says when to come back.
+              || (error.code() == Status.Code.RESOURCE_EXHAUSTED && error.retryAfter().isPresent());
+      if (!transientError || deadlineNanos - System.nanoTime() <= Calls.nanos(wait)) {
         end(error);
         return;
       }

@@ -242,6 +242,25 @@ class ClientTest {
     assertTrue(Jobs.hasSucceeded(end.join()));
   }
 
+  /** The service has as many watches as it takes, and says when to come back. */
+  @Test
+  void aWatchThatIsOneTooManyWaitsForItsTurn() {
+    service.put(job("j", JobState.JOB_STATE_SUCCEEDED));
+    service.refuse(WatchJobRequest.class, FakeService.exhausted(1), 2);
+    assertTrue(Jobs.hasSucceeded(client.waitFor("j")));
+    assertEquals(3, calls(WatchJobRequest.class));
+  }
+
+  /** Of a refusal without a time to come back waiting would not be the end. */
+  @Test
+  void aWatchBeyondAnyMeasureIsNotTriedAgain() {
+    service.refuse(
+        WatchJobRequest.class, FakeService.refusal(Status.Code.RESOURCE_EXHAUSTED, "too large"), 9);
+    UwfqException refusal = assertThrows(UwfqException.class, () -> client.waitFor("j"));
+    assertEquals(Status.Code.RESOURCE_EXHAUSTED, refusal.code());
+    assertEquals(1, calls(WatchJobRequest.class));
+  }
+
   @Test
   void aWatchOfNothingIsNotTriedAgain() {
     service.refuse(
