@@ -64,7 +64,7 @@ final class Poller {
   /** Polls if there is anything to poll for. */
   void wake() {
     if (call == null && pause == null && ledger.wantsWork()) {
-      poll(options.pollWait(), false);
+      poll(Duration.ofNanos(Calls.nanos(options.pollWait())), false);
     }
   }
 

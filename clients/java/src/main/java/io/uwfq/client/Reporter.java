@@ -34,7 +34,7 @@ final class Reporter {
   /** Sees that what is owed is not kept for long. */
   void wake() {
     if (call == null && due == null && ledger.owes()) {
-      sendAfter(session.options().reportDelay().toNanos());
+      sendAfter(Calls.nanos(session.options().reportDelay()));
     }
   }
 

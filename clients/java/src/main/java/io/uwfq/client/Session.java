@@ -338,7 +338,7 @@ final class Session {
 
   private void stop(Duration grace) {
     if (grace != null) {
-      loop.after(grace.toNanos(), this::giveUp);
+      loop.after(Calls.nanos(grace), this::giveUp);
     }
     if (phase == Phase.SERVING) {
       phase = Phase.DRAINING;

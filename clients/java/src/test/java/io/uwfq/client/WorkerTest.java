@@ -450,6 +450,21 @@ class WorkerTest {
     assertEquals(0, service.results().size());
   }
 
+  /** A grace beyond what nanoseconds count is as long as it takes. */
+  @Test
+  void durationsMayBeAsLongAsTheyCome() throws Exception {
+    service.addTasks("j", 1);
+    CountDownLatch go = new CountDownLatch(1);
+    Duration forEver = Duration.ofSeconds(Long.MAX_VALUE);
+    Worker worker =
+        worker().slots(1).pollWait(forEver).handler("noop", task -> hold(go)).build().start();
+    service.await(() -> service.leased() == 1);
+    worker.requestStop(forEver);
+    go.countDown();
+    worker.ended().join();
+    assertEquals(1, service.results().size());
+  }
+
   @Test
   void anIdleWorkerStopsAtOnceThoughItsPollIsParked() throws Exception {
     Worker worker =
