@@ -79,12 +79,21 @@ function success(measured: unknown, runtimeSeconds: number): Outcome {
   return { case: "success", value };
 }
 
+/** The most that the protocol carries. */
+const MAX_UINT64 = 2n ** 64n - 1n;
+
 function uint64(name: string, value: unknown): bigint {
   const whole = typeof value === "bigint" || Number.isSafeInteger(value);
   if (!whole || (value as number | bigint) < 0) {
     throw new PermanentFailure(`the handler returned ${name} ${String(value)}, not a whole number`);
   }
-  return BigInt(value as number | bigint);
+  const count = BigInt(value as number | bigint);
+  if (count > MAX_UINT64) {
+    throw new PermanentFailure(
+      `the handler returned ${name} ${String(value)}, more than 64 bits hold`,
+    );
+  }
+  return count;
 }
 
 /** What the service keeps of a failure's message, bytes. */

@@ -144,15 +144,16 @@ test(
       },
       wrong: () => 12 as Measurement,
       negative: () => ({ rows: -1 }),
+      huge: () => ({ inputBytes: 2n ** 64n }),
     };
     for (const kind of [...Object.keys(acts), "unknown"]) service.addJob(kind, 1, { kind });
     const worker = new Worker(service.target, { ...EAGER, slots: 1 });
     for (const [kind, act] of Object.entries(acts)) worker.handle(kind, act);
     const served = worker.serve();
-    await service.until(() => service.results.size === 7);
+    await service.until(() => service.results.size === 8);
     await worker.stop();
     await served;
-    const [throws, permanent, odd, long, wrong, negative, unknown] = [
+    const [throws, permanent, odd, long, wrong, negative, huge, unknown] = [
       ...service.results.values(),
     ].map(({ outcome }) => (outcome.case === "failure" ? outcome.value : undefined));
     assert.equal(throws?.message, "TypeError: no such column");
@@ -164,9 +165,11 @@ test(
     assert.equal(wrong?.message, "the handler returned number, not a measurement");
     assert.equal(wrong.retryable, false);
     assert.match(negative?.message ?? "", /rows -1/);
+    assert.match(huge?.message ?? "", /inputBytes 18446744073709551616/);
+    assert.equal(huge?.retryable, false);
     assert.equal(unknown?.message, 'no handler for kind "unknown"');
     assert.equal(unknown.retryable, true);
-    assert.equal(worker.stats.failed, 7);
+    assert.equal(worker.stats.failed, 8);
   }),
 );
 
