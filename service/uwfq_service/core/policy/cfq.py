@@ -107,7 +107,7 @@ class CfqPolicy(Policy):
             yield clock.stage
 
     def _narrow_order(self) -> StageOrder:
-        return StageOrder(lambda stage: (stage.policy_state.end, stage.policy_state.number))
+        return StageOrder(lambda stage: (stage.policy_state.end, stage.launch_serial, stage))
 
     def virtual_deadline(self, job: Job) -> Any | None:
         clocks = [stage.policy_state for stage in job.stages if stage.policy_state is not None]

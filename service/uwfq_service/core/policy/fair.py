@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from uwfq_service.core.stage import Stage
 
 
-def fair_key(stage: Stage) -> tuple[Any, str]:
+def fair_entry(stage: Stage) -> tuple[Any, str, Stage]:
     """Running slots per job weight, then the serial name, which is unique."""
-    return stage.running_slots * WEIGHT_SCALE / stage.job.weight, stage.serial_name
+    return stage.running_slots * WEIGHT_SCALE / stage.job.weight, stage.serial_name, stage
 
 
 class FairPolicy(Policy):
@@ -32,7 +32,7 @@ class FairPolicy(Policy):
 
     def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
         super().__init__(number, now)
-        self._order = StageOrder(fair_key)
+        self._order = StageOrder(fair_entry)
 
     def offer(self, stage: Stage, now: Any) -> None:
         self._order.add(stage)
@@ -56,4 +56,4 @@ class FairPolicy(Policy):
         return iter(self._order)
 
     def _narrow_order(self) -> StageOrder:
-        return StageOrder(fair_key)
+        return StageOrder(fair_entry)

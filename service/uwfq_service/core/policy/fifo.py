@@ -50,4 +50,4 @@ class FifoPolicy(Policy):
         return (self._offered[key] for key in sorted(self._offered))
 
     def _narrow_order(self) -> StageOrder:
-        return StageOrder(lambda stage: (stage.job.number, stage.index))
+        return StageOrder(lambda stage: (stage.job.number, stage.index, stage))

@@ -12,7 +12,7 @@ from sortedcontainers import SortedList
 
 from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.policy.base import NarrowOrder, Policy
-from uwfq_service.core.policy.fair import fair_key
+from uwfq_service.core.policy.fair import fair_entry
 from uwfq_service.core.policy.stage_order import StageOrder
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class UserStages:
     __slots__ = ("key", "stages")
 
     def __init__(self) -> None:
-        self.stages = StageOrder(fair_key)
+        self.stages = StageOrder(fair_entry)
         self.key: tuple[Any, str, User] | None = None
 
 
