@@ -353,7 +353,10 @@ class Dispatch:
 
 def _most_slots(worker: Worker, slots: int, passed: list[Stage]) -> int:
     """How many slots the tasks of the next stage may need that is looked at in a poll."""
-    return slots if len(passed) >= MAX_PASSED_OVER else worker.slots
+    if len(passed) < MAX_PASSED_OVER:
+        return worker.slots
+    # With prefetch there may be more to fill than the worker has.
+    return min(slots, worker.slots)
 
 
 def _launches(stages: list[Stage], free: int) -> list[int]:

@@ -74,6 +74,21 @@ def test_a_poll_passes_over_no_more_than_so_many(
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+def test_prefetch_does_not_widen_what_is_looked_at(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Having passed over many, a worker is still not offered what is wider than itself."""
+    monkeypatch.setattr(dispatch, "MAX_PASSED_OVER", 0)
+    core = Driver(policy)
+    for number in range(50):
+        core.submit("u", f"j{number}", stage("s", 1.0, slots_per_task=3))
+    withdrawn: list[Any] = []
+    monkeypatch.setattr(core.scheduler.pools[POOL].policy, "withdraw", withdrawn.append)
+    assert not core.poll(slots=2, prefetch=4)
+    assert not withdrawn
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("passed", [0, 64])
 @pytest.mark.parametrize("seed", range(2))
 def test_narrow_orders_follow_whatever_happens(
