@@ -82,6 +82,18 @@ class NoRanking(SchedulerError):
         self.policy = policy
 
 
+class UsersFull(SchedulerError):
+    """A pool has as many users as it may.  They are kept for good, so waiting does not help."""
+
+    def __init__(self, pool: str, limit: int) -> None:
+        super().__init__(
+            f"pool {pool!r} has {limit} users, the most allowed, and keeps them: "
+            "raise limits.max_users_per_pool, or name fewer users"
+        )
+        self.pool = pool
+        self.limit = limit
+
+
 class BacklogFull(SchedulerError):
     """A limit on what is kept is reached; try again when something has finished."""
 

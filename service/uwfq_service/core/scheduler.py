@@ -30,6 +30,7 @@ from uwfq_service.core.errors import (
     NotFound,
     TasksAreLeased,
     UnknownJob,
+    UsersFull,
 )
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
 from uwfq_service.core.policy.base import first_within
@@ -260,8 +261,7 @@ class Scheduler:
             raise BacklogFull("pool", pool.name, limits.max_jobs_per_pool)
         user = pool.users.get(user_name)
         if user is None:
-            if len(pool.users) >= limits.max_users_per_pool:
-                raise BacklogFull("pool", pool.name, limits.max_users_per_pool, "users")
+            self._check_user_room(pool, user)
             return
         limit = user.max_waiting_jobs or limits.max_jobs_per_user
         if user.unfinished_jobs >= limit:
@@ -423,7 +423,7 @@ class Scheduler:
     def _check_user_room(self, pool: Pool, user: User | None) -> None:
         limit = self.settings.limits.max_users_per_pool
         if user is None and len(pool.users) >= limit:
-            raise BacklogFull("pool", pool.name, limit, "users")
+            raise UsersFull(pool.name, limit)
 
     def _configure_pool(self, command: cmd.ConfigurePool, now: Any) -> Reply:
         validation.configure_pool(command, self.settings.limits)

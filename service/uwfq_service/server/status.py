@@ -92,6 +92,7 @@ TABLE: Final[Mapping[type[Exception], _Row]] = {
     errors.JobNotOpen: _Row(_Code.FAILED_PRECONDITION, "JOB_NOT_OPEN", _nothing),
     errors.TasksAreLeased: _Row(_Code.FAILED_PRECONDITION, "TASKS_ARE_LEASED", _nothing),
     errors.NoRanking: _Row(_Code.FAILED_PRECONDITION, "POLICY_HAS_NO_RANKING", _nothing),
+    errors.UsersFull: _Row(_Code.FAILED_PRECONDITION, "TOO_MANY_USERS", _nothing),
     # A backlog drains at the pace of jobs, an inbox at the pace of the disk.
     errors.BacklogFull: _Row(_Code.RESOURCE_EXHAUSTED, "BACKLOG_FULL", lambda _: _retry(1.0)),
     Busy: _Row(_Code.RESOURCE_EXHAUSTED, "BUSY", lambda _: _retry(0.1)),

@@ -24,6 +24,7 @@ from uwfq_service.core.errors import (
     SchedulerError,
     UnknownJob,
     UnknownPool,
+    UsersFull,
 )
 from uwfq_service.core.invariants import check
 from uwfq_service.core.scheduler import Scheduler
@@ -276,7 +277,7 @@ FORBIDDEN: Final[tuple[tuple[type[SchedulerError], cmd.Command], ...]] = (
     # two workers, one of them the engine.
     (BacklogFull, cmd.SubmitJob(user="cy", stages=(GOOD_STAGE,))),
     (BacklogFull, GOOD_JOB),
-    (BacklogFull, cmd.SetUser(user="cy", weight=2.0)),
+    (UsersFull, cmd.SetUser(user="cy", weight=2.0)),
     (BacklogFull, cmd.NextTask(worker_id="w2", slots=1, free_slots=1)),
 )
 

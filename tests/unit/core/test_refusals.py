@@ -19,6 +19,7 @@ from uwfq_service.core.errors import (
     SchedulerError,
     UnknownJob,
     UnknownPool,
+    UsersFull,
 )
 from uwfq_service.core.settings import Limits, Settings
 
@@ -298,10 +299,8 @@ def test_a_ranking_needs_deadlines(policy: str) -> None:
 
 
 def test_backlogs_are_bounded() -> None:
-    """Of a user, of a user with a cap, of a pool; users and workers are counted, too."""
-    limits = Limits(
-        max_jobs_per_user=2, max_jobs_per_pool=4, max_users_per_pool=3, max_workers_per_pool=1
-    )
+    """Of a user, of a user with a cap, of a pool; workers are counted, too."""
+    limits = Limits(max_jobs_per_user=2, max_jobs_per_pool=4, max_workers_per_pool=1)
     core = Driver(settings=Settings(limits=limits))
     core.apply(cmd.SetUser(pool=POOL, user="capped", max_waiting_jobs=1))
     core.submit("capped", "c1", stage("s", 1.0))
@@ -313,10 +312,22 @@ def test_backlogs_are_bounded() -> None:
         assert (error.scope, error.name) == (scope, user)
     core.submit("b", "b1", stage("s", 1.0))
     assert isinstance(refused(core, submission(user="b")), BacklogFull)
-    assert isinstance(refused(core, cmd.SetUser(pool=POOL, user="d", weight=2.0)), BacklogFull)
     core.poll("w1")
     second = cmd.NextTask(pool=POOL, worker_id="w2", slots=1, free_slots=1)
     assert isinstance(refused(core, second), BacklogFull)
+
+
+def test_users_are_counted_for_good() -> None:
+    """Waiting for room is no remedy, so the refusal is another one than that of a backlog."""
+    core = Driver(settings=Settings(limits=Limits(max_users_per_pool=2)))
+    core.submit("a", "a1", stage("s", 1.0))
+    core.cancel("a1")
+    core.apply(cmd.SetUser(pool=POOL, user="b", weight=2.0))
+    for command in (submission(user="c"), cmd.SetUser(pool=POOL, user="c", weight=2.0)):
+        error = refused(core, command)
+        assert isinstance(error, UsersFull)
+        assert "limits.max_users_per_pool" in str(error)
+    core.submit("b", "b1", stage("s", 1.0))
 
 
 def test_an_input_has_no_more_units_than_can_be_cut_in_passing() -> None:
