@@ -1108,7 +1108,7 @@ type RankingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version that the engine has; the poll returns when the order is another one.  0: at once.
 	KnownVersion uint64 `protobuf:"varint,1,opt,name=known_version,json=knownVersion,proto3" json:"known_version,omitempty"`
-	// Most stages to return; 0: the service's limit.
+	// Most stages to return, up to 1,000; 0: as many.
 	MaxStages     uint32 `protobuf:"varint,2,opt,name=max_stages,json=maxStages,proto3" json:"max_stages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -46,8 +46,8 @@ const (
 	EstimateSource_ESTIMATE_SOURCE_POOL EstimateSource = 5
 	// The configured prior: nothing is known yet.
 	EstimateSource_ESTIMATE_SOURCE_PRIOR EstimateSource = 6
-	// The caller declared it, and it was multiplied by what this user's declarations (of a user with
-	// few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+	// The caller declared it, and it was multiplied by what three in four of this user's latest
+	// declarations were too low by, or too high; done when that is more than a tenth.
 	EstimateSource_ESTIMATE_SOURCE_CALIBRATED EstimateSource = 7
 )
 
@@ -333,7 +333,7 @@ type StageSpec struct {
 	MinTasks *uint32 `protobuf:"varint,9,opt,name=min_tasks,json=minTasks,proto3,oneof" json:"min_tasks,omitempty"`
 	// Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
 	MaxTasks *uint32 `protobuf:"varint,10,opt,name=max_tasks,json=maxTasks,proto3,oneof" json:"max_tasks,omitempty"`
-	// Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+	// Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
 	MaxAttempts *uint32 `protobuf:"varint,11,opt,name=max_attempts,json=maxAttempts,proto3,oneof" json:"max_attempts,omitempty"`
 	// Longest that one attempt may run, seconds; > 0.  An attempt over it has failed (retryable).
 	// Absent: no limit.
@@ -573,7 +573,7 @@ type InputDescriptor struct {
 	Splittable bool `protobuf:"varint,2,opt,name=splittable,proto3" json:"splittable,omitempty"`
 	// Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
 	SplittableUnits []uint32 `protobuf:"varint,3,rep,packed,name=splittable_units,json=splittableUnits,proto3" json:"splittable_units,omitempty"`
-	// Relative work per byte of each unit, one per unit or none; each finite and > 0.  Absent: all equal.
+	// Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
 	UnitCosts     []float64 `protobuf:"fixed64,4,rep,packed,name=unit_costs,json=unitCosts,proto3" json:"unit_costs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from uwfq_service.core.reports import Reports
     from uwfq_service.core.stage import Stage
 
-#: Most stages in a ranking, unless it asks for fewer.
+#: Most stages in a ranking, whatever it asks for.
 MAX_RANKED_STAGES = 1000
 #: So many stages that need more slots than are free are passed over one by one in a poll.
 MAX_PASSED_OVER = 64
@@ -298,7 +298,8 @@ class Dispatch:
         mine = (
             stage for stage in pool.policy.ranking() if stage.job.engine_id == command.worker_id
         )
-        stages = list(islice(mine, command.max_stages or MAX_RANKED_STAGES))
+        most = min(command.max_stages or MAX_RANKED_STAGES, MAX_RANKED_STAGES)
+        stages = list(islice(mine, most))
         launches = _launches(stages, command.free_slots)
         ranked = [
             RankedStage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
+from uwfq_service.core.dispatch import MAX_RANKED_STAGES
 
 
 def test_launch_now_respects_a_users_cap() -> None:
@@ -57,3 +58,14 @@ def test_the_version_rises_when_the_order_changes() -> None:
     assert core.rank("e", slots=1).version == first
     core.submit("bo", "b", stage("s", 1.0), engine_id="e")
     assert core.rank("e", slots=1).version > first
+
+
+def test_a_ranking_has_no_more_stages_than_the_limit() -> None:
+    """Whatever it asks for: an answer must fit into a message."""
+    core = Driver()
+    for number in range(MAX_RANKED_STAGES + 1):
+        core.submit("ada", f"a{number}", stage("s", 1.0), engine_id="e")
+    for most in (0, MAX_RANKED_STAGES + 1):
+        ranking = core.ask("e", slots=1, free_slots=1, ranking=True, max_stages=most).ranking
+        assert ranking is not None
+        assert len(ranking.stages) == MAX_RANKED_STAGES

@@ -650,7 +650,7 @@ class RankingRequest(_message.Message):
     known_version: _builtins.int
     """The version that the engine has; the poll returns when the order is another one.  0: at once."""
     max_stages: _builtins.int
-    """Most stages to return; 0: the service's limit."""
+    """Most stages to return, up to 1,000; 0: as many."""
     def __init__(
         self,
         *,

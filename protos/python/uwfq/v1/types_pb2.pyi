@@ -46,8 +46,8 @@ class _EstimateSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Estima
     ESTIMATE_SOURCE_PRIOR: _EstimateSource.ValueType  # 6
     """The configured prior: nothing is known yet."""
     ESTIMATE_SOURCE_CALIBRATED: _EstimateSource.ValueType  # 7
-    """The caller declared it, and it was multiplied by what this user's declarations (of a user with
-    few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+    """The caller declared it, and it was multiplied by what three in four of this user's latest
+    declarations were too low by, or too high; done when that is more than a tenth.
     """
 
 class EstimateSource(_EstimateSource, metaclass=_EstimateSourceEnumTypeWrapper):
@@ -68,8 +68,8 @@ ESTIMATE_SOURCE_POOL: EstimateSource.ValueType  # 5
 ESTIMATE_SOURCE_PRIOR: EstimateSource.ValueType  # 6
 """The configured prior: nothing is known yet."""
 ESTIMATE_SOURCE_CALIBRATED: EstimateSource.ValueType  # 7
-"""The caller declared it, and it was multiplied by what this user's declarations (of a user with
-few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+"""The caller declared it, and it was multiplied by what three in four of this user's latest
+declarations were too low by, or too high; done when that is more than a tenth.
 """
 Global___EstimateSource: _TypeAlias = EstimateSource  # noqa: Y015
 
@@ -231,7 +231,7 @@ class StageSpec(_message.Message):
     max_tasks: _builtins.int
     """Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`."""
     max_attempts: _builtins.int
-    """Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's."""
+    """Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's."""
     task_timeout_seconds: _builtins.float
     """Longest that one attempt may run, seconds; > 0.  An attempt over it has failed (retryable).
     Absent: no limit.
@@ -373,7 +373,7 @@ class InputDescriptor(_message.Message):
 
     @_builtins.property
     def unit_costs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Relative work per byte of each unit, one per unit or none; each finite and > 0.  Absent: all equal."""
+        """Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal."""
 
     def __init__(
         self,

@@ -644,7 +644,7 @@ export type RankingRequest = Message<"uwfq.v1.RankingRequest"> & {
   knownVersion: bigint;
 
   /**
-   * Most stages to return; 0: the service's limit.
+   * Most stages to return, up to 1,000; 0: as many.
    *
    * @generated from field: uint32 max_stages = 2;
    */

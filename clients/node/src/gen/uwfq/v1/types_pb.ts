@@ -110,7 +110,7 @@ export type StageSpec = Message<"uwfq.v1.StageSpec"> & {
   maxTasks?: number | undefined;
 
   /**
-   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
    *
    * @generated from field: optional uint32 max_attempts = 11;
    */
@@ -208,7 +208,7 @@ export type InputDescriptor = Message<"uwfq.v1.InputDescriptor"> & {
   splittableUnits: number[];
 
   /**
-   * Relative work per byte of each unit, one per unit or none; each finite and > 0.  Absent: all equal.
+   * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
    *
    * @generated from field: repeated double unit_costs = 4;
    */
@@ -1218,8 +1218,8 @@ export enum EstimateSource {
   PRIOR = 6,
 
   /**
-   * The caller declared it, and it was multiplied by what this user's declarations (of a user with
-   * few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+   * The caller declared it, and it was multiplied by what three in four of this user's latest
+   * declarations were too low by, or too high; done when that is more than a tenth.
    *
    * @generated from enum value: ESTIMATE_SOURCE_CALIBRATED = 7;
    */

@@ -73,8 +73,8 @@ public enum EstimateSource
   ESTIMATE_SOURCE_PRIOR(6),
   /**
    * <pre>
-   * The caller declared it, and it was multiplied by what this user's declarations (of a user with
-   * few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+   * The caller declared it, and it was multiplied by what three in four of this user's latest
+   * declarations were too low by, or too high; done when that is more than a tenth.
    * </pre>
    *
    * <code>ESTIMATE_SOURCE_CALIBRATED = 7;</code>
@@ -150,8 +150,8 @@ public enum EstimateSource
   public static final int ESTIMATE_SOURCE_PRIOR_VALUE = 6;
   /**
    * <pre>
-   * The caller declared it, and it was multiplied by what this user's declarations (of a user with
-   * few, everybody's) were off by before: too low or too high by more than a tenth, three in four.
+   * The caller declared it, and it was multiplied by what three in four of this user's latest
+   * declarations were too low by, or too high; done when that is more than a tenth.
    * </pre>
    *
    * <code>ESTIMATE_SOURCE_CALIBRATED = 7;</code>

@@ -161,7 +161,7 @@ private static final long serialVersionUID = 0L;
       emptyDoubleList();
   /**
    * <pre>
-   * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+   * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
    * </pre>
    *
    * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -174,7 +174,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+   * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
    * </pre>
    *
    * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -185,7 +185,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+   * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
    * </pre>
    *
    * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -968,7 +968,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+     * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
      * </pre>
      *
      * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -981,7 +981,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+     * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
      * </pre>
      *
      * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -992,7 +992,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+     * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
      * </pre>
      *
      * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -1004,7 +1004,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+     * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
      * </pre>
      *
      * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -1023,7 +1023,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+     * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
      * </pre>
      *
      * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -1040,7 +1040,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+     * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
      * </pre>
      *
      * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -1058,7 +1058,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+     * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
      * </pre>
      *
      * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>

@@ -86,7 +86,7 @@ public interface InputDescriptorOrBuilder extends
 
   /**
    * <pre>
-   * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+   * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
    * </pre>
    *
    * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -95,7 +95,7 @@ public interface InputDescriptorOrBuilder extends
   java.util.List<java.lang.Double> getUnitCostsList();
   /**
    * <pre>
-   * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+   * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
    * </pre>
    *
    * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>
@@ -104,7 +104,7 @@ public interface InputDescriptorOrBuilder extends
   int getUnitCostsCount();
   /**
    * <pre>
-   * Relative work per byte of each unit, one per unit or none; each finite and &gt; 0.  Absent: all equal.
+   * Relative work per byte of each unit, one per unit or none; each 1e-9 to 1e9.  Absent: all equal.
    * </pre>
    *
    * <code>repeated double unit_costs = 4 [json_name = "unitCosts"];</code>

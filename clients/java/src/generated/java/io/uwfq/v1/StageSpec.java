@@ -442,7 +442,7 @@ private static final long serialVersionUID = 0L;
   private int maxAttempts_ = 0;
   /**
    * <pre>
-   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
    * </pre>
    *
    * <code>optional uint32 max_attempts = 11 [json_name = "maxAttempts"];</code>
@@ -454,7 +454,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
    * </pre>
    *
    * <code>optional uint32 max_attempts = 11 [json_name = "maxAttempts"];</code>
@@ -2181,7 +2181,7 @@ private static final long serialVersionUID = 0L;
     private int maxAttempts_ ;
     /**
      * <pre>
-     * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+     * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
      * </pre>
      *
      * <code>optional uint32 max_attempts = 11 [json_name = "maxAttempts"];</code>
@@ -2193,7 +2193,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+     * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
      * </pre>
      *
      * <code>optional uint32 max_attempts = 11 [json_name = "maxAttempts"];</code>
@@ -2205,7 +2205,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+     * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
      * </pre>
      *
      * <code>optional uint32 max_attempts = 11 [json_name = "maxAttempts"];</code>
@@ -2221,7 +2221,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+     * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
      * </pre>
      *
      * <code>optional uint32 max_attempts = 11 [json_name = "maxAttempts"];</code>

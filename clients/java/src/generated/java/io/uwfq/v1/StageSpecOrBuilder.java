@@ -238,7 +238,7 @@ public interface StageSpecOrBuilder extends
 
   /**
    * <pre>
-   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
    * </pre>
    *
    * <code>optional uint32 max_attempts = 11 [json_name = "maxAttempts"];</code>
@@ -247,7 +247,7 @@ public interface StageSpecOrBuilder extends
   boolean hasMaxAttempts();
   /**
    * <pre>
-   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the pool's.
+   * Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
    * </pre>
    *
    * <code>optional uint32 max_attempts = 11 [json_name = "maxAttempts"];</code>
