@@ -170,5 +170,5 @@ proto-image: $(DEPENDENCIES) ## Record protos/ as released: what later changes m
 clean: ## Remove the environment, caches and what the demo and the service left
 	rm -rf $(VENV) $(SPARK35) $(JARS) $(JVM)/*/target clients/java/target clients/node/node_modules \
 		clients/node/dist clients/node/build dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache uwfq-data uwfq-demo
+		.import_linter_cache uwfq-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
