@@ -181,7 +181,8 @@ class Admission:
     ) -> AdmittedStage:
         settings = self._settings
         work, source = estimate
-        if work < MIN_WORK:
+        too_little = work < MIN_WORK
+        if too_little:
             work = self._number(MIN_WORK)
         split = self._split(spec, work, source, ranges=ranges)
         return AdmittedStage(
@@ -194,7 +195,8 @@ class Admission:
             source=source,
             advisory_task_runtime=split.advisory_task_runtime,
             reason=split.reason,
-            task_work=split.task_work,
+            # What was measured of a task would be extrapolated by its part of next to nothing.
+            task_work=b"" if too_little else split.task_work,
             bounds=split.bounds,
             input_bytes=input_bytes,
             max_attempts=spec.max_attempts or settings.max_attempts,

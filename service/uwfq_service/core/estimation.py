@@ -47,10 +47,12 @@ import enum
 import math
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
+
+K = TypeVar("K", bound=Hashable)
 
 #: What is predicted lies in this range, whatever was measured.
 MIN_WORK: Final = 1e-6
@@ -234,14 +236,13 @@ class _Card:
 #: The drawers.
 _JOBS: Final = "jobs"
 _STAGES: Final = "stages"
-_DECLARATIONS: Final = "declarations"
 
 
 class Estimator:
     """Predicts work in one pool, and learns from what was measured there.
 
     ``prior_work`` (slot-seconds) is the answer while nothing is known.  At most ``capacity`` cards
-    are kept, the least recently noted ones go first.
+    are kept, and those of declarations besides; the least recently noted ones go first.
     """
 
     def __init__(self, *, prior_work: float, capacity: int = 10_000) -> None:
@@ -251,6 +252,8 @@ class Estimator:
         #: By (drawer, subject, user), the least recently noted first.  A subject is a signature or
         #: "" for any, among jobs with "/name" behind it for a stage.  User "": whoever.
         self._cards: OrderedDict[tuple[str, str, str], _Card] = OrderedDict()
+        #: Of declarations, by user.  Apart, so that no number of signatures drives them out.
+        self._declared: OrderedDict[str, _Card] = OrderedDict()
         #: Measured / predicted, latest last.
         self._ratios: deque[float] = deque(maxlen=RECENT_JOBS)
 
@@ -330,7 +333,7 @@ class Estimator:
 
         Less than 1 us; after a new note 2 us more.
         """
-        card = self._cards.get((_DECLARATIONS, "", user))
+        card = self._declared.get(user)
         if card is None or len(card.works) < LEAST_DECLARATIONS:
             return 1.0
         agreed = card.agreed()
@@ -341,7 +344,7 @@ class Estimator:
     def observe_declared(self, user: str, declared: float, work_measured: float) -> None:
         """Learn what a job took whose work was declared.  O(1)."""
         ratio = _within_range(work_measured) / _within_range(declared)
-        self._add((_DECLARATIONS, "", user), _NO_SIZE, math.log(ratio))
+        self._card(self._declared, user).note(_NO_SIZE, math.log(ratio))
 
     def observe_stage(
         self, signature: str, user: str, input_bytes: int | None, work_measured: float
@@ -362,10 +365,10 @@ class Estimator:
         size, ln_work = _ln_bytes(input_bytes), math.log(work)
         for subject in subjects:
             for whose in (user, ""):
-                self._add((drawer, subject, whose), size, ln_work)
+                self._card(self._cards, (drawer, subject, whose)).note(size, ln_work)
 
-    def _add(self, key: tuple[str, str, str], size: float, value: float) -> None:
-        cards = self._cards
+    def _card(self, cards: OrderedDict[K, _Card], key: K) -> _Card:
+        """The card that is to be noted on; of a full drawer the least recently noted one goes."""
         card = cards.get(key)
         if card is None:
             if len(cards) == self._capacity:
@@ -373,7 +376,7 @@ class Estimator:
             card = cards[key] = _Card()
         else:
             cards.move_to_end(key)
-        card.note(size, value)
+        return card
 
     @property
     def error(self) -> Error:
@@ -395,6 +398,7 @@ class Estimator:
                 + ([] if drawer == _JOBS else [drawer])
                 for (drawer, subject, user), card in self._cards.items()
             ],
+            "declared": [[user, card.works.tolist()] for user, card in self._declared.items()],
             "ratios": list(self._ratios),
         }
 
@@ -412,6 +416,11 @@ class Estimator:
             card = loaded._cards[drawer, subject, user] = _Card()
             card.sizes.extend(sizes)
             card.works.extend(works)
+        # Older images have none.
+        for user, ratios in image.get("declared", ()):
+            card = loaded._declared[user] = _Card()
+            card.sizes.extend([_NO_SIZE] * len(ratios))
+            card.works.extend(ratios)
         loaded._ratios.extend(image["ratios"])
         return loaded
 

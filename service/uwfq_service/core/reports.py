@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uwfq_service.core import events as ev
 from uwfq_service.core import validation
 from uwfq_service.core.commands import TaskFailure
-from uwfq_service.core.estimation import GUESSES, Source
+from uwfq_service.core.estimation import GUESSES, MAX_WORK, Source
 from uwfq_service.core.model import JobState
 from uwfq_service.core.replies import Ack, AckStatus, Reply, TaskDoneReply
 from uwfq_service.core.report_batches import Run, Successes
@@ -401,9 +401,12 @@ class Reports:
         if waiting < 0:
             waiting = 0
         running = job.running_work(now)
-        if running < started * ratio:
-            running = started * ratio
-        work = job.measured + running + waiting * ratio
+        # Tasks that were declared far too small say nothing of the others, and an account that a
+        # number beyond all measure has passed through is worth nothing.
+        begun, rest = min(started * ratio, MAX_WORK), min(waiting * ratio, MAX_WORK)
+        if running < begun:
+            running = begun
+        work = job.measured + running + rest
         return job.floor_work if job.floor_work > work else work
 
     def end_job(self, job: Job, state: JobState, cause: str, now: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.events import JobEnded, JobReestimated
+from uwfq_service.core.invariants import check
 from uwfq_service.core.policy.uwfq import UwfqPolicy
 from uwfq_service.core.settings import Settings
 
@@ -208,3 +209,35 @@ def test_a_stage_without_a_share_keeps_its_prediction() -> None:
     job = core.submit("u", "j", known, cmd.StageSpec(stage="unknown"), declared_work=1.0)
     assert [each.work for each in job.stages] == [8.0, 3.0]
     assert job.work == 11.0
+
+
+@pytest.mark.parametrize("least", [1e-12, 1e-200, 1e-300, 5e-324])
+def test_work_that_is_next_to_nothing_leaves_the_accounts_whole(least: float) -> None:
+    """Tasks that were declared as nothing and take a second are a second each, no more is known."""
+    core = Driver(slots=2)
+    core.submit("alice", "nothing", stage("s", least, least, 2 * least))
+    core.submit("alice", "beside", stage("s", 1.0))
+    for _ in range(2):
+        leases = core.poll("w", slots=2)
+        core.at(core.now + 1.0)
+        for lease in leases:
+            core.done(lease, 1.0)
+        check(core.scheduler, core.now)
+    user = core.user("alice")
+    assert user.charged == pytest.approx(4.0)
+    assert user.settled == pytest.approx(4.0)
+
+
+def test_a_large_task_beside_one_of_nothing_is_charged_within_reason() -> None:
+    """By what the small one took, the other would take longer than anything can."""
+    core = Driver(slots=2)
+    job = core.submit("alice", "odd", stage("s", 1e-12, 1e12), engine_id="e")
+    start = cmd.TaskStart(task=cmd.TaskRef(attempt=1, job_id="odd", stage="s", task_index=0))
+    core.rank("e", slots=2)
+    core.renew("e", started=(start,))
+    core.at(1.0)
+    core.report("e", start.task, cmd.TaskSuccess(runtime=1.0))
+    assert job.work <= 2e12 + 1.0
+    core.cancel("odd")
+    assert core.user("alice").charged == pytest.approx(1.0, abs=1e-3)
+    check(core.scheduler, core.now)

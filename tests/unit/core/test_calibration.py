@@ -156,6 +156,16 @@ def test_advice_is_what_an_admission_would_be() -> None:
     assert advice.task_count == 16
 
 
+def test_nobody_drives_out_what_is_known_of_another() -> None:
+    """However many signatures come by."""
+    estimator = Estimator(prior_work=1.0, capacity=8)
+    for _ in range(LEAST_DECLARATIONS):
+        estimator.observe_declared("alice", 1.0, 3.0)
+    for number in range(100):
+        estimator.observe(f"q{number}", "bob", None, 1.0, predicted=None)
+    assert estimator.calibration("alice") == pytest.approx(3.0)
+
+
 def test_a_restart_knows_the_habit() -> None:
     """It is in the estimator's image."""
     estimator = Estimator(prior_work=1.0)
