@@ -186,6 +186,25 @@ def test_tables_go_to_stdout_and_the_report_to_its_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "w.json"]
 
 
+@pytest.mark.parametrize("stdout", ["-", "json"])
+def test_the_report_goes_to_stdout_in_the_place_of_the_tables(tmp_path: Path, stdout: str) -> None:
+    """`--output json` as everywhere; there is no file of that name."""
+    ran = uwfq("simulate", written(tmp_path / "w.json"), "--output", stdout, cwd=tmp_path)
+    assert len(json.loads(ran.out)) == len(POLICIES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["w.json"]
+
+
+def test_the_report_is_there_when_pictures_cannot_be_drawn(tmp_path: Path) -> None:
+    """What took hours is written before what may fail."""
+    target = tmp_path / "out.json"
+    ran = uwfq(
+        *("simulate", written(tmp_path / "w.json"), "--output", str(target)),
+        *("--plots", "/proc/nowhere"),
+    )
+    assert (ran.code, ran.out) == (2, "")
+    assert len(json.loads(target.read_bytes())) == len(POLICIES)
+
+
 def test_pictures_and_a_page_are_drawn(tmp_path: Path) -> None:
     """SVG and PNG of each picture; a page that stands alone, with tables and pictures."""
     plots, page = tmp_path / "plots", tmp_path / "page.html"
@@ -248,6 +267,7 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["w.json", "--estimates", "perfect"], "--estimates: 'perfect' is no kind of estimates"),
         (["w.json", "--estimates", "noisy:-1"], "--estimates: 'noisy:-1': '-1' must be a number"),
         (["w.json", "--atr", "0"], "--atr"),
+        (["w.json", "--output", "table"], "--output"),
         (["w.json", "--atr", "nan"], "--atr"),
         (["w.json", "--atr", "1e10"], "--atr"),
         (["w.json", "--slots", "0"], "--slots"),

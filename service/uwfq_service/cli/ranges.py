@@ -1,8 +1,9 @@
-"""Numbers as options take them."""
+"""Numbers and files as options take them."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,3 +26,17 @@ class Number(click.FloatRange):
 
 #: A number above 0.
 POSITIVE = Number(min=0, min_open=True)
+
+
+class OutputFile(click.Path):
+    """A file to write JSON to; ``-`` and, as for all other commands, ``json``: stdout."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, ``Path("-")`` for stdout."""
+        if str(value) == "table":
+            self.fail("tables are for stdout; name a file, or json.", param, ctx)
+        path = super().convert("-" if str(value) == "json" else value, param, ctx)
+        return Path(str(path))

@@ -16,7 +16,7 @@ import click
 from uwfq_service.cli.connection import Connection, connected_if_asked
 from uwfq_service.cli.errors import REFUSED, Failure, explained
 from uwfq_service.cli.output import seconds, table, terminal
-from uwfq_service.cli.ranges import POSITIVE
+from uwfq_service.cli.ranges import POSITIVE, OutputFile
 from uwfq_service.server.config_keys import POLICIES
 
 if TYPE_CHECKING:
@@ -100,9 +100,10 @@ _MUCH_OVERHEAD: Final = 0.1
 @click.option(
     "--output",
     "-o",
-    metavar="FILE.json",
-    type=click.Path(path_type=Path),
-    help="Write what was measured to a file, in the format of the simulator.",
+    metavar="FILE",
+    type=OutputFile(),
+    help="Write what was measured as JSON, in the format of the simulator; - or json: to stdout, "
+    "instead of the tables.",
 )
 @connected_if_asked
 def replay(
@@ -174,7 +175,7 @@ def _check_slots(workload: Workload, slots: int | None, workers: int) -> None:
 
 def _check_output(output: Path | None) -> None:
     """Refuse now what could not be written after a long run."""
-    if output is None:
+    if output is None or str(output) == "-":
         return
     if output.is_dir():
         raise Failure(f"--output {output}: is a directory; name a file", REFUSED)
@@ -357,8 +358,11 @@ def _report(
     compare: bool,
     output: Path | None,
 ) -> None:
-    from uwfq_service.simulator.report import document, tables, write_json
+    from uwfq_service.simulator.report import document, encode, tables, write_json
 
+    if str(output) == "-":
+        click.echo(encode(document([measured])), nl=False)
+        return
     if output is not None:
         try:
             write_json(output, document([measured]))

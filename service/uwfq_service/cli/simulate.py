@@ -18,7 +18,7 @@ import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.output import terminal
-from uwfq_service.cli.ranges import POSITIVE, Number
+from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
 
@@ -128,8 +128,8 @@ _NOT_NEGATIVE: Final = Number(0, MAX_SECONDS)
     "--output",
     "-o",
     metavar="FILE",
-    type=click.Path(path_type=Path, allow_dash=True),
-    help="Write the report as JSON; - for stdout, instead of the tables.",
+    type=OutputFile(),
+    help="Write the report as JSON; - or json: to stdout, instead of the tables.",
 )
 @click.option(
     "--plots", metavar="DIR", type=click.Path(path_type=Path), help="Draw SVG and PNG files there."
@@ -174,10 +174,14 @@ def simulate(
     every = _play(workloads, wanted, made, keep_launches=bool(plots or report))
     runs = [run for run in every if run.options.policy in asked]
     baselines = [run for run in every if run.options.policy == baseline]
-    # The tables last: whoever reads only their top (`| head`) ends us, and wants the files still.
+    # The figures first, for drawing may fail.  The tables last: whoever reads only their top
+    # (`| head`) ends us, and wants the files still.
+    on_stdout = str(output) == "-"
+    if output is not None and not on_stdout:
+        _save(runs, baselines, output)
     if plots is not None or report is not None:
         _draw(runs, baselines, plots, report)
-    _show(runs, baselines, output)
+    _show(runs, baselines, as_json=on_stdout)
 
 
 # ------------------------------------------------------------------- what to play
@@ -348,16 +352,19 @@ def _progress(
 # -------------------------------------------------------------------- results
 
 
-def _show(runs: Sequence[Run], baselines: Sequence[Run], output: Path | None) -> None:
+def _save(runs: Sequence[Run], baselines: Sequence[Run], output: Path) -> None:
     from uwfq_service.simulator import report
 
-    document = report.document(runs, baselines) if output is not None else []
-    if output is not None and str(output) == "-":
-        click.echo(report.encode(document), nl=False)
+    with _writable("--output", output):
+        report.write_json(output, report.document(runs, baselines))
+
+
+def _show(runs: Sequence[Run], baselines: Sequence[Run], *, as_json: bool) -> None:
+    from uwfq_service.simulator import report
+
+    if as_json:
+        click.echo(report.encode(report.document(runs, baselines)), nl=False)
         return
-    if output is not None:
-        with _writable("--output", output):
-            report.write_json(output, document)
     console = terminal()
     for part in report.tables(runs, baselines):
         console.print(part)

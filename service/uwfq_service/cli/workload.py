@@ -14,7 +14,7 @@ import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.output import number, seconds, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number
+from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
 
 if TYPE_CHECKING:
     from uwfq_service.simulator.workload import Workload
@@ -97,9 +97,9 @@ _GOES_WITH: Final = {
     "--output",
     "-o",
     metavar="FILE",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=OutputFile(),
     default="-",
-    help="Write to a file instead of stdout.",
+    help="Write to a file instead of stdout; always JSON.",
 )
 @click.pass_context
 def workload(context: click.Context, /, output: Path, **options: Any) -> None:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,17 +37,10 @@ class Children:
         self._logs = logs
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
-    def start(
-        self,
-        name: str,
-        module: str,
-        arguments: Sequence[str],
-        env: Mapping[str, str] | None = None,
-    ) -> None:
-        """Run ``python -m module arguments``; what it prints goes to ``<logs>/<name>.log``.
-
-        ``env`` is its environment; ``None``: ours.
-        """
+    def start(self, name: str, module: str, arguments: Sequence[str]) -> None:
+        """Run ``python -m module arguments``; what it prints goes to ``<logs>/<name>.log``."""
+        # Settings in our environment are for another service.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("UWFQ_")}
         parent = str(os.getpid())
         command = [sys.executable, "-m", __name__, parent, module, *arguments]
         with (self._logs / f"{name}.log").open("ab") as log:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -80,6 +79,4 @@ def _start(processes: Children, target: str, directory: Path, policy: str, speed
             *("--listen", target, "--data", str(directory / "data"), "--log-level", "warning"),
             *(part for name, value in settings.items() for part in ("--set", f"{name}={value}")),
         ],
-        # Settings in our environment are for another service.
-        env={name: value for name, value in os.environ.items() if not name.startswith("UWFQ_")},
     )
