@@ -26,7 +26,9 @@ from typing import Any, Final
 
 import msgspec
 
+from uwfq_service.core import validation
 from uwfq_service.core.commands import ConfigurePool, SetUser
+from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.settings import Limits, Settings
 from uwfq_service.server.config_keys import (
     KEYS,
@@ -119,6 +121,8 @@ def load(
     _read_overrides(overrides or {}, leaves, problems)
     config = _build(leaves, problems)
     problems.extend(_contradictions(config))
+    if not problems:
+        problems.extend(_pool_problems(config))
     if problems:
         raise ConfigError(problems)
     return msgspec.structs.replace(config, warnings=(*warnings, *_doubts(config)))
@@ -288,6 +292,29 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "data: must name a directory, or be :memory:"
     elif not config.in_memory and Path(config.data).exists() and not Path(config.data).is_dir():
         yield f"data: {config.data} is not a directory"
+
+
+def _pool_problems(config: Config) -> Iterator[str]:
+    """What the core would refuse of pools and their users when the service starts."""
+    limits = config.scheduling.limits
+    for pool in config.pools:
+        place = f"pools.{pool.configure.pool}"
+        try:
+            validation.configure_pool(pool.configure, limits)
+        except InvalidField as error:
+            yield f"{_key_of(place, error.field)}: {error.problem}"
+        for user in pool.users:
+            try:
+                validation.set_user(user, limits)
+            except InvalidField as error:
+                yield f"{_key_of(f'{place}.users.{user.user}', error.field)}: {error.problem}"
+
+
+def _key_of(place: str, field: str) -> str:
+    """A field of the core's as the configuration calls it; names are part of the place."""
+    if field in {"pool", "user"}:
+        return place
+    return f"{place}.{'slots' if field == 'fixed_slots' else field}"
 
 
 def _address_problem(name: str, address: str) -> Iterator[str]:

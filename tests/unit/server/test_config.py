@@ -135,6 +135,22 @@ def test_a_user_whose_name_has_a_dot_goes_into_quotes() -> None:
     assert pool.users == (SetUser(pool="default", user="a.b", weight=3.0),)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("pools.a.users.b.max_running_slots", "2000000", "is 2000000; it must be 0 to 1000000"),
+        ("pools.a.users.b.max_waiting_jobs", "6", "is 6; it must be 0 to 5"),
+        ("pools.much-too-long", {}, "is longer than 8 bytes; shorten it"),
+    ],
+)
+def test_what_the_core_would_refuse_is_refused_with_its_key(
+    key: str, value: object, expected: str
+) -> None:
+    """Before anything is started; the limits may be settings themselves."""
+    limits = {"limits.max_jobs_per_pool": "5", "limits.max_id_bytes": "8"}
+    assert problems({**limits, key: value}) == [f"{key}: {expected}"]
+
+
 # -- what is refused ------------------------------------------------------------------------------
 
 
