@@ -90,10 +90,10 @@ async def test_whichever_connection_a_call_comes_by_it_is_the_same_service() -> 
 
 
 async def test_a_user_that_the_core_refuses_stops_the_start() -> None:
-    """With the pool's name in the message."""
-    name = "x" * 200
-    config = load({"data": ":memory:", f"pools.default.users.{name}.weight": 2})
-    with pytest.raises(ConfigError, match=r"pools\.default: user"):
+    """With the pool's name in the message: how many users it has, a configuration cannot know."""
+    users = {f"pools.default.users.{name}.weight": 2 for name in ("alice", "bob")}
+    config = load({"data": ":memory:", "limits.max_users_per_pool": 1, **users})
+    with pytest.raises(ConfigError, match=r"pools\.default: .* raise limits\.max_users_per_pool"):
         await Server(config).start()
 
 
