@@ -17,7 +17,7 @@ from tests.unit.simulator.journals import EPOCH, NO_SNAPSHOTS, Past, Taped, stag
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
 from uwfq_service.core.settings import Limits, Settings
-from uwfq_service.simulator.importers.journal import read_journal, read_recording
+from uwfq_service.simulator.importers.journal import jobs_of, read_journal, read_recording
 from uwfq_service.simulator.importers.recorder import Recorder
 from uwfq_service.simulator.runs import Options
 from uwfq_service.simulator.workload import (
@@ -585,3 +585,31 @@ def test_a_name_that_no_workload_could_have_is_refused_with_its_place(tmp_path: 
     past.run()
     past.write(tmp_path)
     assert "jobs[0].job: is longer than 128 bytes" in refusal(tmp_path)
+
+
+def test_what_a_dropped_stage_waited_for_is_waited_for_by_those_behind_it() -> None:
+    """Spark drops a stage whose input is lost before a task of it ends, and makes it anew."""
+    recorder = Recorder("default")
+
+    def added(at: float, name: str, after: tuple[int, ...] = ()) -> None:
+        spec = ev.AdmittedStage(stage=name, after=after, task_count=1, work=1.0, source="declared")
+        recorder.note(ev.StagesAdded(at=at, job=1, stages=(spec,)))
+
+    def ran(at: float, stage: int, runtime: float) -> None:
+        recorder.note(ev.TasksRan(at=at, job=1, stage=stage, tasks=(0,), runtimes=(runtime,)))
+
+    recorder.note(
+        ev.JobAdmitted(at=100.0, pool="default", job=1, job_id="a", user="u", work=3.0, open=True)
+    )
+    added(100.0, "scan")
+    ran(110.0, 0, 10.0)
+    added(110.5, "sum")
+    recorder.note(ev.StagesDropped(at=111.0, job=1, stages=(1,)))
+    added(112.0, "scan again")
+    ran(122.0, 2, 10.0)
+    added(122.0, "sum again", after=(1, 2))
+    ran(126.0, 3, 4.0)
+    recorder.note(ev.JobEnded(at=126.0, job=1, state="succeeded"))
+    scan, again, total = jobs_of(recorder.ended)[0].stages
+    assert (scan.after, again.after, total.after) == ((), ("scan",), ("scan", "scan again"))
+    assert (scan.delay, again.delay, total.delay) == (0.0, 2.0, 0.0)

@@ -28,7 +28,7 @@ Units: seconds from the first submission; work in slot-seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -134,7 +134,7 @@ def _recording(recorder: Recorder, pool: PoolRecord, name: str, data_dir: Path) 
         name=name.encode()[:MAX_TEXT_BYTES].decode(errors="ignore"),
         slots=pool.fixed_slots or recorder.usual_slots(pool.workers),
         users=tuple(UserSpec(user=user, weight=pool.weights.get(user, 1.0)) for user in users),
-        jobs=_jobs(jobs),
+        jobs=jobs_of(jobs),
     )
     try:
         check(workload)
@@ -148,7 +148,8 @@ def _recording(recorder: Recorder, pool: PoolRecord, name: str, data_dir: Path) 
     )
 
 
-def _jobs(recorded: Sequence[RecordedJob]) -> tuple[JobSpec, ...]:
+def jobs_of(recorded: Sequence[RecordedJob]) -> tuple[JobSpec, ...]:
+    """Jobs that have ended, the first that was submitted first, as a workload has them."""
     begin = recorded[0].admitted.at
     names: set[str] = set()
     jobs = []
@@ -167,25 +168,49 @@ def _jobs(recorded: Sequence[RecordedJob]) -> tuple[JobSpec, ...]:
                 signature=admitted.signature,
                 input_bytes=_input_bytes(job),
                 estimate=_declared(job),
-                stages=tuple(_stages(job.stages)),
+                stages=tuple(_stages(job)),
             )
         )
     return tuple(jobs)
 
 
-def _stages(recorded: Sequence[RecordedStage]) -> Iterator[StageSpec]:
-    """The stages with a finished task: what waits for a stage without any was never launched."""
+def _stages(job: RecordedJob) -> Iterator[StageSpec]:
+    """The stages with a finished task."""
+    recorded = job.stages
     for stage in recorded:
         if runtimes := stage.finished:
-            waited_for = (recorded[index] for index in stage.after)
+            after = _waited_for(recorded, stage)
+            delay = stage.delay if after == set(stage.after) else _delay_after(job, stage, after)
             yield StageSpec(
                 stage=stage.spec.stage,
                 tasks=tuple(
                     runtime for runtime in runtimes for _ in range(stage.spec.slots_per_task)
                 ),
-                after=tuple(before.spec.stage for before in waited_for if before.finished),
-                delay=round(stage.delay, _DIGITS),
+                after=tuple(recorded[index].spec.stage for index in sorted(after)),
+                delay=round(delay, _DIGITS),
             )
+
+
+def _waited_for(recorded: Sequence[RecordedStage], stage: RecordedStage) -> set[int]:
+    """What a stage waited for; in place of one without a finished task, what that waited for.
+
+    Such a one was dropped: its engine went on without it.
+    """
+    after = set(stage.after)
+    while idle := {index for index in after if not recorded[index].has_work}:
+        after = (after - idle).union(*(recorded[index].after for index in idle))
+    return after
+
+
+def _delay_after(job: RecordedJob, stage: RecordedStage, after: Iterable[int]) -> float:
+    """Seconds from the end of the stages in ``after`` to when ``stage`` could begin."""
+    submitted_at = job.admitted.at
+
+    def end_of(indices: Iterable[int]) -> float:
+        ends = (job.stages[index].done_at for index in indices)
+        return max((end for end in ends if end is not None), default=submitted_at)
+
+    return max(0.0, end_of(stage.after) + stage.delay - end_of(after))
 
 
 def _input_bytes(job: RecordedJob) -> int | None:

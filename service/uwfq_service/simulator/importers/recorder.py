@@ -35,6 +35,11 @@ class RecordedStage:
     done_at: float | None = None
 
     @property
+    def has_work(self) -> bool:
+        """Whether any task has finished."""
+        return self.left < self.spec.task_count
+
+    @property
     def finished(self) -> list[float]:
         """The runtimes of the tasks that have finished, in the order of the tasks."""
         return [runtime for runtime in self.runtimes if runtime >= 0]
@@ -52,7 +57,7 @@ class RecordedJob:
     @property
     def has_work(self) -> bool:
         """Whether any task has finished."""
-        return any(stage.left < stage.spec.task_count for stage in self.stages)
+        return any(stage.has_work for stage in self.stages)
 
 
 class Recorder:
