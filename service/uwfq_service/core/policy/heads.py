@@ -25,7 +25,7 @@ Q = TypeVar("Q", bound=UserQueue)
 
 
 class HeadOrder(Generic[Q]):
-    """Finds the user whose head goes first."""
+    """Finds the stage that goes first: of the head that does."""
 
     def __init__(self, clock: FluidClock, *, trusts_estimates: bool) -> None:
         self._clock = clock
@@ -49,8 +49,8 @@ class HeadOrder(Generic[Q]):
             return 0
         return job.user.running_slots * WEIGHT_SCALE / job.user.weight
 
-    def _first_queue(self) -> Q | None:
-        """The user whose head goes first; ``None``: nobody has one."""
+    def first(self) -> Stage | None:
+        """The stage that goes first; ``None``: there is none."""
         if self._stale:
             self._refresh()
         known, unseen = _top(self._heads), _top(self._unseen)
@@ -59,8 +59,7 @@ class HeadOrder(Generic[Q]):
             user = unseen[4].clock_of_head.job.user
             if known is None or not self._goes_first(known, unseen, user):
                 entry = unseen
-        # What is in the heaps comes from ``_queues``.
-        return None if entry is None else entry[4]  # type: ignore[return-value]
+        return None if entry is None else entry[4].first_stage
 
     def _goes_first(self, known: tuple[Any, ...], unseen: tuple[Any, ...], user: User) -> bool:
         """Whether a known head goes before an unseen one of ``user``.
@@ -129,13 +128,6 @@ class NarrowHeads(HeadOrder[NarrowQueue], NarrowOrder):
         queue = self._queues[stage.job.user.number]
         if queue.remove(stage.job, stage.index):
             self._mark(queue)
-
-    def first(self) -> Stage | None:
-        queue = self._first_queue()
-        if queue is None:
-            return None
-        job: Job = queue.clock_of_head.job
-        return job.stages[queue.offered[job.number][0]]
 
     def user_changed(self, user: int, job: JobClock | None) -> None:
         """Something has changed that may concern the user's head; ``job`` has another place."""

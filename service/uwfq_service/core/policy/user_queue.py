@@ -16,6 +16,7 @@ from uwfq_service.core.model import insert_index
 
 if TYPE_CHECKING:
     from uwfq_service.core.model import Job
+    from uwfq_service.core.stage import Stage
     from uwfq_service.core.user_clock import JobClock, JobKey, UserClock
 
 #: A user's head in the order of the pool: whether it waits for its probe, slots that the user runs
@@ -64,6 +65,12 @@ class UserQueue:
         """The head, of a queue that has an entry."""
         assert self.head is not None, "an entry has a head"
         return self.head
+
+    @property
+    def first_stage(self) -> Stage:
+        """Of the head, the stage that goes first."""
+        job: Job = self.clock_of_head.job
+        return job.stages[job.offered[0]]
 
     def push(self, job: JobClock) -> None:
         """Put a launchable job where it belongs."""
@@ -169,6 +176,11 @@ class NarrowQueue(UserQueue):
         main.narrow.append(self)
         #: Job number -> indices of the job's stages, ascending.
         self.offered: dict[int, list[int]] = {}
+
+    @property
+    def first_stage(self) -> Stage:
+        job: Job = self.clock_of_head.job
+        return job.stages[self.offered[job.number][0]]
 
     def add(self, job: Job, index: int) -> bool:
         """A stage of ``job`` is offered; whether that may concern the head."""

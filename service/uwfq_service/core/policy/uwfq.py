@@ -208,13 +208,6 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         if queue.head is clock:
             self._mark(queue)
 
-    def first(self) -> Stage | None:
-        queue = self._first_queue()
-        if queue is None:
-            return None
-        job: Job = queue.clock_of_head.job
-        return job.stages[job.offered[0]]
-
     def ranking(self) -> Iterator[Stage]:
         # Each user's jobs in their order; of the users' first ones the one that goes first is next.
         known: list[Any] = []
