@@ -6,9 +6,17 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2 as details
 
-from tests.integration.serving import refused, result, serving, until
+from tests.integration.serving import Service, refused, result, serving, until
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
+
+
+async def time_passes(service: Service, waiting: asyncio.Future[Any]) -> None:
+    """Let the service's time pass until somebody has what they wait for."""
+    async with asyncio.timeout(5):
+        while not waiting.done():
+            service.clock.advance(0.1)
+            await asyncio.sleep(0.001)
 
 
 async def test_a_job_travels_from_submission_to_its_end() -> None:
@@ -198,9 +206,7 @@ async def test_a_watcher_is_not_told_of_other_jobs() -> None:
             service.clock.advance(0.1)
         await service.jobs.CancelJob(rpc.CancelJobRequest(job_id=job_id))
         last = asyncio.ensure_future(state(watch))
-        while not last.done():
-            service.clock.advance(0.1)
-            await asyncio.sleep(0.001)
+        await time_passes(service, last)
         assert last.result() == types.JOB_STATE_CANCELLED
 
 
@@ -214,13 +220,14 @@ async def test_watches_are_limited_and_a_closed_one_makes_room() -> None:
         refusal = await refused(second.read())
         assert refusal.reason == "BUSY"
         first.cancel()
-        while True:
-            third = service.jobs.WatchJob(rpc.WatchJobRequest(job_id=job_id))
-            try:
-                await third.read()
-            except grpc.aio.AioRpcError:
-                continue  # The cancellation is still on its way.
-            break
+        async with asyncio.timeout(5):
+            while True:
+                third = service.jobs.WatchJob(rpc.WatchJobRequest(job_id=job_id))
+                try:
+                    await third.read()
+                except grpc.aio.AioRpcError:
+                    continue  # The cancellation is still on its way.
+                break
         third.cancel()
 
 
@@ -244,9 +251,7 @@ async def test_a_watcher_sees_the_job_at_once_its_progress_and_its_end() -> None
             await service.jobs.TaskDone(
                 rpc.TaskDoneRequest(worker_id="w", results=[result(lease, runtime=0.1)])
             )
-        while not follower.done():
-            service.clock.advance(0.1)
-            await asyncio.sleep(0.001)
+        await time_passes(service, follower)
         assert seen[-1].state == types.JOB_STATE_SUCCEEDED
         assert len(seen) <= 4
 

@@ -108,14 +108,15 @@ async def test_a_long_life_with_snapshots_beside_it(tmp_path: Path) -> None:
     watched = Watched(SqliteJournal(tmp_path, asyncio.get_running_loop(), options=options), HASTY)
     life = Life(7, watched.recovery.scheduler)
     told = last = 0
-    while watched.journal.stats().snapshots < 2:
-        life.live(5)
-        for batch in life.batches[told:]:
-            last = watched.journal.append(batch)
-        told = len(life.batches)
-        await watched.until_durable(last)
-        # Leaves the compaction some of the processor: how far the life gets does not matter.
-        await asyncio.sleep(0.002)
+    async with asyncio.timeout(120):
+        while watched.journal.stats().snapshots < 2:
+            life.live(5)
+            for batch in life.batches[told:]:
+                last = watched.journal.append(batch)
+            told = len(life.batches)
+            await watched.until_durable(last)
+            # Leaves the compaction some of the processor: how far the life gets does not matter.
+            await asyncio.sleep(0.002)
     assert watched.journal.stats().snapshot_failures == 0
     watched.journal.close()
     scheduler = recovered(tmp_path)
