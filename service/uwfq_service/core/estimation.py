@@ -33,7 +33,8 @@ changed and the level follows them.  A user's own level is drawn towards the sig
 ``PULL`` notes said what that says: one odd run is not yet a habit.
 
 What is predicted depends on the notes alone, not on when it was asked for.  The numbers above were
-chosen by ``tests/bench/bench_estimator.py``.
+chosen by ``tests/bench/bench_estimator.py``, those of the third drawer by what
+``tests/bench/published.py`` shows with ``--kept``.
 
 Units: work in slot-seconds, sizes in bytes.
 
@@ -331,7 +332,7 @@ class Estimator:
     def calibration(self, user: str) -> float:
         """What to multiply by what ``user`` declares; 1 unless that is habitually off.
 
-        Less than 1 us; after a new note 2 us more.
+        About 1 us; after a new note 4 us more.
         """
         card = self._declared.get(user)
         if card is None or len(card.works) < LEAST_DECLARATIONS:
