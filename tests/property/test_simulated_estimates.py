@@ -19,6 +19,7 @@ import pytest
 
 from tests.shared_workloads import shared_workload
 from uwfq_service.simulator.runs import Options
+from uwfq_service.simulator.scenarios import SCENARIOS as EVERY_SCENARIO
 from uwfq_service.simulator.scenarios import scenario
 from uwfq_service.simulator.workload import Workload, load
 from uwfq_service.simulator.world import simulate
@@ -97,7 +98,7 @@ def test_without_anything_to_learn_from_some_of_the_gain_is_left() -> None:
 
 
 @pytest.mark.parametrize("estimates", KINDS)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", EVERY_SCENARIO)
 def test_no_estimates_are_worse_than_fairness_alone(name: str, estimates: str) -> None:
     """However wrong they are, jobs take no more than a twentieth longer than under ``ujf``."""
     without = mean_response("ujf", "exact", name)
