@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.fake_service import FakeService, Refusal, exhausted, serving, unavailable
+from tests.integration.fake_service import FakeService, Refusal, exhausted, unavailable
 from uwfq.v1 import types_pb2
 from uwfq_client import (
     Client,
@@ -27,13 +27,6 @@ from uwfq_client import (
 from uwfq_client.transport import AsyncTransport
 
 EAGER = RetryPolicy(max_attempts=50, initial_backoff_seconds=0.001, max_backoff_seconds=0.02)
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[FakeService]:
-    """A service that misbehaves on demand."""
-    async with serving() as fake:
-        yield fake
 
 
 @pytest.fixture

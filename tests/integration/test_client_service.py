@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import make_certificates
+from tests.integration.workers import EAGER
 from uwfq_client import (
     AlreadyExists,
     Client,
@@ -37,8 +38,6 @@ from uwfq_client import (
 )
 from uwfq_service.server.app import Server
 from uwfq_service.server.config import load
-
-EAGER = RetryPolicy(max_attempts=1_000_000, initial_backoff_seconds=0.001, max_backoff_seconds=0.02)
 
 
 @asynccontextmanager

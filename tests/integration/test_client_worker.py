@@ -6,30 +6,15 @@ import asyncio
 import concurrent.futures
 import os
 import random
-import signal
 import threading
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.integration import client_handlers
-from tests.integration.fake_service import FakeService, Refusal, exhausted, serving, unavailable
-from uwfq_client import Measurement, NotFound, PermanentFailure, RetryPolicy, Task, Worker
+from tests.integration.fake_service import FakeService, Refusal, exhausted, unavailable
+from tests.integration.workers import EAGER, nothing
+from uwfq_client import Measurement, NotFound, PermanentFailure, Task, Worker
 from uwfq_client.ledger import Ledger
-
-#: Short waits between tries: these tests are about what is tried, not about how late.
-EAGER = RetryPolicy(max_attempts=1_000_000, initial_backoff_seconds=0.001, max_backoff_seconds=0.02)
-
-
-async def nothing(task: Task) -> None:
-    """A handler for tests that are not about handlers."""
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[FakeService]:
-    """A service that misbehaves on demand."""
-    async with serving() as fake:
-        yield fake
 
 
 async def test_every_task_is_run_and_reported_once(service: FakeService) -> None:
@@ -415,109 +400,6 @@ async def test_a_time_limit_stops_the_attempt(service: FakeService) -> None:
     assert "limit of 0.02 s" in failure.message
 
 
-async def test_stop_finishes_and_reports_what_is_held(service: FakeService) -> None:
-    """Queued leases run too: giving them back would cost the job an attempt."""
-    service.add_job("j", 10)
-    go = asyncio.Event()
-    worker = Worker(service.target, slots=1, prefetch=3, retry=EAGER)
-
-    @worker.handler("noop")
-    async def handle(task: Task) -> None:
-        await go.wait()
-
-    serving = asyncio.create_task(worker.serve())
-    await service.until(lambda: len(service.leases) == 4)
-    stopping = asyncio.create_task(worker.stop())
-    await asyncio.sleep(0)
-    go.set()
-    await stopping
-    await serving
-    assert len(service.results) == 4
-    assert not service.leases
-    assert len(service.waiting) == 6
-
-
-async def test_stop_fetches_leases_whose_answer_was_lost(service: FakeService) -> None:
-    """Nothing is left behind at the service, not even what a broken poll was granted."""
-    service.add_job("j", 2)
-    service.lose("NextTask", times=1_000)
-    worker = Worker(service.target, slots=2, retry=EAGER)
-    ran: list[int] = []
-
-    @worker.handler("noop")
-    async def handle(task: Task) -> None:
-        ran.append(task.index)
-
-    serving = asyncio.create_task(worker.serve())
-    await service.until(lambda: len(service.leases) == 2)
-    stopping = asyncio.create_task(worker.stop())
-    await asyncio.sleep(0)
-    service.faults["NextTask"].clear()
-    await stopping
-    await serving
-    assert sorted(ran) == [0, 1]
-    assert not service.leases
-
-
-async def test_stop_gives_up_after_its_grace(service: FakeService) -> None:
-    """What is not finished is reported as a retryable failure."""
-    service.add_job("j", 3)
-    worker = Worker(service.target, slots=1, prefetch=2, retry=EAGER)
-
-    @worker.handler("noop")
-    async def handle(task: Task) -> None:
-        await asyncio.Event().wait()
-
-    async with worker:
-        await service.until(lambda: len(service.leases) == 3)
-        await worker.stop(grace_seconds=0.01)
-    assert len(service.results) == 3
-    assert all(result.failure.retryable for result in service.results.values())
-
-
-async def test_an_idle_worker_stops_at_once_though_its_poll_is_parked(
-    service: FakeService,
-) -> None:
-    """Stopping calls the poll off."""
-    worker = Worker(service.target, slots=1, poll_seconds=600.0, retry=EAGER)
-    worker.handler("noop")(nothing)
-    async with worker:
-        await service.until(lambda: service.requests["NextTask"])
-
-
-async def test_a_worker_takes_its_leave_after_all_else(service: FakeService) -> None:
-    """Its last poll says so, once what it held is reported; nothing rides along."""
-    service.add_job("j", 3)
-    worker = Worker(service.target, slots=2, prefetch=1, retry=EAGER)
-    go = asyncio.Event()
-
-    @worker.handler("noop")
-    async def handle(task: Task) -> None:
-        await go.wait()
-
-    async with worker:
-        await service.until(lambda: len(service.leases) == 3)
-        stopping = asyncio.create_task(worker.stop())
-        await asyncio.sleep(0)
-        go.set()
-        await stopping
-    (leave,) = service.requests["Leave"]
-    assert (leave.worker_id, leave.pool) == (worker.worker_id, "default")
-    assert service.left == {worker.worker_id: 0}
-    assert len(service.results) == 3
-
-
-async def test_a_service_that_is_away_does_not_hear_the_leave(service: FakeService) -> None:
-    """A worker ends all the same: leaving is a courtesy, and its results were taken."""
-    service.refuse("Leave", unavailable())
-    worker = Worker(service.target, slots=1, retry=EAGER)
-    worker.handler("noop")(nothing)
-    async with worker:
-        await service.until(lambda: service.requests["NextTask"])
-    assert len(service.requests["Leave"]) == 1
-    assert not service.left
-
-
 async def test_what_waiting_does_not_mend_ends_the_worker(service: FakeService) -> None:
     """A pool that does not exist is raised, not tried for ever."""
     service.refuse("NextTask", Refusal(5, "pool 'typo' does not exist"), times=10)
@@ -525,40 +407,6 @@ async def test_what_waiting_does_not_mend_ends_the_worker(service: FakeService) 
     worker.handler("noop")(nothing)
     with pytest.raises(NotFound, match="typo"):
         await worker.serve()
-
-
-async def test_a_worker_serves_again_after_a_stop(service: FakeService) -> None:
-    """Its stop is not for ever."""
-    worker = Worker(service.target, slots=1, retry=EAGER)
-    worker.handler("noop")(nothing)
-    for round_number in (1, 2):
-        service.add_job(f"j{round_number}", 1)
-        async with worker:
-            await service.until(lambda n=round_number: len(service.results) == n)  # type: ignore[misc]
-
-
-async def test_cancelling_serve_leaves_no_task_behind(service: FakeService) -> None:
-    """An abrupt end stops the handlers and closes the connection."""
-    service.add_job("j", 1)
-    worker = Worker(service.target, slots=1, retry=EAGER)
-    started, stopped = asyncio.Event(), asyncio.Event()
-
-    @worker.handler("noop")
-    async def handle(task: Task) -> None:
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            stopped.set()
-
-    serving = asyncio.create_task(worker.serve())
-    await started.wait()
-    serving.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await serving
-    assert stopped.is_set()
-    names = {task.get_name() for task in asyncio.all_tasks()}
-    assert not {name for name in names if name.startswith("uwfq")}
 
 
 async def test_processes_run_handlers_and_report(service: FakeService) -> None:
@@ -612,44 +460,6 @@ async def test_an_executor_of_ones_own_is_used_and_left_alone(service: FakeServi
             await service.until(lambda: len(service.results) == 2)
         assert executor.submit(len, "still").result() == 5
     assert all(name.startswith("mine") for name in names)
-
-
-async def test_a_signal_drains_and_a_second_one_gives_up(service: FakeService) -> None:
-    """SIGTERM lets the worker finish; whoever is in a hurry sends another."""
-    service.add_job("j", 1)
-    started = asyncio.Event()
-    worker = Worker(service.target, slots=1, retry=EAGER)
-
-    @worker.handler("noop")
-    async def handle(task: Task) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    serving = asyncio.create_task(worker.serve(signals=True))
-    await started.wait()
-    polls = len(service.requests["NextTask"])
-    os.kill(os.getpid(), signal.SIGTERM)
-    # Draining: the poll that was parked, if any, is called off; the handler goes on.
-    while not worker.stopping:  # noqa: ASYNC110  # The signal is heard in a turn of the loop.
-        await asyncio.sleep(0)
-    assert not serving.done()
-    assert not service.results
-    os.kill(os.getpid(), signal.SIGINT)
-    await serving
-    assert "stopped" in service.results[1].failure.message
-    assert len(service.requests["NextTask"]) <= polls + 1
-
-
-async def test_the_blocking_run_ends_by_request_from_another_thread(service: FakeService) -> None:
-    """``request_stop`` may come from anywhere, even before ``serve``."""
-    worker = Worker(service.target, slots=1, retry=EAGER)
-    worker.handler("noop")(nothing)
-    worker.request_stop()
-    await worker.serve()
-    serving = asyncio.create_task(worker.serve())
-    await service.until(lambda: service.requests["NextTask"])
-    await asyncio.to_thread(worker.request_stop)
-    await serving
 
 
 async def test_a_handler_is_registered_once(service: FakeService) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import sqlite3
 from contextlib import closing
@@ -13,10 +12,9 @@ import msgspec
 import pytest
 
 from tests.store.real_life import HASTY, Life
-from tests.unit.simulator.journals import EPOCH, NO_SNAPSHOTS, Past, Taped, stage, write
+from tests.unit.simulator.journals import EPOCH, Past, Taped, stage, write
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
-from uwfq_service.core.settings import Limits, Settings
 from uwfq_service.simulator.importers.journal import jobs_of, read_journal, read_recording
 from uwfq_service.simulator.importers.recorder import Recorder
 from uwfq_service.simulator.runs import Options
@@ -25,12 +23,10 @@ from uwfq_service.simulator.workload import (
     StageSpec,
     UserSpec,
     Workload,
-    WorkloadError,
     dump,
     parse,
 )
 from uwfq_service.simulator.world import World
-from uwfq_service.store import SqliteJournal
 from uwfq_service.store.pools import PoolRecord, read_pools
 from uwfq_service.store.schema import DATABASE_NAME
 
@@ -290,6 +286,34 @@ def test_a_stage_that_was_added_in_time_has_no_delay(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_dropped_stage_waited_for_is_waited_for_by_those_behind_it() -> None:
+    """Spark drops a stage whose input is lost before a task of it ends, and makes it anew."""
+    recorder = Recorder("default")
+
+    def added(at: float, name: str, after: tuple[int, ...] = ()) -> None:
+        spec = ev.AdmittedStage(stage=name, after=after, task_count=1, work=1.0, source="declared")
+        recorder.note(ev.StagesAdded(at=at, job=1, stages=(spec,)))
+
+    def ran(at: float, stage: int, runtime: float) -> None:
+        recorder.note(ev.TasksRan(at=at, job=1, stage=stage, tasks=(0,), runtimes=(runtime,)))
+
+    recorder.note(
+        ev.JobAdmitted(at=100.0, pool="default", job=1, job_id="a", user="u", work=3.0, open=True)
+    )
+    added(100.0, "scan")
+    ran(110.0, 0, 10.0)
+    added(110.5, "sum")
+    recorder.note(ev.StagesDropped(at=111.0, job=1, stages=(1,)))
+    added(112.0, "scan again")
+    ran(122.0, 2, 10.0)
+    added(122.0, "sum again", after=(1, 2))
+    ran(126.0, 3, 4.0)
+    recorder.note(ev.JobEnded(at=126.0, job=1, state="succeeded"))
+    scan, again, total = jobs_of(recorder.ended)[0].stages
+    assert (scan.after, again.after, total.after) == ((), ("scan",), ("scan", "scan again"))
+    assert (scan.delay, again.delay, total.delay) == (0.0, 2.0, 0.0)
+
+
 # -------------------------------------------------------------- estimates and sizes
 
 
@@ -451,165 +475,3 @@ def test_pools_stand_as_the_scheduler_has_them(seed: int, tmp_path: Path) -> Non
     for name, pool in known.items():
         full = dict.fromkeys(expected[name].weights, 1.0) | pool.weights
         assert full == expected[name].weights
-
-
-# ------------------------------------------------------------------- beside a service
-
-
-def test_reading_beside_a_running_service_disturbs_nobody(tmp_path: Path) -> None:
-    """It holds the directory's lock and goes on writing; the file stays what it was."""
-    past = Past()
-    past.submit("first", stage("a"))
-    past.run()
-    with closing(asyncio.new_event_loop()) as loop:
-        journal = SqliteJournal(tmp_path, loop, options=NO_SNAPSHOTS)
-        try:
-            journal.recover(Settings(), lambda: 1.0)
-            journal.append(past.scheduler.tape)
-            loop.run_until_complete(_durable(journal, len(past.scheduler.tape)))
-            before = sorted(path.name for path in tmp_path.iterdir())
-            assert [job.job for job in read_journal(tmp_path).jobs] == ["first"]
-            assert sorted(path.name for path in tmp_path.iterdir()) == before
-            told = len(past.scheduler.tape)
-            past.submit("second", stage("a"))
-            past.run()
-            journal.append(past.scheduler.tape[told:])
-            loop.run_until_complete(_durable(journal, len(past.scheduler.tape)))
-            assert [job.job for job in read_journal(tmp_path).jobs] == ["first", "second"]
-        finally:
-            journal.close()
-
-
-async def _durable(journal: SqliteJournal, number: int) -> None:
-    reached = asyncio.Event()
-    journal.on_durable = lambda durable: reached.set() if durable >= number else None
-    if journal.durable < number:
-        async with asyncio.timeout(60):
-            await reached.wait()
-
-
-def test_reading_changes_no_file(tmp_path: Path) -> None:
-    """Where no service runs, too."""
-    past = Past()
-    past.submit("j", stage("a"))
-    past.run()
-    past.write(tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    read_journal(tmp_path)
-    assert {name: (tmp_path / name).read_bytes() for name in before} == before
-
-
-def test_progress_counts_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For whoever waits for a large journal."""
-    monkeypatch.setattr("uwfq_service.simulator.importers.journal._PROGRESS_STEP", 2)
-    past = Past()
-    past.submit("j", stage("a"))
-    past.run()
-    told: list[int] = []
-    read_journal(past.write(tmp_path), progress=told.append)
-    assert told
-    assert told == list(range(2, 2 * len(told) + 1, 2))
-
-
-# ------------------------------------------------------------------------ refusals
-
-
-def refusal(directory: Path, pool: str = "default") -> str:
-    """The one line that says why it cannot be read."""
-    with pytest.raises(WorkloadError) as caught:
-        read_journal(directory, pool=pool)
-    line = str(caught.value)
-    assert "\n" not in line
-    return line
-
-
-def test_what_is_no_data_directory_is_refused(tmp_path: Path) -> None:
-    """Nothing is made there."""
-    (tmp_path / "file").write_text("hello")
-    (tmp_path / "empty").mkdir()
-    for name in ("missing", "file", "empty"):
-        line = refusal(tmp_path / name)
-        assert f"{name} holds no uwfq.db; is this the data directory?" in line
-    assert list((tmp_path / "empty").iterdir()) == []
-    assert not (tmp_path / "missing").exists()
-
-
-def test_another_programs_database_is_refused(tmp_path: Path) -> None:
-    """By the mark in its header."""
-    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
-        connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    assert "is not a UWFQ database" in refusal(tmp_path)
-    (tmp_path / DATABASE_NAME).write_bytes(b"no database at all" * 100)
-    assert "cannot be read" in refusal(tmp_path)
-
-
-def test_a_newer_format_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    """Of the tables, and of a record."""
-    past = Past()
-    past.submit("j", stage("a"))
-    past.run()
-    past.write(tmp_path)
-    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
-        connection.execute("UPDATE events SET version = 9 WHERE kind = 5")
-        connection.commit()
-        assert "format version 9" in (line := refusal(tmp_path))
-        assert "start the version of UWFQ that wrote it, or one newer" in line
-        connection.execute("UPDATE meta SET value = 99 WHERE key = 'schema_version'")
-        connection.commit()
-        assert "schema version 99" in (line := refusal(tmp_path))
-        assert "start the version of UWFQ that wrote it, or one newer" in line
-
-
-def test_an_unknown_pool_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    """The remedy is to name one of them."""
-    past = Past(pool="batch")
-    past.do(cmd.ConfigurePool(pool="adhoc"))
-    past.write(tmp_path)
-    assert "there is no pool 'default'; it has adhoc, batch" in refusal(tmp_path)
-
-
-def test_a_pool_without_finished_work_is_refused(tmp_path: Path) -> None:
-    """A workload has at least one job."""
-    past = Past()
-    past.submit("j", stage("a"))
-    past.write(tmp_path)
-    line = refusal(tmp_path)
-    assert "pool 'default' has no finished work yet (1 jobs under way)" in line
-    assert "let the service finish some first" in line
-
-
-def test_a_name_that_no_workload_could_have_is_refused_with_its_place(tmp_path: Path) -> None:
-    """A service may be configured to take longer names."""
-    past = Past(limits=Limits(max_id_bytes=1000))
-    past.submit("j" * 500, stage("a"))
-    past.run()
-    past.write(tmp_path)
-    assert "jobs[0].job: is longer than 128 bytes" in refusal(tmp_path)
-
-
-def test_what_a_dropped_stage_waited_for_is_waited_for_by_those_behind_it() -> None:
-    """Spark drops a stage whose input is lost before a task of it ends, and makes it anew."""
-    recorder = Recorder("default")
-
-    def added(at: float, name: str, after: tuple[int, ...] = ()) -> None:
-        spec = ev.AdmittedStage(stage=name, after=after, task_count=1, work=1.0, source="declared")
-        recorder.note(ev.StagesAdded(at=at, job=1, stages=(spec,)))
-
-    def ran(at: float, stage: int, runtime: float) -> None:
-        recorder.note(ev.TasksRan(at=at, job=1, stage=stage, tasks=(0,), runtimes=(runtime,)))
-
-    recorder.note(
-        ev.JobAdmitted(at=100.0, pool="default", job=1, job_id="a", user="u", work=3.0, open=True)
-    )
-    added(100.0, "scan")
-    ran(110.0, 0, 10.0)
-    added(110.5, "sum")
-    recorder.note(ev.StagesDropped(at=111.0, job=1, stages=(1,)))
-    added(112.0, "scan again")
-    ran(122.0, 2, 10.0)
-    added(122.0, "sum again", after=(1, 2))
-    ran(126.0, 3, 4.0)
-    recorder.note(ev.JobEnded(at=126.0, job=1, state="succeeded"))
-    scan, again, total = jobs_of(recorder.ended)[0].stages
-    assert (scan.after, again.after, total.after) == ((), ("scan",), ("scan", "scan again"))
-    assert (scan.delay, again.delay, total.delay) == (0.0, 2.0, 0.0)
