@@ -17,7 +17,6 @@ from struct import Struct
 from typing import Final
 
 from uwfq.v1 import types_pb2 as types
-from uwfq_service.core.model import Lease
 from uwfq_service.core.replies import Ack, AckStatus, NextTaskReply, TaskDoneReply
 from uwfq_service.core.stage import Stage
 from uwfq_service.server import convert
@@ -29,8 +28,8 @@ _LEASES: Final = b"\x0a"  # NextTaskResponse.leases = 1
 _DONE_ACKS: Final = b"\x12"  # NextTaskResponse.done_acks = 2
 _STARTED_ACKS: Final = b"\x1a"  # NextTaskResponse.started_acks = 3
 _ACKS: Final = b"\x0a"  # TaskDoneResponse.acks = 1
-#: TaskResultAck: the key of lease_id = 1, and all of status = 2.
-_ACKED_LEASE: Final = b"\x08"
+_ACKED_LEASE: Final = b"\x08"  # TaskResultAck.lease_id = 1
+#: TaskResultAck.status = 2 with its value.
 _ACKED: Final = [bytes((0x10, status)) for status in range(max(AckStatus) + 1)]
 _LEASE_ID: Final = b"\x08"  # TaskLease.lease_id = 1
 _TASK_INDEX: Final = b"\x60"  # TaskLease.task_index = 12
@@ -44,13 +43,15 @@ _RUNTIME_KEY: Final = 0x0181
 #: Varints of 14 bits, and their first two bytes when more follow.
 _SHORT: Final = [bytes([n]) if n < 128 else bytes([n & 127 | 128, n >> 7]) for n in range(1 << 14)]
 _MORE: Final = [bytes([n & 127 | 128, n >> 7 | 128]) for n in range(1 << 14)]
+_LONGEST_VARINT: Final = 10
 
 
 def varint(number: int) -> bytes:
     """A whole number, not negative."""
     if number < 1 << 14:
         return _SHORT[number]
-    return _MORE[number & 0x3FFF] + varint(number >> 14)
+    rest = number >> 14
+    return _MORE[number & 0x3FFF] + (_SHORT[rest] if rest < 1 << 14 else varint(rest))
 
 
 def task_done_response(reply: TaskDoneReply) -> bytes:
@@ -59,10 +60,12 @@ def task_done_response(reply: TaskDoneReply) -> bytes:
 
 
 def _acks(key: bytes, acks: Sequence[Ack]) -> list[bytes]:
+    #: What stands before a lease's number, by its length.
+    heads = [key + varint(length + 3) + _ACKED_LEASE for length in range(_LONGEST_VARINT + 1)]
     parts: list[bytes] = []
     for ack in acks:
-        body = _ACKED_LEASE + varint(ack.lease_id) + _ACKED[ack.status]
-        parts += (key, varint(len(body)), body)
+        lease_id = varint(ack.lease_id)
+        parts += (heads[len(lease_id)], lease_id, _ACKED[ack.status])
     return parts
 
 
@@ -76,10 +79,7 @@ class LeaseEncoder:
 
     def response(self, reply: NextTaskReply) -> bytes:
         """The NextTaskResponse for a reply."""
-        parts: list[bytes] = []
-        for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True):
-            body = self._lease(lease, expires_in)
-            parts += (_LEASES, varint(len(body)), body)
+        parts = self._leases(reply)
         if reply.done_acks:
             parts += _acks(_DONE_ACKS, reply.done_acks)
         if reply.started_acks:
@@ -88,33 +88,33 @@ class LeaseEncoder:
             parts.append(convert.next_task_rest(reply).SerializeToString())
         return b"".join(parts)
 
-    def _lease(self, lease: Lease, expires_in: float) -> bytes:
-        stage = lease.stage
-        slots = stage.slots_per_task
-        fixed = self._stages.get(stage.key)
-        if fixed is None:
-            fixed = self._remember(stage)
-        own = b"".join(
-            (
-                fixed,
-                _LEASE_ID,
+    def _leases(self, reply: NextTaskReply) -> list[bytes]:
+        parts: list[bytes] = []
+        stage: Stage | None = None
+        fixed, slots = b"", 1
+        for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True):
+            if lease.stage is not stage:  # Those of one stage come together.
+                stage = lease.stage
+                fixed = self._stages.get(stage.key) or self._remember(stage)
+                slots = stage.slots_per_task
+            lease_id, task, attempt = (
                 varint(lease.lease_id),
-                _TASK_INDEX,
                 varint(lease.task),
-                _ATTEMPT,
                 varint(lease.attempt),
-                _SECONDS.pack(_EXPIRES_KEY, expires_in, _RUNTIME_KEY, lease.estimate / slots),
             )
-        )
-        if not stage.spec.bounds:
-            return own
-        part = convert.input_range(stage, lease.task).SerializeToString()
-        return b"".join((own, _RANGE, varint(len(part)), part))
+            seconds = _SECONDS.pack(_EXPIRES_KEY, expires_in, _RUNTIME_KEY, lease.estimate / slots)
+            if stage.spec.bounds:
+                covered = convert.input_range(stage, lease.task).SerializeToString()
+                seconds += _RANGE + varint(len(covered)) + covered
+            length = len(fixed) + len(lease_id) + len(task) + len(attempt) + len(seconds) + 2
+            parts += (_LEASES, varint(length), fixed, lease_id)
+            parts += (_TASK_INDEX, task, _ATTEMPT, attempt, seconds)
+        return parts
 
     def _remember(self, stage: Stage) -> bytes:
-        """Encode what all leases of a stage have in common."""
+        """Encode what all leases of a stage have in common, and the key of a lease's number."""
         job = stage.job
-        fixed = types.TaskLease(
+        common = types.TaskLease(
             job_id=job.job_id,
             user=job.user.name,
             kind=job.kind,
@@ -125,7 +125,8 @@ class LeaseEncoder:
             task_count=stage.task_count,
             slots=stage.slots_per_task,
             time_limit_seconds=stage.spec.task_timeout,
-        ).SerializeToString()
+        )
+        fixed = common.SerializeToString() + _LEASE_ID
         self._cached += len(fixed)
         if self._cached > self._cache_bytes:
             self._stages.clear()
