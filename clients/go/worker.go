@@ -53,7 +53,7 @@ type WorkerOptions struct {
 	// MaxBatch bounds the leases of one poll.  Default: as many as fit.
 	MaxBatch int
 	// PollWait is how long a poll may be parked at the service when there is nothing to run.
-	// Default: 20 s.
+	// Default: 30 s.
 	PollWait time.Duration
 	// ReportDelay is how long a result may wait for the next poll to take it along.  Default: 10 ms.
 	ReportDelay time.Duration
@@ -104,7 +104,7 @@ func withDefaults(options WorkerOptions) WorkerOptions {
 		options.WorkerID = newWorkerID()
 	}
 	setDefault(&options.Slots, runtime.GOMAXPROCS(0))
-	setDefault(&options.PollWait, 20*time.Second)
+	setDefault(&options.PollWait, 30*time.Second)
 	setDefault(&options.ReportDelay, 10*time.Millisecond)
 	setDefault(&options.Logger, slog.Default())
 	return options

@@ -35,7 +35,7 @@ MANY: Final = (10_000, 100_000)
 FEW: Final = (10, 100)
 IN_FLIGHT: Final = 50
 #: How long a worker's poll is parked, seconds; the Python client's default.
-POLL_SECONDS: Final = 20.0
+POLL_SECONDS: Final = 30.0
 MAX_INBOX: Final = 20
 MAX_JOBS: Final = 1_000
 

@@ -23,7 +23,7 @@ export interface WorkerOptions extends ConnectionOptions {
   readonly maxBatch?: number | undefined;
   /** One process, one id, new at each start of the process.  Default: host, process and chance. */
   readonly workerId?: string | undefined;
-  /** How long a poll may be parked at the service when there is nothing to run.  Default: 20. */
+  /** How long a poll may be parked at the service when there is nothing to run.  Default: 30. */
   readonly pollSeconds?: number | undefined;
   /** How long a result may wait for the next poll to take it along.  Default: 0.01. */
   readonly reportDelaySeconds?: number | undefined;
@@ -96,7 +96,7 @@ export class Worker {
       slots,
       prefetch,
       maxBatch: options.maxBatch,
-      pollSeconds: options.pollSeconds ?? 20,
+      pollSeconds: options.pollSeconds ?? 30,
       reportDelaySeconds: options.reportDelaySeconds ?? 0.01,
       backoff: options.backoff ?? DEFAULT_BACKOFF,
       logger: options.logger ?? DEFAULT_LOGGER,

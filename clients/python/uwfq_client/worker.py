@@ -78,7 +78,7 @@ class Worker:
         prefetch: int = 0,
         max_batch: int | None = None,
         worker_id: str | None = None,
-        poll_seconds: float = 20.0,
+        poll_seconds: float = 30.0,
         report_delay_seconds: float = 0.01,
         tls: Tls | bool = False,
         retry: RetryPolicy | None = None,

@@ -197,7 +197,7 @@ public final class Worker implements AutoCloseable {
     private int slots = Runtime.getRuntime().availableProcessors();
     private int prefetch;
     private OptionalInt maxBatch = OptionalInt.empty();
-    private Duration pollWait = Duration.ofSeconds(20);
+    private Duration pollWait = Duration.ofSeconds(30);
     private Duration reportDelay = Duration.ofMillis(10);
     private Duration grace;
     private Executor executor;
@@ -286,7 +286,7 @@ public final class Worker implements AutoCloseable {
     }
 
     /**
-     * How long a poll may be parked at the service when there is nothing to run; not given: 20 s.
+     * How long a poll may be parked at the service when there is nothing to run; not given: 30 s.
      *
      * @param pollWait the service allows a minute, if not configured otherwise
      * @return this
