@@ -19,6 +19,8 @@ from uwfq_service.core.stage import Stage
 from uwfq_service.core.timers import TimerKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from uwfq_service.core.state import State
 
 #: Looking up a member of an enum costs as much as two calls under Python 3.11.
@@ -47,10 +49,11 @@ class Attempts:
         worker = job.pool.workers[event.worker]
         job.pool.policy.advance(event.at)
         lease_id = event.lease_id
+        leases = []
         for task in event.tasks:
             place = stage.claim_next()
             attempt = 1 if stage.attempts is None else stage.attempts.get(task, 0) + 1
-            self._add_lease(
+            leases.append(
                 Lease(
                     lease_id,
                     stage,
@@ -65,6 +68,7 @@ class Attempts:
                 )
             )
             lease_id += 1
+        self._add_leases(leases)
         self._state.next_lease = lease_id
         count = len(event.tasks)
         if event.poll_id:
@@ -107,47 +111,54 @@ class Attempts:
         stage.live[task] = stage.live.get(task, 0) + 1
         stage.placed[task, event.attempt] = lease
         self._state.next_lease = event.lease_id + 1
-        self._add_lease(lease, event.started_at)
+        self._add_leases((lease,), event.started_at)
         self.watch_overrun(job)
         running_changed(stage, 1, self._state.at)
         if first:
             waiting_changed(stage, -1, self._state.at)
 
-    def _add_lease(self, lease: Lease, started_at: Any = None) -> None:
-        worker = lease.worker
-        self._state.leases[lease.lease_id] = lease
-        worker.leases[lease.lease_id] = lease
-        worker.leased_slots += lease.slots
+    def _add_leases(self, leases: Sequence[Lease], started_at: Any = None) -> None:
+        """Leases on one stage at one worker, which run since then, or as soon as it has slots."""
+        worker = leases[0].worker
+        for lease in leases:
+            self._state.leases[lease.lease_id] = worker.leases[lease.lease_id] = lease
+        slots = leases[0].slots
+        worker.leased_slots += slots * len(leases)
         if started_at is not None:
-            self._start(lease, started_at)
-        elif worker.started_slots + lease.slots <= worker.slots:
-            self._start(lease, lease.granted_at)
-        else:
-            worker.queued.append(lease)
+            self._start(leases, started_at)
+            return
+        fitting = max(0, worker.slots - worker.started_slots) // slots
+        if fitting:
+            self._start(leases[:fitting], leases[0].granted_at)
+        worker.queued += leases[fitting:]
 
     def tasks_started(self, event: ev.TasksStarted) -> None:
         """Prefetched leases have begun to run."""
         for lease_id, started_at in zip(event.leases, event.started_at, strict=True):
             lease = self._state.leases[lease_id]
             lease.worker.queued.remove(lease)
-            self._start(lease, started_at)
+            self._start((lease,), started_at)
             self.watch_overrun(lease.stage.job)
 
-    def _start(self, lease: Lease, at: Any) -> None:
-        """The attempt runs since ``at``."""
-        stage = lease.stage
+    def _start(self, leases: Sequence[Lease], at: Any) -> None:
+        """Attempts of one stage at one worker run since ``at``."""
+        stage, worker = leases[0].stage, leases[0].worker
         job = stage.job
         user = job.user
-        slots = lease.slots
-        lease.started_at = at
-        lease.worker.started_slots += slots
+        timeout = stage.spec.task_timeout
+        estimate = self._zero
+        for lease in leases:
+            lease.started_at = at
+            estimate += lease.estimate
+            if timeout is not None:
+                self._state.timers.set(at + timeout, TimerKind.LIMIT, lease)
+        slots = stage.slots_per_task * len(leases)
+        worker.started_slots += slots
         job.started_slots += slots
         job.started_sum += slots * (at - job.submitted_at)
-        job.estimated_started += lease.estimate
+        job.estimated_started += estimate
         user.started_slots += slots
         user.started_sum += slots * (at - user.pool.epoch)
-        if stage.spec.task_timeout is not None:
-            self._state.timers.set(at + stage.spec.task_timeout, TimerKind.LIMIT, lease)
         if job.started_at is None:
             job.started_at = at
             step(job, _RUNNING)
@@ -210,36 +221,45 @@ class Attempts:
 
     def tasks_finished(self, event: ev.TasksFinished) -> None:
         """Attempts have succeeded."""
-        leases = self._state.leases
-        stage = None
-        ended = 0
-        for lease_id, runtime in zip(event.leases, event.runtimes, strict=True):
-            lease = leases[lease_id]
-            if lease.stage is not stage:
-                if stage is not None:
-                    self._tasks_done(stage, ended)
-                stage, ended = lease.stage, 0
-                stage.job.pool.policy.advance(event.at)
+        leases = [self._state.leases[lease_id] for lease_id in event.leases]
+        begin = 0
+        for end in range(1, len(leases) + 1):
+            if end == len(leases) or leases[end].stage is not leases[begin].stage:
+                self._stage_finished(leases[begin:end], event.runtimes[begin:end], event.at)
+                begin = end
+
+    def _stage_finished(self, leases: list[Lease], runtimes: Sequence[Any], at: Any) -> None:
+        """Attempts of one stage have succeeded."""
+        stage = leases[0].stage
+        stage.job.pool.policy.advance(at)
+        for lease, runtime in zip(leases, runtimes, strict=True):
             if lease.started_at == lease.granted_at:
                 self._measure_overhead(lease, runtime)
-            self._remove_lease(lease, runtime)
-            ended += 1
-            stage.done += 1
-            stage.job.estimated_done += lease.estimate
-            if stage.live is None or stage.won is None:
-                if stage.attempts is not None:
-                    stage.attempts.pop(lease.task, None)
-                    if stage.unbegun is not None:
-                        stage.unbegun.pop(lease.task, None)
+        self._remove_leases(leases, sum(runtimes, self._zero))
+        stage.done += len(leases)
+        stage.job.estimated_done += sum([lease.estimate for lease in leases], self._zero)
+        if stage.live is not None:
+            self._rivals_finished(stage, leases)
+        elif stage.attempts is not None:
+            for lease in leases:
+                stage.attempts.pop(lease.task, None)
+                if stage.unbegun is not None:
+                    stage.unbegun.pop(lease.task, None)
+        running_changed(stage, -len(leases), self._state.at)
+        stage.job.pool.policy.work_done(stage.job, self._state.at)
+        self.stage_progressed(stage)
+
+    def _rivals_finished(self, stage: Stage, leases: list[Lease]) -> None:
+        """Attempts have succeeded, beside which others of their tasks may still run."""
+        assert stage.live is not None, "kept where an engine places the tasks"
+        assert stage.won is not None, "made together with it"
+        for lease in leases:
+            if lease.attempt > 1:
+                self._set_attempts(stage, lease)
+            if stage.live[lease.task]:
+                stage.won.add(lease.task)
             else:
-                if lease.attempt > 1:
-                    self._set_attempts(stage, lease)
-                if stage.live[lease.task]:
-                    stage.won.add(lease.task)
-                else:
-                    del stage.live[lease.task]
-        if stage is not None:
-            self._tasks_done(stage, ended)
+                del stage.live[lease.task]
 
     def tasks_ran(self, event: ev.TasksRan) -> None:
         """Attempts were placed and have succeeded, in one step: none of them is seen running."""
@@ -265,12 +285,6 @@ class Attempts:
         self.watch_overrun(job)
         waiting_changed(stage, -count, self._state.at)
         job.pool.policy.work_done(job, self._state.at)
-        self.stage_progressed(stage)
-
-    def _tasks_done(self, stage: Stage, ended: int) -> None:
-        """``ended`` attempts of ``stage`` have finished their tasks."""
-        running_changed(stage, -ended, self._state.at)
-        stage.job.pool.policy.work_done(stage.job, self._state.at)
         self.stage_progressed(stage)
 
     def stage_progressed(self, stage: Stage) -> None:
@@ -350,40 +364,54 @@ class Attempts:
 
     def _remove_lease(self, lease: Lease, runtime: Any) -> None:
         """The attempt is over; its job pays for ``runtime`` seconds of its slots."""
-        stage, worker = lease.stage, lease.worker
+        self._remove_leases((lease,), runtime)
+
+    def _remove_leases(self, leases: Sequence[Lease], runtime: Any) -> None:
+        """Attempts of one stage at one worker are over; they took ``runtime`` seconds together."""
+        stage, worker = leases[0].stage, leases[0].worker
         job = stage.job
         user = job.user
-        slots = lease.slots
-        lease_id, started_at = lease.lease_id, lease.started_at
-        del self._state.leases[lease_id]
-        del worker.leases[lease_id]
-        worker.leased_slots -= slots
-        if started_at is None:
-            worker.queued.remove(lease)
-        else:
-            worker.started_slots -= slots
+        slots = stage.slots_per_task
+        submitted_at = job.submitted_at
+        live = self._state.leases
+        started = 0
+        # Since the job was submitted, summed over the attempts.
+        started_sum = estimate = self._zero
+        for lease in leases:
+            lease_id, started_at = lease.lease_id, lease.started_at
+            del live[lease_id]
+            del worker.leases[lease_id]
+            if started_at is None:
+                worker.queued.remove(lease)
+            else:
+                started += slots
+                started_sum += started_at - submitted_at
+                estimate += lease.estimate
+            if stage.placed is not None and stage.live is not None:
+                stage.placed.pop((lease.task, lease.attempt), None)
+                stage.live[lease.task] -= 1
+        worker.leased_slots -= slots * len(leases)
+        if started:
+            worker.started_slots -= started
             # Exact zeros keep rounding from piling up over a long life.
-            job.started_slots -= slots
+            job.started_slots -= started
             if job.started_slots:
-                job.started_sum -= slots * (started_at - job.submitted_at)
-                job.estimated_started -= lease.estimate
+                job.started_sum -= slots * started_sum
+                job.estimated_started -= estimate
             else:
                 job.started_sum = job.estimated_started = self._zero
-            user.started_slots -= slots
+            user.started_slots -= started
             if user.started_slots:
-                user.started_sum -= slots * (started_at - user.pool.epoch)
+                user.started_sum -= slots * started_sum + started * (submitted_at - user.pool.epoch)
             else:
                 user.started_sum = self._zero
-        if stage.placed is not None and stage.live is not None:
-            stage.placed.pop((lease.task, lease.attempt), None)
-            stage.live[lease.task] -= 1
         work = runtime * slots
         job.measured += work
         stage.measured += work
         user.service_ended += work
         while worker.queued and worker.started_slots + worker.queued[0].slots <= worker.slots:
             next_lease = worker.queued.popleft()
-            self._start(next_lease, self._state.at)
+            self._start((next_lease,), self._state.at)
             self.watch_overrun(next_lease.stage.job)
 
     @staticmethod
@@ -461,7 +489,7 @@ class Attempts:
         if started_at is None:
             worker.queued.append(lease)
         else:
-            self._start(lease, started_at)
+            self._start((lease,), started_at)
         if lease.expires_at is not None:
             self._state.timers.set(lease.expires_at, TimerKind.LEASES, (lease.lease_id, 1))
         running_changed(stage, 1, self._state.at)

@@ -64,12 +64,14 @@ class Reports:
         taken: set[int] = set()
         for result in results:
             ref = result.task
-            run = self._run_of(run, worker, ref, now)
-            if run is not None and self._joins(run, result):
-                acks.append(Ack(lease_id=0, status=_ACCEPTED))
-                continue
-            self._end_run(run, now)  # What follows may depend on it.
-            run = None
+            if not ref.lease_id:
+                run = self._run_of(run, worker, ref, now)
+                if run is not None and self._joins(run, result):
+                    acks.append(Ack(lease_id=0, status=_ACCEPTED))
+                    continue
+            if run is not None:
+                self._end_run(run, now)  # What follows may depend on it.
+                run = None
             lease, status = self._attempt(worker, ref, result.outcome.runtime, now)
             if lease is not None:
                 if lease.lease_id in taken:
@@ -91,7 +93,7 @@ class Reports:
         if run is not None and run.names == names:
             return run
         self._end_run(run, now)
-        if ref.lease_id or ref.attempt != 1:
+        if ref.attempt != 1:
             return None
         stage, _ = self._engine_stage(engine, ref)
         return None if stage is None else Run(stage, names)
@@ -100,8 +102,7 @@ class Reports:
         """Take a result into the run, if it can be decided together with the others."""
         ref = result.task
         if (
-            ref.lease_id
-            or ref.attempt != 1
+            ref.attempt != 1
             or isinstance(result.outcome, TaskFailure)
             or not run.takes(ref.task_index)
         ):
