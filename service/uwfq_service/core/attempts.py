@@ -74,7 +74,7 @@ class Attempts:
             worker.last_poll_id = event.poll_id
         self._state.timers.set(event.expires_at, _LEASES, (event.lease_id, count))
         self.watch_overrun(job)
-        running_changed(stage, count, self._state.at)
+        running_changed(stage, count)
         waiting_changed(stage, -count, self._state.at)
 
     def task_placed(self, event: ev.TaskPlaced) -> None:
@@ -109,7 +109,7 @@ class Attempts:
         self._state.next_lease = event.lease_id + 1
         self._add_lease(lease, event.started_at)
         self.watch_overrun(job)
-        running_changed(stage, 1, self._state.at)
+        running_changed(stage, 1)
         if first:
             waiting_changed(stage, -1, self._state.at)
 
@@ -202,7 +202,7 @@ class Attempts:
                 if self._leaves_task_undone(lease):
                     back += 1
                     stage.give_back(lease.task if lease.place < 0 else lease.place)
-            running_changed(stage, -len(leases), self._state.at)
+            running_changed(stage, -len(leases))
             self.stage_progressed(stage)
             stage.job.pool.policy.work_done(stage.job, self._state.at)
             if back:
@@ -269,7 +269,7 @@ class Attempts:
 
     def _tasks_done(self, stage: Stage, ended: int) -> None:
         """``ended`` attempts of ``stage`` have finished their tasks."""
-        running_changed(stage, -ended, self._state.at)
+        running_changed(stage, -ended)
         stage.job.pool.policy.work_done(stage.job, self._state.at)
         self.stage_progressed(stage)
 
@@ -304,7 +304,7 @@ class Attempts:
             self._void(lease)
         if event.timed_out:
             lease.worker.revoked.append(lease.lease_id)
-        running_changed(stage, -1, self._state.at)
+        running_changed(stage, -1)
         stage.job.pool.policy.work_done(stage.job, self._state.at)
         if not self._leaves_task_undone(lease):
             self.stage_progressed(stage)
@@ -339,7 +339,7 @@ class Attempts:
         self._leaves_task_undone(lease)
         if lease.attempt > 1:
             self._set_attempts(lease.stage, lease)
-        running_changed(lease.stage, -1, self._state.at)
+        running_changed(lease.stage, -1)
         self.stage_progressed(lease.stage)
 
     # -- ends of attempts -----------------------------------------------------------------------
@@ -431,7 +431,7 @@ class Attempts:
                 # An engine names its attempts by itself, and learns of the end at its next report.
                 self._void(lease)
                 lease.worker.revoked.append(lease.lease_id)
-            running_changed(lease.stage, -1, self._state.at)
+            running_changed(lease.stage, -1)
 
     def _measure_overhead(self, lease: Lease, runtime: Any) -> None:
         """Follow the median of (grant to report) - runtime over tasks that started when granted."""
@@ -464,4 +464,4 @@ class Attempts:
             self._start(lease, started_at)
         if lease.expires_at is not None:
             self._state.timers.set(lease.expires_at, TimerKind.LEASES, (lease.lease_id, 1))
-        running_changed(stage, 1, self._state.at)
+        running_changed(stage, 1)

@@ -180,7 +180,7 @@ class State:
             pool.order_version += 1
         user.max_running_slots = event.max_running_slots
         user.max_waiting_jobs = event.max_waiting_jobs
-        check_cap(user, event.at)
+        check_cap(user)
 
     def _worker_joined(self, event: ev.WorkerJoined) -> None:
         pool = self.pools[event.pool]
