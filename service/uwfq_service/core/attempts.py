@@ -317,7 +317,7 @@ class Attempts:
         if stage.backing_off is None:
             stage.backing_off = {}
         stage.backing_off[lease.task] = (event.retry_at, place)
-        self._state.timers.set(event.retry_at, TimerKind.RETRY, stage)
+        self._state.timers.set(event.retry_at, TimerKind.RETRY, (stage, lease.task))
 
     def tasks_ready(self, event: ev.TasksReady) -> None:
         """Backoffs are over."""

@@ -473,8 +473,8 @@ class State:
                 continue
             self.attempts.watch_overrun(job)
             for stage in job.stages:
-                for at, _ in (stage.backing_off or {}).values():
-                    self.timers.set(at, TimerKind.RETRY, stage)
+                for task, (at, _) in (stage.backing_off or {}).items():
+                    self.timers.set(at, TimerKind.RETRY, (stage, task))
         for pool in self.pools.values():
             for worker in pool.workers.values():
                 self._watch_silence(worker)
