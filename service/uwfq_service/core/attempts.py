@@ -115,15 +115,23 @@ class Attempts:
 
     def _add_lease(self, lease: Lease, started_at: Any = None) -> None:
         worker = lease.worker
-        self._state.leases[lease.lease_id] = lease
-        worker.leases[lease.lease_id] = lease
-        worker.leased_slots += lease.slots
+        self._note_lease(lease)
         if started_at is not None:
             self._start(lease, started_at)
         elif worker.started_slots + lease.slots <= worker.slots:
             self._start(lease, lease.granted_at)
         else:
             worker.queued.append(lease)
+
+    def _note_lease(self, lease: Lease) -> None:
+        """Let a live lease be found: by its id, at its worker, at its stage."""
+        lease_id, worker, stage = lease.lease_id, lease.worker, lease.stage
+        self._state.leases[lease_id] = worker.leases[lease_id] = lease
+        if stage.leases is None:
+            stage.leases = {lease_id: lease}
+        else:
+            stage.leases[lease_id] = lease
+        worker.leased_slots += lease.slots
 
     def tasks_started(self, event: ev.TasksStarted) -> None:
         """Prefetched leases have begun to run."""
@@ -357,6 +365,10 @@ class Attempts:
         lease_id, started_at = lease.lease_id, lease.started_at
         del self._state.leases[lease_id]
         del worker.leases[lease_id]
+        assert stage.leases is not None, "a live lease is noted at its stage"
+        del stage.leases[lease_id]
+        if not stage.leases:
+            stage.leases = None
         worker.leased_slots -= slots
         if started_at is None:
             worker.queued.remove(lease)
@@ -421,11 +433,12 @@ class Attempts:
         self._state.void_leases[lease.lease_id] = job
 
     def void_leases_of(self, job: Job) -> None:
-        """Revoke what runs of a job; its worker learns of it at its next renewal or report."""
-        if not any(stage.running for stage in job.stages):
-            return
-        revoked = [lease for lease in self._state.leases.values() if lease.stage.job is job]
-        for lease in revoked:
+        """Revoke what runs of a job; its worker learns of it at its next renewal or report.
+
+        O(stages + what runs of it).
+        """
+        revoked = [lease for stage in job.stages for lease in (stage.leases or {}).values()]
+        for lease in sorted(revoked, key=lambda lease: lease.lease_id):
             self._remove_lease(lease, self._ran(lease))
             if lease.expires_at is not None:
                 # An engine names its attempts by itself, and learns of the end at its next report.
@@ -452,9 +465,7 @@ class Attempts:
     def restore_lease(self, lease: Lease, started_at: Any) -> None:
         """Put back a live lease; everything but what running attempts add up to is there."""
         stage, worker = lease.stage, lease.worker
-        self._state.leases[lease.lease_id] = lease
-        worker.leases[lease.lease_id] = lease
-        worker.leased_slots += lease.slots
+        self._note_lease(lease)
         if stage.placed is not None and stage.live is not None:
             stage.placed[lease.task, lease.attempt] = lease
             stage.live[lease.task] = stage.live.get(lease.task, 0) + 1
