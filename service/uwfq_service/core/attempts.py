@@ -78,7 +78,7 @@ class Attempts:
             worker.last_poll_id = event.poll_id
         self._state.timers.set(event.expires_at, _LEASES, (event.lease_id, count))
         self.watch_overrun(job)
-        running_changed(stage, count, self._state.at)
+        running_changed(stage, count)
         waiting_changed(stage, -count, self._state.at)
 
     def task_placed(self, event: ev.TaskPlaced) -> None:
@@ -113,17 +113,14 @@ class Attempts:
         self._state.next_lease = event.lease_id + 1
         self._add_leases((lease,), event.started_at)
         self.watch_overrun(job)
-        running_changed(stage, 1, self._state.at)
+        running_changed(stage, 1)
         if first:
             waiting_changed(stage, -1, self._state.at)
 
     def _add_leases(self, leases: Sequence[Lease], started_at: Any = None) -> None:
         """Leases on one stage at one worker, which run since then, or as soon as it has slots."""
-        worker = leases[0].worker
-        for lease in leases:
-            self._state.leases[lease.lease_id] = worker.leases[lease.lease_id] = lease
-        slots = leases[0].slots
-        worker.leased_slots += slots * len(leases)
+        self._note_leases(leases)
+        worker, slots = leases[0].worker, leases[0].slots
         if started_at is not None:
             self._start(leases, started_at)
             return
@@ -131,6 +128,18 @@ class Attempts:
         if fitting:
             self._start(leases[:fitting], leases[0].granted_at)
         worker.queued += leases[fitting:]
+
+    def _note_leases(self, leases: Sequence[Lease]) -> None:
+        """Let live leases on one stage at one worker be found: by their ids, and at both."""
+        stage, worker = leases[0].stage, leases[0].worker
+        if stage.leases is None:
+            stage.leases = {}
+        for lease in leases:
+            lease_id = lease.lease_id
+            self._state.leases[lease_id] = lease
+            worker.leases[lease_id] = lease
+            stage.leases[lease_id] = lease
+        worker.leased_slots += leases[0].slots * len(leases)
 
     def tasks_started(self, event: ev.TasksStarted) -> None:
         """Prefetched leases have begun to run."""
@@ -213,7 +222,7 @@ class Attempts:
                 if self._leaves_task_undone(lease):
                     back += 1
                     stage.give_back(lease.task if lease.place < 0 else lease.place)
-            running_changed(stage, -len(leases), self._state.at)
+            running_changed(stage, -len(leases))
             self.stage_progressed(stage)
             stage.job.pool.policy.work_done(stage.job, self._state.at)
             if back:
@@ -245,7 +254,7 @@ class Attempts:
                 stage.attempts.pop(lease.task, None)
                 if stage.unbegun is not None:
                     stage.unbegun.pop(lease.task, None)
-        running_changed(stage, -len(leases), self._state.at)
+        running_changed(stage, -len(leases))
         stage.job.pool.policy.work_done(stage.job, self._state.at)
         self.stage_progressed(stage)
 
@@ -318,7 +327,7 @@ class Attempts:
             self._void(lease)
         if event.timed_out:
             lease.worker.revoked.append(lease.lease_id)
-        running_changed(stage, -1, self._state.at)
+        running_changed(stage, -1)
         stage.job.pool.policy.work_done(stage.job, self._state.at)
         if not self._leaves_task_undone(lease):
             self.stage_progressed(stage)
@@ -331,7 +340,7 @@ class Attempts:
         if stage.backing_off is None:
             stage.backing_off = {}
         stage.backing_off[lease.task] = (event.retry_at, place)
-        self._state.timers.set(event.retry_at, TimerKind.RETRY, stage)
+        self._state.timers.set(event.retry_at, TimerKind.RETRY, (stage, lease.task))
 
     def tasks_ready(self, event: ev.TasksReady) -> None:
         """Backoffs are over."""
@@ -353,7 +362,7 @@ class Attempts:
         self._leaves_task_undone(lease)
         if lease.attempt > 1:
             self._set_attempts(lease.stage, lease)
-        running_changed(lease.stage, -1, self._state.at)
+        running_changed(lease.stage, -1)
         self.stage_progressed(lease.stage)
 
     # -- ends of attempts -----------------------------------------------------------------------
@@ -374,6 +383,7 @@ class Attempts:
         slots = stage.slots_per_task
         submitted_at = job.submitted_at
         live = self._state.leases
+        assert stage.leases is not None, "a live lease is noted at its stage"
         started = 0
         # Since the job was submitted, summed over the attempts.
         started_sum = estimate = self._zero
@@ -381,6 +391,7 @@ class Attempts:
             lease_id, started_at = lease.lease_id, lease.started_at
             del live[lease_id]
             del worker.leases[lease_id]
+            del stage.leases[lease_id]
             if started_at is None:
                 worker.queued.remove(lease)
             else:
@@ -390,6 +401,8 @@ class Attempts:
             if stage.placed is not None and stage.live is not None:
                 stage.placed.pop((lease.task, lease.attempt), None)
                 stage.live[lease.task] -= 1
+        if not stage.leases:
+            stage.leases = None
         worker.leased_slots -= slots * len(leases)
         if started:
             worker.started_slots -= started
@@ -449,17 +462,18 @@ class Attempts:
         self._state.void_leases[lease.lease_id] = job
 
     def void_leases_of(self, job: Job) -> None:
-        """Revoke what runs of a job; its worker learns of it at its next renewal or report."""
-        if not any(stage.running for stage in job.stages):
-            return
-        revoked = [lease for lease in self._state.leases.values() if lease.stage.job is job]
-        for lease in revoked:
+        """Revoke what runs of a job; its worker learns of it at its next renewal or report.
+
+        O(stages + what runs of it).
+        """
+        revoked = [lease for stage in job.stages for lease in (stage.leases or {}).values()]
+        for lease in sorted(revoked, key=lambda lease: lease.lease_id):
             self._remove_lease(lease, self._ran(lease))
             if lease.expires_at is not None:
                 # An engine names its attempts by itself, and learns of the end at its next report.
                 self._void(lease)
                 lease.worker.revoked.append(lease.lease_id)
-            running_changed(lease.stage, -1, self._state.at)
+            running_changed(lease.stage, -1)
 
     def _measure_overhead(self, lease: Lease, runtime: Any) -> None:
         """Follow the median of (grant to report) - runtime over tasks that started when granted."""
@@ -480,9 +494,7 @@ class Attempts:
     def restore_lease(self, lease: Lease, started_at: Any) -> None:
         """Put back a live lease; everything but what running attempts add up to is there."""
         stage, worker = lease.stage, lease.worker
-        self._state.leases[lease.lease_id] = lease
-        worker.leases[lease.lease_id] = lease
-        worker.leased_slots += lease.slots
+        self._note_leases((lease,))
         if stage.placed is not None and stage.live is not None:
             stage.placed[lease.task, lease.attempt] = lease
             stage.live[lease.task] = stage.live.get(lease.task, 0) + 1
@@ -492,4 +504,4 @@ class Attempts:
             self._start((lease,), started_at)
         if lease.expires_at is not None:
             self._state.timers.set(lease.expires_at, TimerKind.LEASES, (lease.lease_id, 1))
-        running_changed(stage, 1, self._state.at)
+        running_changed(stage, 1)

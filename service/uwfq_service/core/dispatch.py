@@ -265,8 +265,7 @@ class Dispatch:
         self._passed_over_limit = 2 * len(self._passed_over) + PASSED_OVER_TO_KEEP
 
     def _take_back(self, stage: Stage) -> None:
-        user = stage.job.user
-        if stage.key in user.launchable and not user.paused:
+        if stage.key in stage.job.user.launchable:
             insert_index(stage.job.offered, stage.index)
             stage.job.pool.policy.offer(stage, self._state.at)
 

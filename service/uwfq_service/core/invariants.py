@@ -53,6 +53,7 @@ def _check_leases(state: State) -> None:
         assert lease.lease_id == lease_id < state.next_lease, "leases are known by their id"
         assert not lease.stage.job.ended, f"{lease!r} is live though its job is over"
         assert lease.worker.leases[lease_id] is lease, f"{lease!r}: its worker does not hold it"
+        assert (lease.stage.leases or {})[lease_id] is lease, f"{lease!r}: its stage knows it not"
         assert lease_id not in state.void_leases, f"{lease!r} is live and void"
         if lease.place < 0:
             assert lease.stage.job.engine_id, "only an engine runs two attempts at once"
@@ -83,6 +84,7 @@ def _check_job(job: Job) -> None:
     if job.ended:
         assert not job.offered, f"{job!r} is over and offered"
         assert not job.started_slots, f"{job!r} is over and runs"
+        assert all(stage.leases is None for stage in job.stages), f"{job!r} is over and leased"
         return
     for stage in job.stages:
         _check_stage(stage)
@@ -99,6 +101,7 @@ def _check_stage(stage: Stage) -> None:
     else:
         assert not stage.waiting, f"{stage!r} was dropped and waits"
         assert stage.over or stage.running, f"{stage!r} was dropped and is not over"
+    assert stage.running == len(stage.leases or ()), f"{stage!r}: what runs is leased"
     for task, unbegun in (stage.unbegun or {}).items():
         assert 0 < unbegun <= (stage.attempts or {})[task], f"{stage!r}[{task}]: attempts began"
     places = sum(stage.is_waiting(place) for place in range(stage.task_count))
@@ -108,7 +111,7 @@ def _check_stage(stage: Stage) -> None:
     launchable = stage.ready and stage.waiting > 0
     assert (stage.key in user.launchable) == launchable, f"{stage!r}: launchable is noted"
     offered = stage.index in stage.job.offered
-    assert offered == (launchable and not user.paused), f"{stage!r}: launchable is offered"
+    assert offered == launchable, f"{stage!r}: launchable is offered"
 
 
 def _check_worker(worker: Worker) -> None:
@@ -126,9 +129,10 @@ def _check_pool(state: State, pool: Pool) -> None:
     assert pool.running_slots == sum(user.running_slots for user in users), "running slots add up"
     assert pool.unfinished_jobs == sum(user.unfinished_jobs for user in users), "jobs add up"
     assert pool.launchable_tasks == sum(u.launchable_tasks for u in users), "tasks add up"
-    offered = {s.key for j in state.jobs.values() if j.pool is pool for s in _offered(j)}
+    jobs = [j for j in state.jobs.values() if j.pool is pool and not j.user.paused]
+    offered = {stage.key for job in jobs for stage in _offered(job)}
     ranked = list(pool.policy.ranking())
-    assert {stage.key for stage in ranked} == offered, "the policy knows what is offered"
+    assert {stage.key for stage in ranked} == offered, "the policy ranks what may go"
     assert len(ranked) == len(offered), "the policy ranks everything once"
     assert pool.policy.first() is (ranked[0] if ranked else None), "the first is first"
 

@@ -1,8 +1,8 @@
 """What could be launched now, and keeping the policy told of it.
 
 A stage is *launchable* while it is ready and has a waiting task.  A launchable stage is *offered*
-to the policy unless its user occupies all slots of a cap.  The counters of waiting tasks and
-running slots are kept here, too, for whatever changes them may change what is offered.
+to the policy, which lets nothing of a user go who occupies all slots of a cap.  The counters of
+waiting tasks and running slots are kept here, too, for whatever changes them may change that.
 
 ``at`` is the instant of the event that is the cause.
 """
@@ -38,12 +38,10 @@ def waiting_changed(stage: Stage, change: int, at: Any) -> None:
     if stage.waiting:
         if not launchable:
             user.launchable[stage.key] = stage
-            if not user.paused:
-                offer(stage, at)
+            offer(stage, at)
     elif launchable:
         del user.launchable[stage.key]
-        if not user.paused:
-            withdraw(stage, at)
+        withdraw(stage, at)
 
 
 def offer(stage: Stage, at: Any) -> None:
@@ -51,34 +49,38 @@ def offer(stage: Stage, at: Any) -> None:
     job = stage.job
     insert_index(job.offered, stage.index)
     job.pool.policy.offer(stage, at)
-    job.pool.order_version += 1
+    _order_changed(job.user)
 
 
 def withdraw(stage: Stage, at: Any) -> None:
-    """Let the policy forget ``stage``, unless it has been withdrawn before."""
+    """Let the policy forget ``stage``."""
     job = stage.job
-    if stage.index not in job.offered:
-        # Withdrawn for the rest of this poll, by whoever grants the leases.
-        return
     job.offered.remove(stage.index)
     job.pool.policy.withdraw(stage, at)
-    job.pool.order_version += 1
+    _order_changed(job.user)
 
 
-def check_cap(user: User, at: Any) -> None:
-    """Pause a user who occupies all slots of the cap, or resume one who does not any more."""
+def _order_changed(user: User) -> None:
+    """What is offered of ``user`` is something else; of one who is paused nobody sees it."""
+    if not user.paused:
+        user.pool.order_version += 1
+
+
+def check_cap(user: User) -> None:
+    """Pause a user who occupies all slots of the cap, or resume one who does not any more.
+
+    O(log n), whatever waits.
+    """
     paused = 0 < user.max_running_slots <= user.running_slots
     if paused == user.paused:
         return
     user.paused = paused
-    for stage in user.launchable.values():
-        if paused:
-            withdraw(stage, at)
-        else:
-            offer(stage, at)
+    user.pool.policy.pause_changed(user)
+    if user.launchable:
+        user.pool.order_version += 1
 
 
-def running_changed(stage: Stage, tasks: int, at: Any) -> None:
+def running_changed(stage: Stage, tasks: int) -> None:
     """``tasks`` more attempts of ``stage`` are leased than before (fewer, if negative)."""
     slots = tasks * stage.slots_per_task
     user = stage.job.user
@@ -89,4 +91,4 @@ def running_changed(stage: Stage, tasks: int, at: Any) -> None:
     pool.running_slots += slots
     pool.policy.running_changed(stage, slots)
     if user.max_running_slots:
-        check_cap(user, at)
+        check_cap(user)

@@ -81,9 +81,9 @@ class User:
     started_sum: Any = 0.0
     #: Waiting tasks of ready stages.
     launchable_tasks: int = 0
-    #: At the cap of running slots: nothing of the user is offered to the policy.
+    #: At the cap of running slots: the policy lets nothing of the user go.
     paused: bool = False
-    #: Stages with a launchable task by ``Stage.key``, offered to the policy unless ``paused``.
+    #: Stages with a launchable task by ``Stage.key``.
     launchable: dict[int, Stage] = field(default_factory=dict)
     #: The policy's own record of the user.
     policy_state: Any = None

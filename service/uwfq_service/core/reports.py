@@ -427,9 +427,9 @@ class Reports:
         self._forget_surplus(now)
 
     def _charge_recognised(self, now: Any) -> None:
-        """The first job of a signature has ended: charge those that wait for what is known now.
+        """A job has ended, and others are guesses no more: charge those for what is known now.
 
-        Once per job, at most.
+        Once per job, at most; and so many at most at once.
         """
         for job in self._state.recognised:
             if not job.pool.policy.corrects_estimates:

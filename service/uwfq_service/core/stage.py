@@ -81,6 +81,8 @@ class Stage(msgspec.Struct, eq=False):
     ready: bool = False
     running: int = 0
     running_slots: int = 0
+    #: Its live leases; ``None``: there are none.
+    leases: dict[int, Lease] | None = None
     policy_state: Any = None
 
     @classmethod

@@ -12,6 +12,7 @@ started_sum`` (instants count from the job's submission, or the pool's epoch, to
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from uwfq_service.core import events as ev
@@ -47,6 +48,9 @@ STATES: Final = {state.value: state for state in JobState}
 SUCCEEDED: Final = JobState.SUCCEEDED
 #: Versions of the order start here times the seconds of the clock, after a restart.
 VERSIONS_PER_SECOND = 1_000_000
+#: So many guesses are recognised at most when a job has ended: charging them anew takes 30 ms, and
+#: everybody waits for that.  (Replay goes by it, so another number makes other states of journals.)
+RECOGNISED_AT_ONCE: Final = 500
 #: A correction below this part of the work is a rounding error, not worth a place in virtual time.
 DUST = 1e-9
 
@@ -82,7 +86,7 @@ class State:
         self.jobs_by_request: dict[tuple[str, str, str], Job] = {}
         #: Derived: by pool and signature, unfinished jobs that came when nothing was known of it.
         self.guessed: dict[tuple[str, str], dict[int, Job]] = {}
-        #: Those about which something is known since the latest end of a job.
+        #: Those about which something is known since the latest end of a job, and was not before.
         self.recognised: list[Job] = []
         #: Finished jobs that are still remembered, in the order of their end.
         self.finished: deque[Job] = deque()
@@ -180,7 +184,7 @@ class State:
             pool.order_version += 1
         user.max_running_slots = event.max_running_slots
         user.max_waiting_jobs = event.max_waiting_jobs
-        check_cap(user, event.at)
+        check_cap(user)
 
     def _worker_joined(self, event: ev.WorkerJoined) -> None:
         pool = self.pools[event.pool]
@@ -293,7 +297,10 @@ class State:
             self.guessed.setdefault((job.pool.name, job.signature), {})[job.number] = job
 
     def _end_guesses(self, ended: Job) -> None:
-        """A job has ended: it waits for nothing, and others of its signature may be known now."""
+        """A job has ended: it waits for nothing, and others of its signature may be known now.
+
+        Those that came first; where they are many, the rest at the next ends of such jobs.
+        """
         self.recognised = []
         key = (ended.pool.name, ended.signature)
         guessed = self.guessed.get(key)
@@ -301,11 +308,11 @@ class State:
             return
         guessed.pop(ended.number, None)
         if self.estimators[ended.pool.name].knows(ended.signature):
-            self.recognised = list(guessed.values())
+            self.recognised = list(islice(guessed.values(), RECOGNISED_AT_ONCE))
             for job in self.recognised:
+                del guessed[job.number]
                 job.guessed = False
                 job.pool.policy.recognise(job)
-            guessed.clear()
         if not guessed:
             del self.guessed[key]
 
@@ -473,8 +480,8 @@ class State:
                 continue
             self.attempts.watch_overrun(job)
             for stage in job.stages:
-                for at, _ in (stage.backing_off or {}).values():
-                    self.timers.set(at, TimerKind.RETRY, stage)
+                for task, (at, _) in (stage.backing_off or {}).items():
+                    self.timers.set(at, TimerKind.RETRY, (stage, task))
         for pool in self.pools.values():
             for worker in pool.workers.values():
                 self._watch_silence(worker)

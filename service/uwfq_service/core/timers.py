@@ -23,7 +23,7 @@ class TimerKind(enum.IntEnum):
     LEASES = 0
     #: Item: a lease.  Has it run over its time limit?
     LIMIT = 1
-    #: Item: a stage.  Which of its tasks have waited out their backoff?
+    #: Item: (stage, task).  Has the task waited out its backoff?
     RETRY = 2
     #: Item: a worker.  Has it been silent for too long?
     WORKER = 3

@@ -37,7 +37,6 @@ class Upkeep:
         self._sweep_above = TIMERS_TO_KEEP
         self._handlers: dict[TimerKind, Callable[[Any, Any], None]] = {
             TimerKind.LIMIT: self._time_limit,
-            TimerKind.RETRY: self._retries,
             TimerKind.WORKER: self._silence,
             TimerKind.OVERRUN: self._overrun,
             TimerKind.RETENTION: self._retention,
@@ -46,14 +45,21 @@ class Upkeep:
     def tick(self, now: Any) -> None:
         """Let happen what is due by ``now``."""
         expired: list[Lease] = []
+        retries: list[tuple[Stage, int]] = []
         for kind, item in self._state.timers.due(now):
+            # What is due in a row happens together, but in the order of time with everything else.
+            if kind is not TimerKind.LEASES:
+                self._lose(expired, now)
+            if kind is not TimerKind.RETRY:
+                self._retry(retries, now)
             if kind is TimerKind.LEASES:
                 expired.extend(self._expired(item, now))
+            elif kind is TimerKind.RETRY:
+                retries.append(item)
             else:
-                # In between, so that leases expire in the order of time with everything else.
-                self._lose(expired, now)
                 self._handlers[kind](item, now)
         self._lose(expired, now)
+        self._retry(retries, now)
         self._sweep()
 
     def _lose(self, expired: list[Lease], now: Any) -> None:
@@ -88,19 +94,20 @@ class Upkeep:
         ran = now - lease.started_at
         self._reports.fail_attempt(lease, ran, message, now, retryable=True, timed_out=True)
 
-    def _retries(self, stage: Stage, now: Any) -> None:
-        waiting = stage.backing_off
-        if stage.job.ended or not waiting:
-            return
-        ready = sorted(task for task, (at, _) in waiting.items() if at <= now)
-        if ready:
-            self._decider.emit(
-                ev.TasksReady(
-                    at=now,
-                    job=stage.job.number,
-                    tasks=tuple((stage.index, task) for task in ready),
-                )
-            )
+    def _retry(self, retries: list[tuple[Stage, int]], now: Any) -> None:
+        """Let tasks wait again whose backoff is over: one event for each job.
+
+        O(retries), however many tasks are in backoff.  A task may be named twice: replaying a
+        journal leaves the timers of backoffs that are over.
+        """
+        ready: dict[int, set[tuple[int, int]]] = {}
+        for stage, task in retries:
+            backoff = (stage.backing_off or {}).get(task)
+            if backoff is not None and backoff[0] <= now and not stage.job.ended:
+                ready.setdefault(stage.job.number, set()).add((stage.index, task))
+        retries.clear()
+        for job, tasks in ready.items():
+            self._decider.emit(ev.TasksReady(at=now, job=job, tasks=tuple(sorted(tasks))))
 
     def _silence(self, worker: Worker, now: Any) -> None:
         if worker.pool.workers.get(worker.name) is not worker:
@@ -146,7 +153,8 @@ class Upkeep:
             case TimerKind.LIMIT:
                 return leases.get(item.lease_id) is item
             case TimerKind.RETRY:
-                return bool(item.backing_off) and not item.job.ended
+                stage, task = item
+                return task in (stage.backing_off or ()) and not stage.job.ended
             case TimerKind.WORKER:
                 return item.pool.workers.get(item.name) is item
             case TimerKind.OVERRUN:

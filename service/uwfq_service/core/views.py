@@ -254,7 +254,7 @@ def explain(job: Job, max_ahead: int, now: Any) -> Explanation:
 def _jobs_before(job: Job) -> tuple[list[Job], bool]:
     """The jobs with launchable tasks that go before ``job``, and whether it has such a task."""
     before: dict[int, Job] = {}
-    if not job.offered:
+    if not job.offered or job.user.paused:
         return [], False
     for stage in job.pool.policy.ranking():
         if stage.job is job:

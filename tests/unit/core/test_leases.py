@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 from tests.oracles.driver import Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
 from uwfq_service.core.invariants import check
-from uwfq_service.core.model import JobState
+from uwfq_service.core.model import JobState, Lease
 from uwfq_service.core.timers import TimerKind
 
 
@@ -122,3 +124,36 @@ def test_a_start_counts_once() -> None:
     driver.renew(started=(cmd.TaskStart(task=task, running=2), cmd.TaskStart(task=task, running=1)))
     assert queued.started_at == 7
     check(driver.scheduler, driver.now)
+
+
+class Scans(dict[int, Lease]):
+    """Leases by their ids, with a count of those that somebody has walked through."""
+
+    walked = 0
+
+    def values(self) -> Any:
+        self.walked += len(self)
+        return super().values()
+
+
+@pytest.mark.parametrize("engine", ["", "e"])
+def test_the_end_of_a_job_does_not_look_at_the_leases_of_others(engine: str) -> None:
+    """Only at its own; what it ran is void, and the others run on."""
+    core = Driver(slots=100)
+    core.submit("bo", "b", stage("s", *[1.0] * 90), declared_work=90.0)
+    core.poll("v", slots=90)
+    core.submit("ada", "a", stage("s", 1.0, 1.0), stage("t", 1.0), engine_id=engine)
+    if engine:
+        core.rank(engine, slots=9)
+        refs = [cmd.TaskRef(attempt=1, job_id="a", stage=name) for name in ("s", "t")]
+        core.renew(engine, started=tuple(cmd.TaskStart(task=task) for task in refs))
+    else:
+        assert len(core.poll(slots=3)) == 3
+    core.reload()
+    state = core.scheduler.state
+    leases = state.leases = Scans(state.leases)
+    core.cancel("a")
+    assert not leases.walked
+    assert {lease.stage.job.job_id for lease in state.leases.values()} == {"b"}
+    assert len(leases) == 90
+    check(core.scheduler, core.now)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.oracles.counting import calls_of
 from tests.oracles.driver import POOL, Driver, stage
 from tests.oracles.observer import pool_view
 from tests.oracles.picker import POLICIES
@@ -18,22 +17,6 @@ from uwfq_service.core import dispatch
 from uwfq_service.core.policy import base
 
 WIDE = cmd.StageSpec(stage="s", cut=cmd.TaskList(count=1), slots_per_task=64)
-
-
-def calls_of(work: Callable[[], Any]) -> int:
-    """How many functions ``work`` calls, built-in ones included: a cost that is no time."""
-    count = 0
-
-    def note(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 @pytest.mark.parametrize("policy", POLICIES)

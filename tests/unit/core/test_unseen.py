@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
-from tests.oracles.driver import POOL, Driver, stage
+from tests.oracles.driver import POOL, Driver, ref, stage
 from uwfq_service.core import commands as cmd
+from uwfq_service.core import state
 from uwfq_service.core.estimation import Estimator, Source
 from uwfq_service.core.events import JobReestimated
 from uwfq_service.core.invariants import check
@@ -103,6 +104,30 @@ def test_waiting_jobs_are_charged_anew_when_the_first_of_their_kind_has_ended() 
     assert [job.work for job in waiting] == [pytest.approx(4.0)] * 2
     assert other.work == 50.0
     assert len(core.events_of(JobReestimated)) == 2
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_no_end_of_a_job_charges_more_than_so_many_anew(
+    restart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that came first; the others at the next ends of jobs of that signature."""
+    monkeypatch.setattr(state, "RECOGNISED_AT_ONCE", 3)
+    core = Driver(slots=1, settings=Settings(prior_work=50.0))
+    waiting = [f"a{number}" for number in range(7)]
+    for name in waiting:
+        core.submit("alice", name, tasks(1), signature="q")
+    charged = []
+    for number in range(4):
+        core.submit("bob", f"b{number}", stage("s", 1.0), signature="q")
+        (lease,) = core.poll("w")
+        core.now += 4.0
+        if restart:
+            core.reload()
+        core.report("w", ref(lease), cmd.TaskSuccess(runtime=4.0))
+        check(core.scheduler, core.now)
+        charged.append([name for name in waiting if core.scheduler.job(name).work < 50.0])
+    assert charged == [waiting[:3], waiting[:6], waiting, waiting]
+    assert not core.scheduler.state.guessed
 
 
 def test_a_restart_knows_who_is_unseen() -> None:

@@ -1,9 +1,13 @@
 """What a policy is: it watches what happens in a pool and names the stage to launch next.
 
 The scheduler tells a policy of every change that could matter to an order; the policy answers
-``first()``.  A stage is *offered* while it has a task that may be launched: it is ready, has a
-waiting task, and its user is below the cap.  Offers go and come back often (a stage whose task
-needs more slots than are free is withdrawn for the rest of one poll), so both must be cheap.
+``first()``.  A stage is *offered* while it has a task to launch: it is ready and has a waiting
+task.  Offers go and come back often (a stage whose task needs more slots than are free is withdrawn
+for the rest of one poll), so both must be cheap.
+
+A user at the cap of running slots is *paused*: what is offered of them stays, but does not go and
+is not ranked.  Someone with ten thousand jobs may come to the cap with every launch and leave it
+with every result, so neither may cost more than a place in an order of users.
 
 What goes first may not fit a worker at all: its tasks are too wide, or an engine places them.  So
 that a poll need not walk past all of these, a policy keeps *narrow orders* beside its own, each of
@@ -45,7 +49,10 @@ def first_within(policy: Policy, slots: int) -> Stage | None:
 
 
 class NarrowOrder(ABC):
-    """Some of the offered stages of a pool, in the order that they have among themselves."""
+    """Some of the offered stages of a pool, in the order that they have among themselves.
+
+    Those of a paused user do not go.
+    """
 
     #: Offered stages that there were when it was made, and offers since its last use.
     made_of = 0
@@ -66,6 +73,9 @@ class NarrowOrder(ABC):
     def running_changed(self, stage: Stage) -> None:
         """``stage``, which may not be here, occupies other slots than before."""
 
+    def pause_changed(self, user: User) -> None:
+        """``user``, who may not be here, is paused, or is not any more."""
+
     def close(self) -> None:
         """Nobody will use it any more."""
 
@@ -73,9 +83,9 @@ class NarrowOrder(ABC):
 class Policy(ABC):
     """Orders the launchable stages of one pool.
 
-    Subclasses implement ``offer``, ``withdraw``, ``first``, ``ranking`` and ``_narrow_order`` and
-    override whichever of the notices they need.  They pass on offers and withdrawals to the narrow
-    orders, if there are any.
+    Subclasses implement ``offer``, ``withdraw``, ``pause_changed``, ``first``, ``ranking``,
+    ``_offered`` and ``_narrow_order`` and override whichever of the notices they need.  They pass
+    on offers, withdrawals and pauses to the narrow orders, if there are any.
     """
 
     #: The name that a pool's configuration uses.
@@ -141,12 +151,16 @@ class Policy(ABC):
         """``stage`` has no task to launch any more.  It was offered."""
 
     @abstractmethod
+    def pause_changed(self, user: User) -> None:
+        """``user.paused`` is not what it was.  O(log n), however much is offered of the user."""
+
+    @abstractmethod
     def first(self) -> Stage | None:
-        """The offered stage to launch a task of next; ``None`` when none is offered."""
+        """The offered stage to launch a task of next; ``None`` when none may go."""
 
     @abstractmethod
     def ranking(self) -> Iterator[Stage]:
-        """All offered stages, most urgent first.  O(n log n); changes nothing."""
+        """All offered stages that may go, most urgent first.  O(n log n); changes nothing."""
 
     def first_within(self, slots: int) -> Stage | None:
         """What would go first if only what is leased on ``slots`` slots were offered.
@@ -156,13 +170,17 @@ class Policy(ABC):
         order = self._narrow.get(slots)
         if order is None:
             order = self._narrow_order()
-            for stage in self.ranking():
+            for stage in self._offered():
                 order.made_of += 1
                 if is_leased_within(stage, slots):
                     order.add(stage)
             self._narrow[slots] = order
         order.idle = 0
         return order.first()
+
+    @abstractmethod
+    def _offered(self) -> Iterator[Stage]:
+        """All offered stages, those of paused users, too, in any order."""
 
     @abstractmethod
     def _narrow_order(self) -> NarrowOrder:

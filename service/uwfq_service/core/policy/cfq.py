@@ -8,16 +8,14 @@ it; V runs at R divided by the number of active stages.  Source: the paper's bas
 from __future__ import annotations
 
 from collections import Counter
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from uwfq_service.core.model import WEIGHT_SCALE
-from uwfq_service.core.policy.base import Policy
-from uwfq_service.core.policy.stage_order import StageOrder
+from uwfq_service.core.policy.stage_order import OrderPolicy, UserOrder
 from uwfq_service.core.virtual_time import FluidClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from uwfq_service.core.model import Job, User
     from uwfq_service.core.stage import Stage
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 class StageClock:
     """One stage as a member of the fluid cluster: equal shares, until its work is served."""
 
-    __slots__ = ("active", "end", "exit_entry", "number", "offered", "stage", "weight")
+    __slots__ = ("active", "end", "exit_entry", "number", "stage", "weight")
 
     def __init__(
         self, number: int, end: Any, stage: Stage | None, active: Counter[User] | None = None
@@ -36,7 +34,6 @@ class StageClock:
         self.end = end
         self.exit_entry: tuple[Any, int, Any] | None = None
         self.stage = stage
-        self.offered = False
         #: Where stages that are served are counted for their users; ``None``: this one is not.
         self.active = active
         if active is not None and stage is not None:
@@ -51,7 +48,7 @@ class StageClock:
                 del self.active[user]
 
 
-class CfqPolicy(Policy):
+class CfqPolicy(OrderPolicy):
     """Offered stages by (deadline, order of becoming launchable)."""
 
     name: ClassVar[str] = "cfq"
@@ -60,8 +57,6 @@ class CfqPolicy(Policy):
     def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
         super().__init__(number, now)
         self._clock = FluidClock(number(now), number(0))
-        self._order: list[tuple[Any, int, StageClock]] = []
-        self._offered = 0
         #: How many stages of each user are served.
         self._active: Counter[User] = Counter()
 
@@ -76,38 +71,8 @@ class CfqPolicy(Policy):
         stage.policy_state = StageClock(stage.launch_serial, end, stage, self._active)
         self._clock.enter(stage.policy_state, now)
 
-    def offer(self, stage: Stage, now: Any) -> None:
-        clock: StageClock = stage.policy_state
-        clock.offered = True
-        self._offered += 1
-        heappush(self._order, (clock.end, clock.number, clock))
-        if self._narrow:
-            self._offer_narrow(stage)
-
-    def withdraw(self, stage: Stage, now: Any) -> None:
-        stage.policy_state.offered = False
-        self._offered -= 1
-        if len(self._order) > 2 * self._offered + 64:
-            self._order = self._live_entries()
-            heapify(self._order)
-        if self._narrow:
-            self._withdraw_narrow(stage)
-
-    def first(self) -> Stage | None:
-        while self._order:
-            clock = self._order[0][2]
-            if clock.offered:
-                return clock.stage
-            heappop(self._order)
-        return None
-
-    def ranking(self) -> Iterator[Stage]:
-        for _, _, clock in sorted(self._live_entries()):
-            assert clock.stage is not None, "what is offered has a stage"
-            yield clock.stage
-
-    def _narrow_order(self) -> StageOrder:
-        return StageOrder(lambda stage: (stage.policy_state.end, stage.launch_serial, stage))
+    def _narrow_order(self) -> UserOrder:
+        return UserOrder(lambda stage: (stage.policy_state.end, stage.launch_serial, stage))
 
     def virtual_deadline(self, job: Job) -> Any | None:
         clocks = [stage.policy_state for stage in job.stages if stage.policy_state is not None]
@@ -138,11 +103,6 @@ class CfqPolicy(Policy):
 
     def is_active(self, user: User) -> bool:
         return user in self._active
-
-    def _live_entries(self) -> list[tuple[Any, int, StageClock]]:
-        # An offer that was withdrawn and made again may stand there twice.
-        entries = {entry[1]: entry for entry in self._order if entry[2].offered}
-        return list(entries.values())
 
     def dump(self) -> Any:
         stages = [[clock.number, clock.end] for clock in self._clock.active.values()]

@@ -89,9 +89,12 @@ class HeadOrder(Generic[Q]):
         self._stale.clear()
 
     def _rekey(self, queue: UserQueue) -> None:
-        """Find the user's head and give it its place in the pool's order."""
+        """Find the user's head and give it its place in the pool's order.
+
+        A paused user has none.
+        """
         best = queue.best()
-        if best is None:
+        if best is None or best[2].job.user.paused:
             queue.head = queue.entry = None
             return
         deadline, number, clock = best
@@ -128,6 +131,9 @@ class NarrowHeads(HeadOrder[NarrowQueue], NarrowOrder):
         queue = self._queues[stage.job.user.number]
         if queue.remove(stage.job, stage.index):
             self._mark(queue)
+
+    def pause_changed(self, user: User) -> None:
+        self.user_changed(user.number, None)
 
     def user_changed(self, user: int, job: JobClock | None) -> None:
         """Something has changed that may concern the user's head; ``job`` has another place."""

@@ -208,6 +208,11 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         if queue.head is clock:
             self._mark(queue)
 
+    def pause_changed(self, user: User) -> None:
+        queue: UserQueue = user.policy_state
+        self._mark(queue)
+        self._mark_narrow(queue)
+
     def ranking(self) -> Iterator[Stage]:
         # Each user's jobs in their order; of the users' first ones the one that goes first is next.
         known: list[Any] = []
@@ -221,7 +226,9 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
                 heappush(heap, (*rank, user, clock, jobs))
 
         for user, queue in self._queues.items():
-            push(user, iter(queue.launchable_jobs()))
+            jobs = queue.launchable_jobs()
+            if jobs and not jobs[0][2].job.user.paused:
+                push(user, iter(jobs))
         while known or unseen:
             ahead = known and (
                 not unseen or self._goes_first(known[0], unseen[0], unseen[0][5].job.user)
@@ -230,6 +237,12 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             for index in clock.job.offered:
                 yield clock.job.stages[index]
             push(user, jobs)
+
+    def _offered(self) -> Iterator[Stage]:
+        for queue in self._queues.values():
+            for _, _, clock in queue.launchable_jobs():
+                for index in clock.job.offered:
+                    yield clock.job.stages[index]
 
     def _narrow_order(self) -> NarrowHeads:
         return NarrowHeads(self._clock, trusts_estimates=not self.corrects_estimates)
