@@ -16,6 +16,7 @@ from uwfq_service.core.replies import Reply
 from uwfq_service.simulator import world
 from uwfq_service.simulator.faults import Chance
 from uwfq_service.simulator.runs import Faults, Options, Partitioning, Run
+from uwfq_service.simulator.workers import Workers
 from uwfq_service.simulator.workload import JobSpec, StageSpec, Workload
 from uwfq_service.simulator.world import POOL, WORKER_TIMEOUT, NeverDone, World, simulate
 
@@ -250,3 +251,14 @@ def test_a_run_that_gets_on_may_have_any_number_of_losses(monkeypatch: pytest.Mo
     limit = losses // 2
     monkeypatch.setattr(world, "MAX_IDLE_EVENTS", limit)
     assert len(simulate(workload, options).capacity) == losses > limit
+
+
+def test_a_worker_that_comes_back_forgets_what_it_asked_for() -> None:
+    """Polls are made once per name and number of free slots; names are not used again."""
+    workers = Workers(slots=4, workers=2)
+    for _ in range(100):
+        workers.lose(0)
+        back = workers.bring_back(0)
+        assert workers.poll(back).worker_id == back.name
+        assert workers.poll(back) is workers.poll(back)
+    assert [len(worker.polls) for worker in workers.all] == [1, 0]
