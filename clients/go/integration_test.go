@@ -33,7 +33,7 @@ type server struct {
 	process *exec.Cmd
 }
 
-// serveCommand is the uwfq command; without one the test is skipped, or fails where CI=true.
+// serveCommand is the uwfq command; without one the test is skipped, or fails in CI.
 func serveCommand(t *testing.T) string {
 	t.Helper()
 	command := os.Getenv("UWFQ_COMMAND")
@@ -42,12 +42,21 @@ func serveCommand(t *testing.T) string {
 	}
 	path, err := exec.LookPath(command)
 	if err != nil {
-		if os.Getenv("CI") == "true" {
+		if inCI() {
 			t.Fatalf("no uwfq to test against (UWFQ_COMMAND, else ../../.venv/bin/uwfq): %v", err)
 		}
 		t.Skipf("NOT TESTED against a real service: no uwfq (UWFQ_COMMAND, else ../../.venv/bin/uwfq): %v", err)
 	}
 	return path
+}
+
+// inCI tells whether CI is set to 1, true or yes, as for all other tests of the repository.
+func inCI() bool {
+	switch strings.ToLower(os.Getenv("CI")) {
+	case "1", "true", "yes":
+		return true
+	}
+	return false
 }
 
 // startServer starts a service with these settings, "key=value" each.

@@ -282,6 +282,7 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["w.json", "--straggler-factor", "0.5"], "--straggler-factor"),
         (["w.json", "--worker-uptime", "0"], "--worker-uptime"),
         (["w.json", "--worker-downtime", "inf"], "--worker-downtime"),
+        (["w.json", "--worker-downtime", "1e-200"], "--worker-downtime': 1e-200 is not in the ra"),
         (["w.json", "--output", "no-such-dir/out.json"], "--output no-such-dir/out.json: No such"),
         (["w.json", "--output", "."], "--output .: Is a directory"),
         (["w.json", "--report", "no-such-dir/page.html"], "--report no-such-dir/page.html: No"),
@@ -289,6 +290,10 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (
             ["w.json", "--policy", "fifo", "--worker-uptime", "1e-9", "--slots", "1"],
             "two users, one burst, fifo: job 'alice/etl-1' never ends: stage 'scan' task ",
+        ),
+        (
+            ["w.json", "--policy", "fifo", "--worker-uptime", "1e-200", "--slots", "1"],
+            "; ask for fewer faults (--task-failures, --stragglers, --worker-uptime, --worker-d",
         ),
     ],
 )

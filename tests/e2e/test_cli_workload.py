@@ -252,6 +252,18 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_setting_of_a_spark_log_that_is_no_number_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its file and its key."""
+    path = spark_log(tmp_path / "app", "app", "ada")
+    setting = event("EnvironmentUpdate", Spark_Properties={"spark.task.cpus": "abc"})
+    path.write_text(f"{path.read_text('utf-8')}{json.dumps(setting)}\n", encoding="utf-8")
+    assert main(["workload", "--from-spark-log", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {path}: spark.task.cpus: is 'abc', not a whole number")
+
+
 def test_a_failed_import_leaves_the_file_that_was_there(tmp_path: Path) -> None:
     """The old document is better than half a new one."""
     path, broken = tmp_path / "made.json", tmp_path / "trace.csv"

@@ -166,6 +166,42 @@ async def test_leases_are_renewed_and_revoked() -> None:
         assert renewal.status == rpc.LEASE_STATUS_REVOKED
 
 
+async def test_a_waiting_worker_is_told_at_once_that_its_job_is_cancelled() -> None:
+    """It has a slot left and waits for work; the other worker, who holds nothing, waits on."""
+    async with serving() as service:
+        job_id = (await service.submit()).job_id
+        (lease,) = (await service.poll(slots=2)).leases
+        idle = asyncio.ensure_future(service.poll("idle", wait_seconds=60, deadline=50))
+        await service.parked(1)
+        waiting = asyncio.ensure_future(
+            service.poll(slots=2, free_slots=1, wait_seconds=60, deadline=50)
+        )
+        await service.parked(2)
+        await service.jobs.CancelJob(rpc.CancelJobRequest(job_id=job_id))
+        answer = await waiting
+        assert (list(answer.revoked_lease_ids), list(answer.leases)) == ([lease.lease_id], [])
+        await service.parked(1)
+        await service.submit()
+        assert not (await idle).revoked_lease_ids
+
+
+async def test_a_waiting_worker_is_told_at_once_that_its_task_took_too_long() -> None:
+    """Before the backoff is over and the task is there again."""
+    async with serving() as service:
+        stage = types.StageSpec(
+            stage="s", tasks=types.TaskList(count=1), task_timeout_seconds=5, max_attempts=2
+        )
+        await service.jobs.SubmitJob(rpc.SubmitJobRequest(user="ann", stages=[stage]))
+        (lease,) = (await service.poll(slots=2)).leases
+        waiting = asyncio.ensure_future(
+            service.poll(slots=2, free_slots=1, wait_seconds=60, deadline=50)
+        )
+        await service.parked(1)
+        service.clock.advance(5.01)
+        answer = await waiting
+        assert (list(answer.revoked_lease_ids), list(answer.leases)) == ([lease.lease_id], [])
+
+
 async def test_an_expired_lease_wakes_a_waiting_worker() -> None:
     """Silence gives the task to somebody else, without anyone asking."""
     async with serving() as service:

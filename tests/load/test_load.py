@@ -137,7 +137,7 @@ def test_the_command_writes_both_reports(
 
 
 def test_aims_are_met_or_missed_by_their_figures() -> None:
-    """Aims that say "at least" or "at most" are met at the figure itself, "below" is not."""
+    """Below an aim that says so is not at it; the others are met at the figure itself."""
     row = {
         "profile": "SubmitJob",
         "in_flight": 50,
@@ -146,7 +146,38 @@ def test_aims_are_met_or_missed_by_their_figures() -> None:
         "cpu_ratio": Interval(1.26, 1.1, 1.4),
     }
     found = report.aims([row], {"idle": {"workers": 500, "poll_seconds": 20, "core_share": 0.02}})
-    assert [aim.met for aim in found] == [True, False, False]
+    assert [aim.verdict for aim in found] == ["undecided", "undecided", "missed"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((1.14, 0.80, 4.50), "undecided"),
+        ((2.5, 1.9, 3.0), "undecided"),
+        ((1.1, 0.8, 2.0), "met"),
+        ((2.5, 2.01, 3.0), "missed"),
+    ],
+)
+def test_an_interval_meets_or_misses_an_aim_as_a_whole(
+    interval: tuple[float, float, float], verdict: str
+) -> None:
+    """A median on the right side says nothing while the interval reaches across the aim."""
+    held = {"jobs": 200, "users": 20, "p99_ratio": list(interval)}
+    ratios = {"rate_ratio": [0.80, 0.80, 0.9], "cpu_ratio": [1.26, 1.26, 1.4]}
+    row = {"profile": "TaskDone", "in_flight": 50, "tasks_per_call": 1, **ratios}
+    rate, cpu, ratio = report.aims([row], {"held": held})
+    assert (rate.verdict, cpu.verdict, ratio.verdict) == ("met", "missed", verdict)
+
+
+def test_the_report_says_what_is_undecided() -> None:
+    """In words, with what they mean; what is missed stands out."""
+    verdicts = [report.Verdict.MET, report.Verdict.MISSED, report.Verdict.UNDECIDED]
+    aims = [report.Aim(f"f{n}", "<= 2", "1", each)._asdict() for n, each in enumerate(verdicts)]
+    about = {"machine": report.machine(), "date": "today", "ghz": "v0", "rounds": 1, "seconds": 1}
+    text = report.markdown({**about, "rows": [], "special": {}, "aims": aims})
+    table = [line.rpartition("| ")[2] for line in text.splitlines() if line.startswith("| f")]
+    assert table == ["|", "met |", "**missed** |", "undecided |"]
+    assert "undecided: the aim lies within it" in text
 
 
 def test_messages_travel_behind_their_lengths() -> None:

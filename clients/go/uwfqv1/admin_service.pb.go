@@ -26,15 +26,16 @@ const (
 // A user's settings.  What is absent stays as it is.
 type SetUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The pool; empty: "default".
+	// The pool; at most 128 bytes, empty: "default".
 	Pool string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// The user; 1 to 128 bytes.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// Relative claim; 0.001 to 1,000,000, kept to six decimals.
 	Weight *float64 `protobuf:"fixed64,3,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
-	// Most slots that the user's tasks may occupy at once; 0: no cap.
+	// Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
 	MaxRunningSlots *uint32 `protobuf:"varint,4,opt,name=max_running_slots,json=maxRunningSlots,proto3,oneof" json:"max_running_slots,omitempty"`
-	// Most unfinished jobs that the user may have; 0: the service's limit.
+	// Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+	// service's limit, 200,000 if not configured otherwise.
 	MaxWaitingJobs *uint32 `protobuf:"varint,5,opt,name=max_waiting_jobs,json=maxWaitingJobs,proto3,oneof" json:"max_waiting_jobs,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -154,7 +155,7 @@ func (x *SetUserResponse) GetUser() *User {
 // Which users.
 type ListUsersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The pool; empty: "default".
+	// The pool; at most 128 bytes, empty: "default".
 	Pool string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Most users to return; 0: 100, at most 1,000.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -273,7 +274,7 @@ func (x *ListUsersResponse) GetNextPageToken() string {
 // Which pool.
 type GetPoolRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The pool; empty: "default".
+	// The pool; at most 128 bytes, empty: "default".
 	Pool          string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -111,7 +111,7 @@ func (LeaseStatus) EnumDescriptor() ([]byte, []int) {
 // A job to admit.
 type SubmitJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The pool; empty: "default".  Pools are the operator's to configure.
+	// The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
 	Pool string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Whose job it is; 1 to 128 bytes.  The party that fairness is owed to.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
@@ -126,7 +126,7 @@ type SubmitJobRequest struct {
 	// What the job runs, without its literals: jobs with one signature have like work per byte; at most
 	// 256 bytes.  Empty: nothing is known.
 	Signature string `protobuf:"bytes,6,opt,name=signature,proto3" json:"signature,omitempty"`
-	// Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+	// Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
 	InputBytes *uint64 `protobuf:"varint,7,opt,name=input_bytes,json=inputBytes,proto3,oneof" json:"input_bytes,omitempty"`
 	// Free text pairs, handed to workers; at most 32 pairs, 4 KiB in all.
 	Labels map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -137,14 +137,14 @@ type SubmitJobRequest struct {
 	// stages' estimates.  See `ESTIMATE_SOURCE_CALIBRATED` for what becomes of a user whose
 	// declarations are habitually wrong.
 	EstimatedWorkSlotSeconds *float64 `protobuf:"fixed64,10,opt,name=estimated_work_slot_seconds,json=estimatedWorkSlotSeconds,proto3,oneof" json:"estimated_work_slot_seconds,omitempty"`
-	// Advisory task runtime, seconds; > 0.  Absent: the pool's.
+	// Advisory task runtime, seconds; finite, > 0, at most 1e9.  Absent: the pool's.
 	AdvisoryTaskRuntimeSeconds *float64 `protobuf:"fixed64,11,opt,name=advisory_task_runtime_seconds,json=advisoryTaskRuntimeSeconds,proto3,oneof" json:"advisory_task_runtime_seconds,omitempty"`
-	// The stages; at least one unless `open`.
+	// The stages; at least one unless `open`, at most 1,000.
 	Stages []*StageSpec `protobuf:"bytes,12,rep,name=stages,proto3" json:"stages,omitempty"`
 	// Whether more stages will come (AddStages) before CloseJob.
 	Open bool `protobuf:"varint,13,opt,name=open,proto3" json:"open,omitempty"`
 	// The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-	// it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+	// it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
 	EngineId string `protobuf:"bytes,14,opt,name=engine_id,json=engineId,proto3" json:"engine_id,omitempty"`
 	// Leave the ranges out of the answer.
 	OmitRanges    bool `protobuf:"varint,15,opt,name=omit_ranges,json=omitRanges,proto3" json:"omit_ranges,omitempty"`
@@ -382,10 +382,10 @@ func (x *SubmitJobResponse) GetDuplicate() bool {
 // More stages of an open job.
 type AddStagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// The job; 1 to 128 bytes.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// The stages; at least one.  A stage that the job has already with the same content is left as it
-	// is; with other content it is ALREADY_EXISTS.
+	// The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+	// already with the same content is left as it is; with other content it is ALREADY_EXISTS.
 	Stages []*StageSpec `protobuf:"bytes,2,rep,name=stages,proto3" json:"stages,omitempty"`
 	// Close the job with these stages.
 	Close bool `protobuf:"varint,3,opt,name=close,proto3" json:"close,omitempty"`
@@ -520,7 +520,7 @@ func (x *AddStagesResponse) GetEstimatedWorkSlotSeconds() float64 {
 // A stage to be thought through.
 type SplitStageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The pool; empty: "default".
+	// The pool; at most 128 bytes, empty: "default".
 	Pool string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Whose job it would be; 1 to 128 bytes.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
@@ -648,9 +648,10 @@ func (x *SplitStageResponse) GetSplit() *StageSplit {
 // Stages of which no more tasks will run.
 type DropStagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// The job; 1 to 128 bytes.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+	// Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+	// as it is.
 	Stages        []string `protobuf:"bytes,2,rep,name=stages,proto3" json:"stages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -749,7 +750,7 @@ func (x *DropStagesResponse) GetJob() *Job {
 // A job to which no more stages will come.
 type CloseJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// The job; 1 to 128 bytes.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// The job is through, says its engine, which places its tasks itself: it has succeeded, whatever is
 	// left of its stages.  Waiting tasks are dropped, attempts that run end with it.
@@ -852,7 +853,7 @@ func (x *CloseJobResponse) GetJob() *Job {
 // A job to cancel.
 type CancelJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// The job; 1 to 128 bytes.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Why, for people; at most 1 KiB are kept.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -953,31 +954,31 @@ func (x *CancelJobResponse) GetJob() *Job {
 // A poll for work.
 type NextTaskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The pool; empty: "default".
+	// The pool; at most 128 bytes, empty: "default".
 	Pool string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Who asks; 1 to 128 bytes.  One process, one id, new at each start of the process.
 	WorkerId string `protobuf:"bytes,2,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// All slots of the worker, busy or not; at least 1.  The sum over live workers is the pool's size.
+	// All slots of the worker, busy or not; 1 to 1,000,000.  The sum over live workers is the pool's size.
 	Slots uint32 `protobuf:"varint,3,opt,name=slots,proto3" json:"slots,omitempty"`
 	// Slots that are free now; at most `slots`.  The service never leases more than `slots` +
 	// `prefetch` to a worker, whatever is asked here.
 	FreeSlots uint32 `protobuf:"varint,4,opt,name=free_slots,json=freeSlots,proto3" json:"free_slots,omitempty"`
 	// Leases beyond the free slots that the worker will queue, so that it need not wait for the next
-	// poll; in slots.
+	// poll; in slots, at most 1,000,000.
 	Prefetch uint32 `protobuf:"varint,5,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
-	// Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-	// one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-	// gRPC clients take in by default.)  One lease is always granted.
+	// Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+	// service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+	// (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
 	MaxTasks *uint32 `protobuf:"varint,6,opt,name=max_tasks,json=maxTasks,proto3,oneof" json:"max_tasks,omitempty"`
-	// How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
-	// and to the service's limit.
+	// How long to wait when there is nothing to run, seconds; >= 0, 0: not at all.  Cut to the RPC's
+	// deadline and to the service's limit, 60 s if not configured otherwise.
 	WaitSeconds float64 `protobuf:"fixed64,7,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"`
 	// Chosen by the worker, rising with each poll; > 0.  A poll that repeats the last id is answered
 	// with the same leases again, so that a lost reply costs nothing.  0: no such safety.
 	PollId uint64 `protobuf:"varint,8,opt,name=poll_id,json=pollId,proto3" json:"poll_id,omitempty"`
-	// Results that ride along.
+	// Results that ride along; at most 10,000.
 	Done []*TaskResult `protobuf:"bytes,9,rep,name=done,proto3" json:"done,omitempty"`
-	// Starts that ride along.
+	// Starts that ride along; at most 10,000.
 	Started []*TaskStart `protobuf:"bytes,10,rep,name=started,proto3" json:"started,omitempty"`
 	// Ask for a ranking, not for leases: for engines that place tasks themselves.
 	Ranking *RankingRequest `protobuf:"bytes,11,opt,name=ranking,proto3" json:"ranking,omitempty"`
@@ -1389,9 +1390,9 @@ func (x *RankedStage) GetLaunchNow() uint32 {
 // Results to report.
 type TaskDoneRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who reports.
+	// Who reports; 1 to 128 bytes.
 	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// The results; at least one.
+	// The results; 1 to 10,000.
 	Results       []*TaskResult `protobuf:"bytes,2,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1490,11 +1491,11 @@ func (x *TaskDoneResponse) GetAcks() []*TaskResultAck {
 // Leases to extend.
 type RenewLeasesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who holds them.
+	// Who holds them; 1 to 128 bytes.
 	WorkerId string `protobuf:"bytes,1,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	// The leases; empty: all that the worker holds.
+	// The leases; at most 10,000, empty: all that the worker holds.
 	LeaseIds []uint64 `protobuf:"varint,2,rep,packed,name=lease_ids,json=leaseIds,proto3" json:"lease_ids,omitempty"`
-	// Leases that have started to run since the last message.
+	// Leases that have started to run since the last message; at most 10,000.
 	Started       []*TaskStart `protobuf:"bytes,3,rep,name=started,proto3" json:"started,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1971,7 +1972,7 @@ func (x *WorkError) GetStatus() []byte {
 // Which job.
 type GetJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// The job; 1 to 128 bytes.
 	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2200,7 +2201,7 @@ func (x *ListJobsResponse) GetNextPageToken() string {
 // Which job to watch.
 type WatchJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// The job; 1 to 128 bytes.
 	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2292,7 +2293,7 @@ func (x *WatchJobResponse) GetJob() *Job {
 // Which job to explain.
 type ExplainJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// The job; 1 to 128 bytes.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Most of the jobs ahead to name; 0: 10, at most 100.
 	MaxAhead      uint32 `protobuf:"varint,2,opt,name=max_ahead,json=maxAhead,proto3" json:"max_ahead,omitempty"`

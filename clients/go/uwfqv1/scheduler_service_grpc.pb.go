@@ -73,7 +73,8 @@ const (
 type SchedulerServiceClient interface {
 	// Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
 	// `job_id` or `request_id`: the same content again gives the same answer, other content is
-	// ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+	// ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
 	SubmitJob(ctx context.Context, in *SubmitJobRequest, opts ...grpc.CallOption) (*SubmitJobResponse, error)
 	// Adds stages to an open job.  Idempotent by stage name.
 	AddStages(ctx context.Context, in *AddStagesRequest, opts ...grpc.CallOption) (*AddStagesResponse, error)
@@ -87,8 +88,8 @@ type SchedulerServiceClient interface {
 	DropStages(ctx context.Context, in *DropStagesRequest, opts ...grpc.CallOption) (*DropStagesResponse, error)
 	// Says that no more stages will come.  Idempotent.
 	CloseJob(ctx context.Context, in *CloseJobRequest, opts ...grpc.CallOption) (*CloseJobResponse, error)
-	// Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-	// report.  Idempotent.
+	// Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+	// wait in, or at their next poll, renewal or report.  Idempotent.
 	CancelJob(ctx context.Context, in *CancelJobRequest, opts ...grpc.CallOption) (*CancelJobResponse, error)
 	// Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
 	// ranking of the launchable stages.  A long poll; results and starts may ride along.
@@ -98,7 +99,8 @@ type SchedulerServiceClient interface {
 	// Extends leases, and tells which of them are void.
 	RenewLeases(ctx context.Context, in *RenewLeasesRequest, opts ...grpc.CallOption) (*RenewLeasesResponse, error)
 	// NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-	// request is answered once, in any order, under its own `sequence`.
+	// request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+	// at once, if not configured otherwise; the next is read when one of them has been answered.
 	Work(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WorkRequest, WorkResponse], error)
 	// One job, as it stands.  Finished jobs are kept for a configured time and number.
 	GetJob(ctx context.Context, in *GetJobRequest, opts ...grpc.CallOption) (*GetJobResponse, error)
@@ -279,7 +281,8 @@ func (c *schedulerServiceClient) ExplainJob(ctx context.Context, in *ExplainJobR
 type SchedulerServiceServer interface {
 	// Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
 	// `job_id` or `request_id`: the same content again gives the same answer, other content is
-	// ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+	// ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
 	SubmitJob(context.Context, *SubmitJobRequest) (*SubmitJobResponse, error)
 	// Adds stages to an open job.  Idempotent by stage name.
 	AddStages(context.Context, *AddStagesRequest) (*AddStagesResponse, error)
@@ -293,8 +296,8 @@ type SchedulerServiceServer interface {
 	DropStages(context.Context, *DropStagesRequest) (*DropStagesResponse, error)
 	// Says that no more stages will come.  Idempotent.
 	CloseJob(context.Context, *CloseJobRequest) (*CloseJobResponse, error)
-	// Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-	// report.  Idempotent.
+	// Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+	// wait in, or at their next poll, renewal or report.  Idempotent.
 	CancelJob(context.Context, *CancelJobRequest) (*CancelJobResponse, error)
 	// Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
 	// ranking of the launchable stages.  A long poll; results and starts may ride along.
@@ -304,7 +307,8 @@ type SchedulerServiceServer interface {
 	// Extends leases, and tells which of them are void.
 	RenewLeases(context.Context, *RenewLeasesRequest) (*RenewLeasesResponse, error)
 	// NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-	// request is answered once, in any order, under its own `sequence`.
+	// request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+	// at once, if not configured otherwise; the next is read when one of them has been answered.
 	Work(grpc.BidiStreamingServer[WorkRequest, WorkResponse]) error
 	// One job, as it stands.  Finished jobs are kept for a configured time and number.
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)

@@ -1,7 +1,7 @@
 /**
  * A real `uwfq serve` process with a journal of its own: UWFQ_COMMAND, or that of the checkout.
  *
- * Where there is none, tests that need it are skipped and say so; with CI=true they fail.
+ * Where there is none, tests that need it are skipped and say so; in CI they fail.
  */
 import { spawn, type ChildProcess, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
@@ -20,13 +20,16 @@ export const PACKAGE = fileURLToPath(new URL("../../", import.meta.url));
 
 const COMMAND = process.env["UWFQ_COMMAND"] ?? join(PACKAGE, "../../.venv/bin/uwfq");
 
+/** Whether CI is set to 1, true or yes, as for all other tests of the repository. */
+const IN_CI = ["1", "true", "yes"].includes((process.env["CI"] ?? "").toLowerCase());
+
 /** Whether to skip what needs the service, and why. */
 export const SKIP = skipReason();
 
 function skipReason(): string | false {
   if (existsSync(COMMAND)) return false;
   const reason = `no ${COMMAND}: build it with \`make setup\`, or set UWFQ_COMMAND`;
-  if (process.env["CI"] === "true") throw new Error(reason);
+  if (IN_CI) throw new Error(reason);
   console.error(`\n*** SKIPPED: ${reason} ***\n`);
   return reason;
 }

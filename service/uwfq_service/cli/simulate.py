@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: A part of all attempts.
 _PART: Final = Number(0, 0.9)
 _NOT_NEGATIVE: Final = Number(0, MAX_SECONDS)
+_FEWER_FAULTS: Final = (
+    "ask for fewer faults (--task-failures, --stragglers, --worker-uptime, --worker-downtime)"
+)
 
 
 @click.command(
@@ -120,7 +123,8 @@ _NOT_NEGATIVE: Final = Number(0, MAX_SECONDS)
 @click.option(
     "--worker-downtime",
     metavar="X",
-    type=POSITIVE,
+    # Less, and a run of losses takes for ever to get anywhere.
+    type=Number(1, MAX_SECONDS),
     default=30.0,
     help="Mean seconds until a lost worker is back.  [default: 30]",
 )
@@ -313,7 +317,7 @@ def _play(
                 try:
                     run = play(workload, each, keep_launches=keep_launches, progress=advance)
                 except NeverDone as error:
-                    line = f"{workload.name}, {policy}: {error}; ask for fewer faults"
+                    line = f"{workload.name}, {policy}: {error}; {_FEWER_FAULTS}"
                     raise Failure(line, REFUSED) from error
                 runs.append(run)
     return runs

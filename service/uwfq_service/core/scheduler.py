@@ -181,6 +181,11 @@ class Scheduler:
             return policy.first() is not None
         return first_within(policy, slots) is not None
 
+    def has_revoked(self, pool: str, worker: str) -> bool:
+        """Whether the worker has void leases that its next poll will tell it of.  O(1)."""
+        known = self.state.pools[pool].workers.get(worker)
+        return known is not None and bool(known.revoked)
+
     def split_stage(self, question: cmd.SplitStage) -> ev.AdmittedStage:
         """How a stage of an open job would be cut now; nothing changes, nobody is told.
 

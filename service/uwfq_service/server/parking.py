@@ -7,6 +7,9 @@ of them wakes nobody.  What is launchable may not be granted all the same (its u
 cap); then the turn goes on to the others, a few in each drain, until all have been tried once since
 the pool changed last.
 
+A poll whose worker holds a lease that has become void is answered at once, so that the worker can
+stop what nobody waits for.
+
 A ranking poll waits for its pool's order to change instead.
 
 A poll whose caller has gone (its future is cancelled) leaves at once: the places are for those who
@@ -22,8 +25,9 @@ from typing import Any, Final
 
 import msgspec
 
-from uwfq_service.core import commands, replies
+from uwfq_service.core import commands, events, replies
 from uwfq_service.core.errors import SchedulerError
+from uwfq_service.core.model import JobState
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server.clock import Clock, Timer
 from uwfq_service.server.outbox import Batch
@@ -84,6 +88,13 @@ class Poll(Call):
         return msgspec.structs.replace(
             reply, done_acks=first.done_acks, started_acks=first.started_acks
         )
+
+
+def _revokes(event: events.AnyEvent) -> bool:
+    """Whether leases may have become void without a word of their workers."""
+    if type(event) is events.JobEnded:
+        return event.state != JobState.SUCCEEDED
+    return type(event) is events.TaskFailed and event.timed_out
 
 
 class _Pool:
@@ -154,6 +165,8 @@ class Parking:
 
         ``changed``: something happened since the last time, so that all may be tried again.
         """
+        if changed and any(map(_revokes, batch.events)):
+            self._tell_of_revoked(batch, now)
         unfinished = False
         for name, pool in list(self._pools.items()):
             if pool.rankings:
@@ -165,6 +178,13 @@ class Parking:
             if pool.lap and self._offer(name, pool, batch, now):
                 unfinished = True
         return unfinished
+
+    def _tell_of_revoked(self, batch: Batch, now: float) -> None:
+        """Answer the polls of workers that have void leases.  O(parked polls)."""
+        has_revoked = self._scheduler.has_revoked
+        for name, pool in list(self._pools.items()):
+            for poll in [poll for poll in pool.leases if has_revoked(name, poll.command.worker_id)]:
+                self._retry(poll, batch, now)
 
     def _offer(self, name: str, pool: _Pool, batch: Batch, now: float) -> bool:
         """Offer what is launchable to the polls in turn; True: not all have been tried."""

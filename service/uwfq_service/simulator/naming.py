@@ -38,7 +38,15 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 def slugs(texts: Sequence[str]) -> list[str]:
     """The texts as parts of file names, no two of them the same."""
-    return [slug(name) for name in _distinct([slug(text) for text in texts])]
+    made: dict[str, None] = {}
+    for text in texts:
+        wanted = name = slug(text)
+        number = 1
+        while name in made:
+            number += 1
+            name = f"{wanted}-{number}"
+        made[name] = None
+    return list(made)
 
 
 def slug(text: str) -> str:

@@ -47,6 +47,8 @@ class Worker:
         self.running: set[Attempt] = set()
         #: How often it has come back.
         self.returns = 0
+        #: What it asks for under its present name, by the number of free slots.
+        self.polls: dict[int, NextTask] = {}
 
 
 class Workers:
@@ -63,7 +65,6 @@ class Workers:
             first += count
         #: Free slots of live workers.
         self.free = slots
-        self._polls: dict[tuple[str, int], NextTask] = {}
 
     @property
     def live_slots(self) -> int:
@@ -81,10 +82,9 @@ class Workers:
         free = len(worker.free)
         if done:
             return NextTask(worker_id=worker.name, slots=worker.slots, free_slots=free, done=done)
-        key = (worker.name, free)
-        poll = self._polls.get(key)
+        poll = worker.polls.get(free)
         if poll is None:
-            poll = self._polls[key] = NextTask(
+            poll = worker.polls[free] = NextTask(
                 worker_id=worker.name, slots=worker.slots, free_slots=free
             )
         return poll
@@ -118,6 +118,7 @@ class Workers:
         worker = self.all[index]
         worker.returns += 1
         worker.name = f"worker-{index}.{worker.returns}"
+        worker.polls = {}
         worker.live = True
         worker.free = list(worker.home)
         self.free += worker.slots

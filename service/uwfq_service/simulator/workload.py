@@ -33,12 +33,16 @@ MAX_TEXT_BYTES: Final = 256
 
 
 class WorkloadError(ValueError):
-    """A document is no workload: ``place`` is where (``jobs[3].stages[0].tasks``, say)."""
+    """A document is no workload: ``place`` is where (``jobs[3].stages[0].tasks``, say).
+
+    ``source`` is the document's file; empty: that the caller will add.
+    """
 
     def __init__(self, place: str, message: str, source: str = "") -> None:
         super().__init__(": ".join(part for part in (source, place, message) if part))
         self.place = place
         self.message = message
+        self.source = source
 
 
 class _Part(

@@ -55,6 +55,9 @@ WORKER_TIMEOUT: Final = 10.0
 SIGN_OF_LIFE_EVERY: Final = 3.0
 #: So many that a job fails only if it would never end: what is looked for is how late it gets.
 MAX_ATTEMPTS: Final = 1000
+#: Losses, returns and signs of life of workers in a row, with no job and no task getting on in
+#: between, after which a run is given up: a month of signs of life, or a blink of losses.
+MAX_IDLE_EVENTS: Final = 1_000_000
 #: Jobs between two calls of ``progress``.
 PROGRESS_STEP: Final = 20
 
@@ -116,6 +119,8 @@ class World:
         self._heap: list[tuple[float, int, int, Any]] = []
         #: Breaks ties of one kind: attempts and stages count up, jobs have their place.
         self._serial = 0
+        #: What workers did since a job or a task got on.
+        self._idle_events = 0
         #: Jobs under way by admission number, and by their position in the workload.
         self._plays: dict[int, JobPlay] = {}
         self._finished: dict[int, FinishedJob] = {}
@@ -188,6 +193,7 @@ class World:
     # -- jobs -----------------------------------------------------------------------------------
 
     def _arrive(self, index: int) -> None:
+        self._idle_events = 0
         job = self.workload.jobs[index]
         play = JobPlay(index, job, self._estimates.declare(job), self.options, self.slots)
         self._submissions.append((self._now, index, play.work))
@@ -207,6 +213,7 @@ class World:
                 self._reveal((play, stage))
 
     def _reveal(self, item: tuple[JobPlay, int]) -> None:
+        self._idle_events = 0
         play, stage = item
         reply = self._apply(play.addition(stage))
         assert isinstance(reply, JobReply), "an addition is answered by its job"
@@ -249,6 +256,7 @@ class World:
     def _complete(self, attempt: Attempt) -> None:
         if attempt.lost:
             return
+        self._idle_events = 0
         worker = self._workers.end(attempt)
         self._note(attempt, done=not attempt.fails)
         lease, runtime = attempt.lease, min(attempt.runtime, MAX_SECONDS)
@@ -284,6 +292,7 @@ class World:
 
     def _lose_worker(self, index: int) -> None:
         """What runs there is lost; the service learns of it by the silence alone."""
+        self._count_idle_event()
         for attempt in self._workers.lose(index):
             attempt.lost = True
             self._note(attempt, done=False)
@@ -291,12 +300,22 @@ class World:
         self._at(self._now + self._chance.downtime(), Kind.WORKER_BACK, index)
 
     def _bring_worker_back(self, index: int) -> None:
+        self._count_idle_event()
         worker = self._workers.bring_back(index)
         self._capacity.append((self._now, self._workers.live_slots))
         self._poll(worker)
         self._await_loss(index)
 
+    def _count_idle_event(self) -> None:
+        self._idle_events += 1
+        if self._idle_events > MAX_IDLE_EVENTS:
+            raise NeverDone(
+                f"workers have come, gone or given a sign of life {MAX_IDLE_EVENTS:,} times "
+                f"without any task getting done, {self._now:g} s into the workload"
+            )
+
     def _give_sign_of_life(self, _: None) -> None:
+        self._count_idle_event()
         for worker in self._workers.all:
             if worker.live:
                 self._apply(cmd.RenewLeases(worker_id=worker.name))

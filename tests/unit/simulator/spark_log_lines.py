@@ -116,9 +116,13 @@ def submitted(info: Event, at: int) -> Event:
     }
 
 
-def completed(info: Event, at: int, failure: str | None = None) -> Event:
+def completed(
+    info: Event, at: int, failure: str | None = None, *, submitted_at: int | None = None
+) -> Event:
     """An attempt at a stage ends, well unless it says why not."""
     ended = info | {"Completion Time": EPOCH_MS + at}
+    if submitted_at is not None:
+        ended["Submission Time"] = EPOCH_MS + submitted_at
     if failure is not None:
         ended["Failure Reason"] = failure
     return {"Event": "SparkListenerStageCompleted", "Stage Info": ended}

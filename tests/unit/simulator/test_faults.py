@@ -13,8 +13,10 @@ from tests.oracles.workloads import FAMILIES, random_workload
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.invariants import check
 from uwfq_service.core.replies import Reply
+from uwfq_service.simulator import world
 from uwfq_service.simulator.faults import Chance
 from uwfq_service.simulator.runs import Faults, Options, Partitioning, Run
+from uwfq_service.simulator.workers import Workers
 from uwfq_service.simulator.workload import JobSpec, StageSpec, Workload
 from uwfq_service.simulator.world import POOL, WORKER_TIMEOUT, NeverDone, World, simulate
 
@@ -195,14 +197,14 @@ def test_the_core_follows_the_workers() -> None:
         ),
     )
     faults = Faults(worker_uptime=60.0, worker_downtime=60.0)
-    world = WatchedWorld(workload, Options(workers=3, seed=4, faults=faults))
-    run = world.play()
+    watched = WatchedWorld(workload, Options(workers=3, seed=4, faults=faults))
+    run = watched.play()
     assert len(run.capacity) >= 4
     assert all(before != after for (_, before), (_, after) in pairwise(run.capacity))
     changes = [0.0, *(at for at, _ in run.capacity)]
     settled = 0
     # At first the workers introduce themselves, one after another.
-    for at, in_world, in_core in (seen for seen in world.slots_seen if seen[0] > 0):
+    for at, in_world, in_core in (seen for seen in watched.slots_seen if seen[0] > 0):
         since = max(change for change in changes if change <= at)
         if at - since > WORKER_TIMEOUT:
             assert in_core == in_world, f"at {at}"
@@ -231,3 +233,32 @@ def test_a_task_that_never_gets_done_ends_the_run_with_its_name() -> None:
     faults = Faults(worker_uptime=0.001, worker_downtime=5.0)
     with pytest.raises(NeverDone, match="job 'job' never ends: stage 's' task 0"):
         simulate(one_job(1e3), Options(faults=faults))
+
+
+def test_a_run_in_which_time_stands_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No attempt uses up its lease when workers come and go at one and the same instant."""
+    monkeypatch.setattr(world, "MAX_IDLE_EVENTS", 1000)
+    faults = Faults(worker_uptime=1e-200, worker_downtime=1e-200)
+    with pytest.raises(NeverDone, match="1,000 times without any task getting done, "):
+        simulate(one_job(1e3), Options(faults=faults))
+
+
+def test_a_run_that_gets_on_may_have_any_number_of_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They count from the last task that was done."""
+    faults = Faults(worker_uptime=10.0, worker_downtime=2.0)
+    workload, options = one_job(*(1.0,) * 500), Options(faults=faults)
+    losses = len(simulate(workload, options).capacity)
+    limit = losses // 2
+    monkeypatch.setattr(world, "MAX_IDLE_EVENTS", limit)
+    assert len(simulate(workload, options).capacity) == losses > limit
+
+
+def test_a_worker_that_comes_back_forgets_what_it_asked_for() -> None:
+    """Polls are made once per name and number of free slots; names are not used again."""
+    workers = Workers(slots=4, workers=2)
+    for _ in range(100):
+        workers.lose(0)
+        back = workers.bring_back(0)
+        assert workers.poll(back).worker_id == back.name
+        assert workers.poll(back) is workers.poll(back)
+    assert [len(worker.polls) for worker in workers.all] == [1, 0]

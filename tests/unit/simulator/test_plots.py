@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from tests.unit.simulator.synthetic import busy, finished, run_of, straight_shares
 from uwfq_service.simulator import plots
 from uwfq_service.simulator.plots import lag, responses, service, slots, style
-from uwfq_service.simulator.runs import Launch, Options, Partitioning, Run
+from uwfq_service.simulator.runs import Faults, Launch, Options, Partitioning, Run
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -363,8 +364,47 @@ def test_the_bound_is_that_of_the_longest_task_and_the_largest_job() -> None:
     """2 x 3 s, and 8 slot-seconds on 4 slots."""
     launches = [Launch(0.0, 3.0, 0, 0, 0, 0), Launch(0.0, 1.0, 1, 1, 0, 0)]
     run = run_of([finished("a", work=8.0), finished("b", work=1.0)], launches=launches)
-    assert lag.bound(run) == 8.0
-    assert lag.bound(run_of(run.jobs)) is None
+    assert lag.bounds(run) == [8.0, 8.0]
+    assert lag.bounds(run_of(run.jobs)) is None
+
+
+def test_the_bound_of_a_job_of_several_stages_has_its_critical_path() -> None:
+    """1 + 3 s, and a longest task more; the job of one stage keeps to 2 x 3 s and 8 / 4 s."""
+    launches = [
+        Launch(0.0, 1.0, 0, 0, 0, 0),
+        Launch(1.0, 4.0, 0, 0, 1, 0),
+        Launch(1.0, 2.0, 2, 0, 1, 1),
+        Launch(0.0, 1.0, 1, 1, 0, 0),
+    ]
+    run = run_of([finished("a", work=8.0), finished("b", work=1.0)], launches=launches)
+    assert lag.bounds(run) == [15.0, 8.0]
+    with style.styled():
+        figure = lag.lags([run], ["uwfq"], style.groups_of([run]))
+    assert figure.axes[0].get_title(loc="left").endswith("0 of 2 above the bound, 8 to 15 s")
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (Options(), True),
+        (Options(partitioning=Partitioning.RUNTIME), True),
+        (Options(policy="ujf"), False),
+        (Options(estimates="learned"), False),
+        (Options(task_overhead=0.1), False),
+        (Options(driver_gap=0.1), False),
+        (Options(faults=Faults(stragglers=0.1)), False),
+    ],
+)
+def test_the_bound_is_for_uwfq_with_exact_estimates_and_no_delays(
+    options: Options, kept: bool
+) -> None:
+    """Elsewhere the picture calls it uwfq's: nothing is broken when a job is above it."""
+    run = run_of([finished("a")], launches=[Launch(0.0, 1.0, 0, 0, 0, 0)])
+    run = msgspec.structs.replace(run, options=options)
+    assert lag.is_kept(run) == kept
+    with style.styled():
+        figure = lag.lags([run], ["it"], style.groups_of([run]))
+    assert ("above the bound" in figure.axes[0].get_title(loc="left")) == kept
 
 
 def test_jobs_above_the_bound_are_counted() -> None:
@@ -377,4 +417,4 @@ def test_jobs_above_the_bound_are_counted() -> None:
     run = run_of(jobs, launches=[Launch(0.0, 1.0, 0, 0, 0, 0)])
     with style.styled():
         figure = lag.lags([run], ["fifo"], style.groups_of([run]))
-    assert figure.axes[0].get_title(loc="left") == "fifo: 1 of 3 above 2.25 s"
+    assert figure.axes[0].get_title(loc="left") == "fifo: 1 of 3 above the bound, 2.25 s"

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.unit.simulator.synthetic import busy, finished, run_of, the_example
 from uwfq_service.simulator import report
-from uwfq_service.simulator.naming import labels, slug
+from uwfq_service.simulator.naming import labels, slug, slugs
 from uwfq_service.simulator.runs import Faults, Options, Partitioning, Run
 
 #: As it stands in workload.md, but for ``workload`` and the rounded utilization.
@@ -253,3 +253,17 @@ def test_a_slug_is_a_plain_file_name() -> None:
     assert slug("../../etc/passwd") == "etc-passwd"
     assert slug("☃") == "unnamed"
     assert slug("uwfq_paper 0.5 s #2") == "uwfq_paper-0-5-s-2"
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["A", "a", "A 2", "a"], ["a", "a-2", "a-2-2", "a-3"]),
+        (["a", "b"], ["a", "b"]),
+        # Cut to one and the same: the number must not be cut off again.
+        (["x" * 90, "x" * 91, "x" * 92], ["x" * 80, "x" * 80 + "-2", "x" * 80 + "-3"]),
+    ],
+)
+def test_no_two_slugs_are_the_same(texts: list[str], expected: list[str]) -> None:
+    """Otherwise one picture would overwrite another."""
+    assert slugs(texts) == expected

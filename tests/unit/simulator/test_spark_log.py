@@ -312,6 +312,34 @@ def test_logs_older_than_partition_ids_go_by_index(tmp_path: Path) -> None:
     assert job.stages[0].tasks == (0.2, 0.1)
 
 
+def test_before_partition_ids_a_retry_computes_what_is_missing(tmp_path: Path) -> None:
+    """Its indices begin at 0 again; what finished before keeps its place, what is new has one.
+
+    Of five tasks, 0, 2 and 3 finished; the retry computes 1 and 4, and once more one that is lost.
+    """
+    info, again = log.stage(0, tasks=5), log.stage(0, tasks=3, attempt=1)
+    ends = [
+        *(log.task_end(0, 0, 0, 100 + index, index=index) for index in (0, 2, 3)),
+        *(log.task_end(0, 0, 0, 200 + index, index=index, attempt=1) for index in (2, 0, 1)),
+    ]
+    for end in ends:
+        del end["Task Info"]["Partition ID"]
+    recording = recorded(
+        tmp_path,
+        log.job_start(0, 0, info),
+        log.submitted(info, 0),
+        *ends[:3],
+        log.completed(info, 110, "FetchFailed"),
+        log.submitted(again, 120),
+        *ends[3:],
+        log.completed(again, 202),
+        log.job_end(0, 202),
+    )
+    (job,) = recording.workload.jobs
+    assert job.stages[0].tasks == (0.202, 0.2, 0.102, 0.103, 0.201)
+    assert not recording.left_out.lost_tasks
+
+
 def test_tasks_whose_end_was_not_logged_are_counted(tmp_path: Path) -> None:
     """A busy Spark drops events; a stage that succeeded had all its tasks."""
     info = log.stage(0, tasks=5)

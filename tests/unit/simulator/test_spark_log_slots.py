@@ -57,6 +57,22 @@ def test_without_executors_slots_must_be_given(tmp_path: Path) -> None:
     assert read_spark_logs([path], slots=3).slots == 3
 
 
+@pytest.mark.parametrize("cpus", ["abc", "0", "-1", "nan", "1.5", ""])
+def test_cores_per_task_that_are_no_number_are_refused(tmp_path: Path, cpus: str) -> None:
+    """By file and key, also of one log among several; given slots, nobody asks for them."""
+    beginning = [log.executor_added("1", 5), log.environment(spark_task_cpus=cpus)]
+    good = log.written(tmp_path / "good", *log.simple_job(0, 0, 10))
+    bad = log.written(tmp_path / "bad", *log.simple_job(0, 0, 10), beginning=beginning)
+    for paths in ([bad], [good, bad]):
+        with pytest.raises(WorkloadError) as caught:
+            read_spark_logs(paths)
+        assert str(caught.value) == (
+            f"{bad}: spark.task.cpus: is {cpus!r}, not a whole number from 1; "
+            "say how many slots (--slots)"
+        )
+        assert read_spark_logs(paths, slots=3).slots == 3
+
+
 def test_applications_share_the_pool_while_they_overlap(tmp_path: Path) -> None:
     """What one gave back before another began is there once; submissions keep their distance."""
     logs = []

@@ -5,6 +5,8 @@ Spark says which stages a stage reads from; what else its driver waited for has 
 
 from pathlib import Path
 
+import pytest
+
 from tests.unit.simulator import spark_log_lines as log
 from tests.unit.simulator.spark_log_lines import Event
 from uwfq_service.simulator.importers.spark_log import read_spark_logs
@@ -152,6 +154,55 @@ def test_a_stage_that_two_jobs_need_belongs_to_the_first(tmp_path: Path) -> None
     assert [stage.tasks for stage in first.stages] == [(0.1,), (0.01,)]
     assert [stage.tasks for stage in second.stages] == [(0.02,)]
     assert waits(second) == [("stage-0", (), 0.102)]
+
+
+# --------------------------------------------------- events that Spark has dropped
+
+
+@pytest.mark.parametrize("end_is_told", [True, False])
+def test_a_stage_whose_submission_was_dropped_is_known_by_its_tasks(
+    tmp_path: Path, end_is_told: bool
+) -> None:
+    """It began with its first task, or when its end says that it did."""
+    scan, last = log.stage(0, tasks=2), log.stage(1, [0])
+    ends = [log.completed(scan, 300, submitted_at=10)] if end_is_told else []
+    (job,) = jobs_of(
+        tmp_path,
+        log.job_start(0, 0, scan, last),
+        log.task_end(0, 1, 20, 220),
+        log.task_end(0, 0, 30, 300),
+        *ends,
+        *log.ran(last, 310, 100),
+        log.job_end(0, 410),
+    )
+    assert [stage.tasks for stage in job.stages] == [(0.27, 0.2), (0.1,)]
+    begin = 0.01 if end_is_told else 0.02
+    assert waits(job) == [("stage-0", (), begin), ("stage-1", ("stage-0",), 0.01)]
+
+
+def test_a_stage_whose_end_was_dropped_ends_with_its_last_task(tmp_path: Path) -> None:
+    """Otherwise the next would be late by all that this one took."""
+    scan, last = log.stage(0, tasks=2), log.stage(1, [0])
+    (job,) = jobs_of(
+        tmp_path,
+        log.job_start(0, 0, scan, last),
+        *log.ran(scan, 0, 100, 200)[:-1],
+        *log.ran(last, 330, 100),
+        log.job_end(0, 430),
+    )
+    assert waits(job)[1] == ("stage-1", ("stage-0",), 0.03)
+
+
+def test_tasks_of_stages_that_nobody_announced_are_none_of_a_job(tmp_path: Path) -> None:
+    """A straggler of a job that is over, or of one from before the log."""
+    first, second = jobs_of(
+        tmp_path,
+        *log.simple_job(0, 0, 100),
+        log.task_end(7, 0, 50, 150),
+        *log.simple_job(1, 200, 100),
+        log.task_end(8, 0, 250, 350),
+    )
+    assert [stage.tasks for job in (first, second) for stage in job.stages] == [(0.1,), (0.1,)]
 
 
 # ------------------------------------------------------------------- signatures

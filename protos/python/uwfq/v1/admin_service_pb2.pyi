@@ -31,15 +31,17 @@ class SetUserRequest(_message.Message):
     MAX_RUNNING_SLOTS_FIELD_NUMBER: _builtins.int
     MAX_WAITING_JOBS_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """The pool; empty: "default"."""
+    """The pool; at most 128 bytes, empty: "default"."""
     user: _builtins.str
     """The user; 1 to 128 bytes."""
     weight: _builtins.float
     """Relative claim; 0.001 to 1,000,000, kept to six decimals."""
     max_running_slots: _builtins.int
-    """Most slots that the user's tasks may occupy at once; 0: no cap."""
+    """Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap."""
     max_waiting_jobs: _builtins.int
-    """Most unfinished jobs that the user may have; 0: the service's limit."""
+    """Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+    service's limit, 200,000 if not configured otherwise.
+    """
     def __init__(
         self,
         *,
@@ -102,7 +104,7 @@ class ListUsersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """The pool; empty: "default"."""
+    """The pool; at most 128 bytes, empty: "default"."""
     page_size: _builtins.int
     """Most users to return; 0: 100, at most 1,000."""
     page_token: _builtins.str
@@ -158,7 +160,7 @@ class GetPoolRequest(_message.Message):
 
     POOL_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """The pool; empty: "default"."""
+    """The pool; at most 128 bytes, empty: "default"."""
     def __init__(
         self,
         *,

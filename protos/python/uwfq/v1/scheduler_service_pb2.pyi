@@ -119,7 +119,7 @@ class SubmitJobRequest(_message.Message):
     ENGINE_ID_FIELD_NUMBER: _builtins.int
     OMIT_RANGES_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """The pool; empty: "default".  Pools are the operator's to configure."""
+    """The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure."""
     user: _builtins.str
     """Whose job it is; 1 to 128 bytes.  The party that fairness is owed to."""
     job_id: _builtins.str
@@ -137,7 +137,7 @@ class SubmitJobRequest(_message.Message):
     256 bytes.  Empty: nothing is known.
     """
     input_bytes: _builtins.int
-    """Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs."""
+    """Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs."""
     job_weight: _builtins.float
     """Weight among this user's own jobs; 0.001 to 1,000,000, kept to six decimals.  Absent: 1.  A
     user's weight among users is the operator's to set.
@@ -148,12 +148,12 @@ class SubmitJobRequest(_message.Message):
     declarations are habitually wrong.
     """
     advisory_task_runtime_seconds: _builtins.float
-    """Advisory task runtime, seconds; > 0.  Absent: the pool's."""
+    """Advisory task runtime, seconds; finite, > 0, at most 1e9.  Absent: the pool's."""
     open: _builtins.bool
     """Whether more stages will come (AddStages) before CloseJob."""
     engine_id: _builtins.str
     """The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-    it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+    it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
     """
     omit_ranges: _builtins.bool
     """Leave the ranges out of the answer."""
@@ -163,7 +163,7 @@ class SubmitJobRequest(_message.Message):
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.StageSpec]:
-        """The stages; at least one unless `open`."""
+        """The stages; at least one unless `open`, at most 1,000."""
 
     def __init__(
         self,
@@ -271,15 +271,15 @@ class AddStagesRequest(_message.Message):
     CLOSE_FIELD_NUMBER: _builtins.int
     OMIT_RANGES_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """The job; 1 to 128 bytes."""
     close: _builtins.bool
     """Close the job with these stages."""
     omit_ranges: _builtins.bool
     """Leave the ranges out of the answer."""
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.StageSpec]:
-        """The stages; at least one.  A stage that the job has already with the same content is left as it
-        is; with other content it is ALREADY_EXISTS.
+        """The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+        already with the same content is left as it is; with other content it is ALREADY_EXISTS.
         """
 
     def __init__(
@@ -344,7 +344,7 @@ class SplitStageRequest(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     OMIT_RANGES_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """The pool; empty: "default"."""
+    """The pool; at most 128 bytes, empty: "default"."""
     user: _builtins.str
     """Whose job it would be; 1 to 128 bytes."""
     signature: _builtins.str
@@ -405,10 +405,12 @@ class DropStagesRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """The job; 1 to 128 bytes."""
     @_builtins.property
     def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Their names; at least one.  A stage that is done, or was dropped before, is left as it is."""
+        """Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+        as it is.
+        """
 
     def __init__(
         self,
@@ -457,7 +459,7 @@ class CloseJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """The job; 1 to 128 bytes."""
     finished: _builtins.bool
     """The job is through, says its engine, which places its tasks itself: it has succeeded, whatever is
     left of its stages.  Waiting tasks are dropped, attempts that run end with it.
@@ -510,7 +512,7 @@ class CancelJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """The job; 1 to 128 bytes."""
     reason: _builtins.str
     """Why, for people; at most 1 KiB are kept."""
     def __init__(
@@ -570,27 +572,27 @@ class NextTaskRequest(_message.Message):
     RANKING_FIELD_NUMBER: _builtins.int
     LEAVING_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """The pool; empty: "default"."""
+    """The pool; at most 128 bytes, empty: "default"."""
     worker_id: _builtins.str
     """Who asks; 1 to 128 bytes.  One process, one id, new at each start of the process."""
     slots: _builtins.int
-    """All slots of the worker, busy or not; at least 1.  The sum over live workers is the pool's size."""
+    """All slots of the worker, busy or not; 1 to 1,000,000.  The sum over live workers is the pool's size."""
     free_slots: _builtins.int
     """Slots that are free now; at most `slots`.  The service never leases more than `slots` +
     `prefetch` to a worker, whatever is asked here.
     """
     prefetch: _builtins.int
     """Leases beyond the free slots that the worker will queue, so that it need not wait for the next
-    poll; in slots.
+    poll; in slots, at most 1,000,000.
     """
     max_tasks: _builtins.int
-    """Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-    one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-    gRPC clients take in by default.)  One lease is always granted.
+    """Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+    service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+    (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
     """
     wait_seconds: _builtins.float
-    """How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
-    and to the service's limit.
+    """How long to wait when there is nothing to run, seconds; >= 0, 0: not at all.  Cut to the RPC's
+    deadline and to the service's limit, 60 s if not configured otherwise.
     """
     poll_id: _builtins.int
     """Chosen by the worker, rising with each poll; > 0.  A poll that repeats the last id is answered
@@ -603,11 +605,11 @@ class NextTaskRequest(_message.Message):
     """
     @_builtins.property
     def done(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.TaskResult]:
-        """Results that ride along."""
+        """Results that ride along; at most 10,000."""
 
     @_builtins.property
     def started(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.TaskStart]:
-        """Starts that ride along."""
+        """Starts that ride along; at most 10,000."""
 
     @_builtins.property
     def ranking(self) -> Global___RankingRequest:
@@ -792,10 +794,10 @@ class TaskDoneRequest(_message.Message):
     WORKER_ID_FIELD_NUMBER: _builtins.int
     RESULTS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """Who reports."""
+    """Who reports; 1 to 128 bytes."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.TaskResult]:
-        """The results; at least one."""
+        """The results; 1 to 10,000."""
 
     def __init__(
         self,
@@ -845,14 +847,14 @@ class RenewLeasesRequest(_message.Message):
     LEASE_IDS_FIELD_NUMBER: _builtins.int
     STARTED_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """Who holds them."""
+    """Who holds them; 1 to 128 bytes."""
     @_builtins.property
     def lease_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The leases; empty: all that the worker holds."""
+        """The leases; at most 10,000, empty: all that the worker holds."""
 
     @_builtins.property
     def started(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.TaskStart]:
-        """Leases that have started to run since the last message."""
+        """Leases that have started to run since the last message; at most 10,000."""
 
     def __init__(
         self,
@@ -1051,7 +1053,7 @@ class GetJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """The job; 1 to 128 bytes."""
     def __init__(
         self,
         *,
@@ -1165,7 +1167,7 @@ class WatchJobRequest(_message.Message):
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """The job; 1 to 128 bytes."""
     def __init__(
         self,
         *,
@@ -1212,7 +1214,7 @@ class ExplainJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     MAX_AHEAD_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """The job; 1 to 128 bytes."""
     max_ahead: _builtins.int
     """Most of the jobs ahead to name; 0: 10, at most 100."""
     def __init__(

@@ -114,7 +114,8 @@ class SchedulerServiceServicer:
     def SubmitJob(self, request, context):
         """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
         `job_id` or `request_id`: the same content again gives the same answer, other content is
-        ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+        ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+        user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,8 +154,8 @@ class SchedulerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-        report.  Idempotent.
+        """Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+        wait in, or at their next poll, renewal or report.  Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +185,8 @@ class SchedulerServiceServicer:
 
     def Work(self, request_iterator, context):
         """NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-        request is answered once, in any order, under its own `sequence`.
+        request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+        at once, if not configured otherwise; the next is read when one of them has been answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

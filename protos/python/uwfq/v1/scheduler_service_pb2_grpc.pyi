@@ -65,7 +65,8 @@ class SchedulerServiceStub:
     SubmitJob: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SubmitJobRequest, _scheduler_service_pb2.SubmitJobResponse]
     """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
     `job_id` or `request_id`: the same content again gives the same answer, other content is
-    ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+    ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+    user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
     """
     AddStages: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddStagesRequest, _scheduler_service_pb2.AddStagesResponse]
     """Adds stages to an open job.  Idempotent by stage name."""
@@ -82,8 +83,8 @@ class SchedulerServiceStub:
     CloseJob: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CloseJobRequest, _scheduler_service_pb2.CloseJobResponse]
     """Says that no more stages will come.  Idempotent."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelJobRequest, _scheduler_service_pb2.CancelJobResponse]
-    """Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-    report.  Idempotent.
+    """Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+    wait in, or at their next poll, renewal or report.  Idempotent.
     """
     NextTask: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.NextTaskRequest, _scheduler_service_pb2.NextTaskResponse]
     """Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
@@ -95,7 +96,8 @@ class SchedulerServiceStub:
     """Extends leases, and tells which of them are void."""
     Work: _grpc.StreamStreamMultiCallable[_scheduler_service_pb2.WorkRequest, _scheduler_service_pb2.WorkResponse]
     """NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-    request is answered once, in any order, under its own `sequence`.
+    request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+    at once, if not configured otherwise; the next is read when one of them has been answered.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetJobRequest, _scheduler_service_pb2.GetJobResponse]
     """One job, as it stands.  Finished jobs are kept for a configured time and number."""
@@ -116,7 +118,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     SubmitJob: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SubmitJobRequest, _scheduler_service_pb2.SubmitJobResponse]  # type: ignore[assignment]
     """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
     `job_id` or `request_id`: the same content again gives the same answer, other content is
-    ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+    ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+    user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
     """
     AddStages: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddStagesRequest, _scheduler_service_pb2.AddStagesResponse]  # type: ignore[assignment]
     """Adds stages to an open job.  Idempotent by stage name."""
@@ -133,8 +136,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     CloseJob: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CloseJobRequest, _scheduler_service_pb2.CloseJobResponse]  # type: ignore[assignment]
     """Says that no more stages will come.  Idempotent."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CancelJobRequest, _scheduler_service_pb2.CancelJobResponse]  # type: ignore[assignment]
-    """Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-    report.  Idempotent.
+    """Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+    wait in, or at their next poll, renewal or report.  Idempotent.
     """
     NextTask: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.NextTaskRequest, _scheduler_service_pb2.NextTaskResponse]  # type: ignore[assignment]
     """Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
@@ -146,7 +149,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """Extends leases, and tells which of them are void."""
     Work: _aio.StreamStreamMultiCallable[_scheduler_service_pb2.WorkRequest, _scheduler_service_pb2.WorkResponse]  # type: ignore[assignment]
     """NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-    request is answered once, in any order, under its own `sequence`.
+    request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+    at once, if not configured otherwise; the next is read when one of them has been answered.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.GetJobRequest, _scheduler_service_pb2.GetJobResponse]  # type: ignore[assignment]
     """One job, as it stands.  Finished jobs are kept for a configured time and number."""
@@ -170,7 +174,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scheduler_service_pb2.SubmitJobResponse, _abc.Awaitable[_scheduler_service_pb2.SubmitJobResponse]]:
         """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
         `job_id` or `request_id`: the same content again gives the same answer, other content is
-        ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+        ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+        user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
         """
 
     @_abc_1.abstractmethod
@@ -217,8 +222,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.CancelJobResponse, _abc.Awaitable[_scheduler_service_pb2.CancelJobResponse]]:
-        """Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-        report.  Idempotent.
+        """Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+        wait in, or at their next poll, renewal or report.  Idempotent.
         """
 
     @_abc_1.abstractmethod
@@ -254,7 +259,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_scheduler_service_pb2.WorkResponse], _abc.AsyncIterator[_scheduler_service_pb2.WorkResponse]]:
         """NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-        request is answered once, in any order, under its own `sequence`.
+        request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+        at once, if not configured otherwise; the next is read when one of them has been answered.
         """
 
     @_abc_1.abstractmethod

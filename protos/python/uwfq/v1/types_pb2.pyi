@@ -6,6 +6,11 @@ What the scheduling service and its callers talk about: jobs, stages, tasks, lea
 Units: work is in slot-seconds (slots x runtime), durations are in seconds, virtual times are in
 slot-seconds per unit of weight.  A number that may be absent is `optional`; absent means "use the
 default", never zero.
+
+What a field may hold stands at the field; more is INVALID_ARGUMENT, with the field and the remedy.
+Lengths of texts (in bytes of UTF-8) and payloads, and numbers of items, are those of a service as it
+comes: an operator may set others (`limits.*` and `server.max_request_bytes` of its configuration).
+A request takes 16 MiB in all.
 """
 
 from collections import abc as _abc
@@ -225,16 +230,18 @@ class StageSpec(_message.Message):
     payload: _builtins.bytes
     """Handed to whoever runs a task of this stage; the service never looks inside.  At most 64 KiB."""
     advisory_task_runtime_seconds: _builtins.float
-    """Advisory task runtime, seconds; > 0.  Absent: the job's, else the pool's."""
+    """Advisory task runtime, seconds; finite, > 0, at most 1e9.  Absent: the job's, else the pool's."""
     min_tasks: _builtins.int
-    """Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`."""
+    """Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`."""
     max_tasks: _builtins.int
-    """Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`."""
+    """Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+    service's, 100,000 if not configured otherwise.
+    """
     max_attempts: _builtins.int
     """Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's."""
     task_timeout_seconds: _builtins.float
-    """Longest that one attempt may run, seconds; > 0.  An attempt over it has failed (retryable).
-    Absent: no limit.
+    """Longest that one attempt may run, seconds; finite, > 0, at most 1e9.  An attempt over it has failed
+    (retryable).  Absent: no limit.
     """
     signature: _builtins.str
     """What the stage runs, without its literals: stages with one signature have like work per byte,
@@ -245,7 +252,7 @@ class StageSpec(_message.Message):
     @_builtins.property
     def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the stages that must be done first; they may be in this request or already part of the
-        job.  Empty: the stage can start at once.
+        job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
         """
 
     @_builtins.property
@@ -322,15 +329,17 @@ class TaskList(_message.Message):
     TASK_BYTES_FIELD_NUMBER: _builtins.int
     TASK_WORK_SLOT_SECONDS_FIELD_NUMBER: _builtins.int
     count: _builtins.int
-    """Number of tasks; 1 to 10,000,000 (see the service's limits)."""
+    """Number of tasks; 1 to 10,000,000."""
     @_builtins.property
     def task_bytes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size."""
+        """Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+        estimated work is spread by size.
+        """
 
     @_builtins.property
     def task_work_slot_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Estimated work of each task, slot-seconds, `count` of them or none; each finite and >= 0.  Wins
-        over `task_bytes` and over the stage's estimate.
+        """Estimated work of each task, slot-seconds, `count` of them or none; each finite and >= 0, the sum
+        > 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
         """
 
     def __init__(
@@ -362,14 +371,15 @@ class InputDescriptor(_message.Message):
     """Whether every unit may be cut inside, at any offset."""
     @_builtins.property
     def unit_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Size of each unit in bytes (or rows: any one measure); at least one unit, the sum > 0.  The
-        service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-        coarser units, or in several stages.
+        """Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum > 0 and below
+        2^63.  Describe a larger input by coarser units, or in several stages.
         """
 
     @_builtins.property
     def splittable_units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Indices of the units that may be cut inside, ascending; ignored when `splittable` is set."""
+        """Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+        `splittable` is set.
+        """
 
     @_builtins.property
     def unit_costs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
@@ -608,9 +618,11 @@ class TaskStart(_message.Message):
     task_index: _builtins.int
     """The task's index; needed only when `lease_id` is 0."""
     attempt: _builtins.int
-    """The attempt's number by the engine's own count, from 1; needed only when `lease_id` is 0."""
+    """The attempt's number by the engine's own count, from 1, at most 2^32 - 1; needed only when
+    `lease_id` is 0.
+    """
     running_seconds: _builtins.float
-    """Seconds that it has been running already when this message is sent; finite, >= 0."""
+    """Seconds that it has been running already when this message is sent; finite, >= 0, at most 1e9."""
     def __init__(
         self,
         *,
@@ -651,7 +663,7 @@ class TaskResult(_message.Message):
     task_index: _builtins.int
     """The task's index; needed only when `lease_id` is 0."""
     attempt: _builtins.int
-    """The attempt's number, as leased (or as the engine counted it)."""
+    """The attempt's number, as leased (or as the engine counted it, from 1)."""
     @_builtins.property
     def success(self) -> Global___TaskSuccess:
         """The task is done."""
@@ -691,8 +703,8 @@ class TaskSuccess(_message.Message):
     INPUT_BYTES_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     runtime_seconds: _builtins.float
-    """How long it ran, seconds; finite, >= 0.  More than the time since the lease was granted is taken
-    as that time.
+    """How long it ran, seconds; finite, >= 0, at most 1e9.  More than the time since the lease was granted
+    is taken as that time.
     """
     input_bytes: _builtins.int
     """Bytes read, where known."""
@@ -734,7 +746,7 @@ class TaskFailure(_message.Message):
     retryable: _builtins.bool
     """Whether another attempt may succeed.  If not, the job fails at once."""
     runtime_seconds: _builtins.float
-    """How long it ran, seconds; finite, >= 0.  It is charged to the job."""
+    """How long it ran, seconds; finite, >= 0, at most 1e9.  It is charged to the job."""
     def __init__(
         self,
         *,

@@ -6,6 +6,11 @@ What the scheduling service and its callers talk about: jobs, stages, tasks, lea
 Units: work is in slot-seconds (slots x runtime), durations are in seconds, virtual times are in
 slot-seconds per unit of weight.  A number that may be absent is `optional`; absent means "use the
 default", never zero.
+
+What a field may hold stands at the field; more is INVALID_ARGUMENT, with the field and the remedy.
+Lengths of texts (in bytes of UTF-8) and payloads, and numbers of items, are those of a service as it
+comes: an operator may set others (`limits.*` and `server.max_request_bytes` of its configuration).
+A request takes 16 MiB in all.
 """
 
 from collections import abc as _abc

@@ -11,7 +11,7 @@ Units: milliseconds since the epoch, bytes.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import field
@@ -61,7 +61,7 @@ class EnvironmentUpdate(_Part, frozen=True, kw_only=True):
 class Cpus(_Part, frozen=True, kw_only=True):
     """How many cores a task takes."""
 
-    amount: float = field(name="Amount")
+    amount: Annotated[float, msgspec.Meta(ge=1)] = field(name="Amount")
 
 
 class TaskRequests(_Part, frozen=True, kw_only=True):

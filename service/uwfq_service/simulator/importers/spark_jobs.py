@@ -20,11 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from uwfq_service.simulator.importers import spark_events as se
 from uwfq_service.simulator.importers.spark_signature import call_site_signature, plan_signature
 from uwfq_service.simulator.importers.spark_users import Users
+from uwfq_service.simulator.workload import WorkloadError
 
 
 @dataclass(slots=True)
@@ -39,15 +41,35 @@ class Stage:
     expected: int
     #: Positions, in the activity, of the stages that it waited for.
     after: tuple[int, ...]
-    #: Of the first attempt that succeeded; if there is none, of the latest that failed.
+    #: Of the first attempt that succeeded; if none is known to, of what ended last: an attempt that
+    #: failed, or a task, for Spark may have dropped the stage's end.
     ended_at: int | None = None
     succeeded: bool = False
     #: Partition -> runtime of the attempt that counts, seconds.
     runtimes: dict[int, float] = field(default_factory=dict)
     #: Partition -> attempt at the stage, where it is not the first.
     attempts: dict[int, int] = field(default_factory=dict)
+    #: Of logs without partitions: later attempt at the stage -> partitions, by the tasks' index.
+    retried: dict[int, list[int]] = field(default_factory=dict)
     input_bytes: int = 0
     shuffle_bytes: int = 0
+
+    def partition(self, event: se.TaskEnd) -> int:
+        """Which partition the task computes.
+
+        Before Spark 3.3 the log does not say.  It is the index in the first attempt.  A later one
+        computes what is missing, in ascending order; of those that it computes once more, because
+        their output is lost, only the number is known.
+        """
+        task = event.task
+        if task.partition >= 0:
+            return task.partition
+        if not event.stage_attempt:
+            return task.index
+        if (order := self.retried.get(event.stage_attempt)) is None:
+            missing = [number for number in range(self.expected) if number not in self.runtimes]
+            order = self.retried[event.stage_attempt] = missing + sorted(self.runtimes)
+        return order[task.index] if task.index < len(order) else task.index
 
 
 @dataclass(slots=True)
@@ -88,9 +110,13 @@ class _SparkJob:
 
 
 class Application:
-    """Feed it the events of one log, in order; then read the activities and the rest off it."""
+    """Feed it the events of one log, in order; then read the activities and the rest off it.
 
-    def __init__(self) -> None:
+    ``path`` is the log's, for refusals.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
         #: Whether there was no event yet that says anything.
         self.is_empty = True
         self.start = se.ApplicationStart()
@@ -166,7 +192,10 @@ class Application:
         return signature or call_site_signature(stage.name for stage in activity.stages)
 
     def slot_changes(self) -> Iterator[tuple[int, int]]:
-        """How many slots came (went, if negative), and when; in the end all are gone."""
+        """How many slots came (went, if negative), and when; in the end all are gone.
+
+        Raises ``WorkloadError`` when the cores that a task takes are no number.
+        """
         have: dict[str, int] = {}
         for at, executor, info in self._executors:
             slots = 0 if info is None else self._slots(info)
@@ -175,8 +204,22 @@ class Application:
         yield self._latest, -sum(have.values())
 
     def _slots(self, executor: se.ExecutorInfo) -> int:
-        cpus = self._task_cpus.get(executor.profile) or float(self._environment.spark.task_cpus)
+        cpus = self._task_cpus.get(executor.profile) or self._default_task_cpus()
         return int(executor.cores / cpus)
+
+    def _default_task_cpus(self) -> int:
+        told = self._environment.spark.task_cpus
+        try:
+            cpus = int(told)
+        except ValueError:
+            cpus = 0
+        if cpus < 1:
+            raise WorkloadError(
+                "spark.task.cpus",
+                f"is {told!r}, not a whole number from 1; say how many slots (--slots)",
+                str(self.path),
+            )
+        return cpus
 
     # -- the application ------------------------------------------------------------------------
 
@@ -266,8 +309,10 @@ class Application:
 
     def _stage_submitted(self, event: se.StageSubmitted) -> None:
         info = event.stage
-        if info.id in self._stages:
-            return
+        if info.id not in self._stages:
+            self._begin(info, info.submitted)
+
+    def _begin(self, info: se.StageInfo, submitted_at: int | None) -> None:
         # Of several Spark jobs that need a stage, Spark runs it for the one that came first.
         job = next((job for job in self._running.values() if info.id in job.announced), None)
         if job is None:
@@ -279,7 +324,7 @@ class Application:
         activity = job.activity
         stage = self._stages[info.id] = Stage(
             name=info.name,
-            submitted_at=activity.submitted_at if info.submitted is None else info.submitted,
+            submitted_at=activity.submitted_at if submitted_at is None else submitted_at,
             expected=info.tasks,
             after=_waited_for(info, job),
         )
@@ -288,6 +333,14 @@ class Application:
         if info.rdds:
             activity.by_rdd.setdefault(info.rdds[0].id, []).append(position)
 
+    def _begin_unannounced(self, event: se.TaskEnd) -> Stage | None:
+        """The stage of a task whose ``StageSubmitted`` Spark has dropped."""
+        if event.stage not in self._recomputed:
+            announced = (job.announced.get(event.stage) for job in self._running.values())
+            if (info := next(filter(None, announced), None)) is not None:
+                self._begin(info, event.task.launched)
+        return self._stages.get(event.stage)
+
     def _stage_completed(self, event: se.StageCompleted) -> None:
         info = event.stage
         stage = self._stages.get(info.id)
@@ -295,13 +348,16 @@ class Application:
             return
         stage.succeeded = info.failure is None
         stage.ended_at = info.completed if info.completed is not None else stage.ended_at
+        if not info.attempt and info.submitted is not None:
+            # Told once more, in case its submission was dropped.
+            stage.submitted_at = min(stage.submitted_at, info.submitted)
 
     # -- tasks ----------------------------------------------------------------------------------
 
     def _task_end(self, event: se.TaskEnd) -> None:
         task = event.task
         self._latest = max(self._latest, task.finished)
-        stage = self._stages.get(event.stage)
+        stage = self._stages.get(event.stage) or self._begin_unannounced(event)
         if stage is None:
             self.recomputed_tasks += event.stage in self._recomputed
             return
@@ -313,7 +369,9 @@ class Application:
             else:
                 self.failed_attempts += 1
             return
-        partition = task.partition if task.partition >= 0 else task.index
+        if not stage.succeeded:
+            stage.ended_at = max(task.finished, stage.ended_at or 0)
+        partition = stage.partition(event)
         if event.stage_attempt < stage.attempts.get(partition, 0):
             return  # A straggler of an attempt that was given up.
         if event.stage_attempt:

@@ -23,7 +23,8 @@ What becomes of what:
 * A **task** is one partition, in their order: the time from launch to finish of the attempt that
   succeeded, for so long it kept its slot from others.  That is more than Spark's *executor run
   time*; fetching a large result is not in it, for the slot was free by then.  When a stage was
-  tried again, the later attempt counts.  What failures cost is no part of the work, and counted:
+  tried again, the later attempt counts; before Spark 3.3 no log says of which partitions, so those
+  count that had not finished, in order.  What failures cost is no part of the work, and counted:
   attempts that failed or were killed, as speculative ones are, and stages that had been skipped and
   ran after all, because an executor was lost with their output.
 * A job that **failed** is taken with the tasks that it had finished.  Left out, and counted, are
@@ -33,6 +34,8 @@ What becomes of what:
   first stages fetched of shuffles that an earlier job wrote.  Absent when Spark counted none.
 * The **slots** are the most that there were at once, over all applications: cores of the executors
   by cores per task.
+* A busy Spark **drops events**.  A stage whose submission or end is missing is known by its tasks;
+  tasks whose end is missing are missing here, and counted.
 * Whether a user waited for one job's result before asking for the next is not known: every
   submission has an instant of its own.
 
@@ -139,7 +142,7 @@ def read_spark_recording(
         workload = _workload(applications, slots, left_out)
         check(workload)
     except WorkloadError as error:
-        raise WorkloadError(error.place, error.message, source) from None
+        raise WorkloadError(error.place, error.message, error.source or source) from None
     return SparkRecording(workload=workload, left_out=left_out)
 
 
@@ -160,7 +163,7 @@ def _applications(
     applications: dict[str, Application] = {}
     logged_in: dict[str, Path] = {}
     for log in logs:
-        application = Application()
+        application = Application(log.path)
         left_out.compacted_logs += log.compacted
         for file in log.files:
             _read(file, application, left_out, advance)

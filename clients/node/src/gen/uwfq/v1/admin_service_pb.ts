@@ -23,7 +23,7 @@ export const file_uwfq_v1_admin_service: GenFile = /*@__PURE__*/
  */
 export type SetUserRequest = Message<"uwfq.v1.SetUserRequest"> & {
   /**
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    *
    * @generated from field: string pool = 1;
    */
@@ -44,14 +44,15 @@ export type SetUserRequest = Message<"uwfq.v1.SetUserRequest"> & {
   weight?: number | undefined;
 
   /**
-   * Most slots that the user's tasks may occupy at once; 0: no cap.
+   * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
    *
    * @generated from field: optional uint32 max_running_slots = 4;
    */
   maxRunningSlots?: number | undefined;
 
   /**
-   * Most unfinished jobs that the user may have; 0: the service's limit.
+   * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+   * service's limit, 200,000 if not configured otherwise.
    *
    * @generated from field: optional uint32 max_waiting_jobs = 5;
    */
@@ -93,7 +94,7 @@ export const SetUserResponseSchema: GenMessage<SetUserResponse> = /*@__PURE__*/
  */
 export type ListUsersRequest = Message<"uwfq.v1.ListUsersRequest"> & {
   /**
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    *
    * @generated from field: string pool = 1;
    */
@@ -156,7 +157,7 @@ export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE_
  */
 export type GetPoolRequest = Message<"uwfq.v1.GetPoolRequest"> & {
   /**
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    *
    * @generated from field: string pool = 1;
    */

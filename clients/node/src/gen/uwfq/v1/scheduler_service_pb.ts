@@ -51,7 +51,7 @@ export const file_uwfq_v1_scheduler_service: GenFile = /*@__PURE__*/
  */
 export type SubmitJobRequest = Message<"uwfq.v1.SubmitJobRequest"> & {
   /**
-   * The pool; empty: "default".  Pools are the operator's to configure.
+   * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
    *
    * @generated from field: string pool = 1;
    */
@@ -96,7 +96,7 @@ export type SubmitJobRequest = Message<"uwfq.v1.SubmitJobRequest"> & {
   signature: string;
 
   /**
-   * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+   * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
    *
    * @generated from field: optional uint64 input_bytes = 7;
    */
@@ -127,14 +127,14 @@ export type SubmitJobRequest = Message<"uwfq.v1.SubmitJobRequest"> & {
   estimatedWorkSlotSeconds?: number | undefined;
 
   /**
-   * Advisory task runtime, seconds; > 0.  Absent: the pool's.
+   * Advisory task runtime, seconds; finite, > 0, at most 1e9.  Absent: the pool's.
    *
    * @generated from field: optional double advisory_task_runtime_seconds = 11;
    */
   advisoryTaskRuntimeSeconds?: number | undefined;
 
   /**
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    *
    * @generated from field: repeated uwfq.v1.StageSpec stages = 12;
    */
@@ -149,7 +149,7 @@ export type SubmitJobRequest = Message<"uwfq.v1.SubmitJobRequest"> & {
 
   /**
    * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-   * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+   * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
    *
    * @generated from field: string engine_id = 14;
    */
@@ -234,15 +234,15 @@ export const SubmitJobResponseSchema: GenMessage<SubmitJobResponse> = /*@__PURE_
  */
 export type AddStagesRequest = Message<"uwfq.v1.AddStagesRequest"> & {
   /**
-   * The job.
+   * The job; 1 to 128 bytes.
    *
    * @generated from field: string job_id = 1;
    */
   jobId: string;
 
   /**
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    *
    * @generated from field: repeated uwfq.v1.StageSpec stages = 2;
    */
@@ -312,7 +312,7 @@ export const AddStagesResponseSchema: GenMessage<AddStagesResponse> = /*@__PURE_
  */
 export type SplitStageRequest = Message<"uwfq.v1.SplitStageRequest"> & {
   /**
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    *
    * @generated from field: string pool = 1;
    */
@@ -382,14 +382,15 @@ export const SplitStageResponseSchema: GenMessage<SplitStageResponse> = /*@__PUR
  */
 export type DropStagesRequest = Message<"uwfq.v1.DropStagesRequest"> & {
   /**
-   * The job.
+   * The job; 1 to 128 bytes.
    *
    * @generated from field: string job_id = 1;
    */
   jobId: string;
 
   /**
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    *
    * @generated from field: repeated string stages = 2;
    */
@@ -431,7 +432,7 @@ export const DropStagesResponseSchema: GenMessage<DropStagesResponse> = /*@__PUR
  */
 export type CloseJobRequest = Message<"uwfq.v1.CloseJobRequest"> & {
   /**
-   * The job.
+   * The job; 1 to 128 bytes.
    *
    * @generated from field: string job_id = 1;
    */
@@ -482,7 +483,7 @@ export const CloseJobResponseSchema: GenMessage<CloseJobResponse> = /*@__PURE__*
  */
 export type CancelJobRequest = Message<"uwfq.v1.CancelJobRequest"> & {
   /**
-   * The job.
+   * The job; 1 to 128 bytes.
    *
    * @generated from field: string job_id = 1;
    */
@@ -531,7 +532,7 @@ export const CancelJobResponseSchema: GenMessage<CancelJobResponse> = /*@__PURE_
  */
 export type NextTaskRequest = Message<"uwfq.v1.NextTaskRequest"> & {
   /**
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    *
    * @generated from field: string pool = 1;
    */
@@ -545,7 +546,7 @@ export type NextTaskRequest = Message<"uwfq.v1.NextTaskRequest"> & {
   workerId: string;
 
   /**
-   * All slots of the worker, busy or not; at least 1.  The sum over live workers is the pool's size.
+   * All slots of the worker, busy or not; 1 to 1,000,000.  The sum over live workers is the pool's size.
    *
    * @generated from field: uint32 slots = 3;
    */
@@ -561,24 +562,24 @@ export type NextTaskRequest = Message<"uwfq.v1.NextTaskRequest"> & {
 
   /**
    * Leases beyond the free slots that the worker will queue, so that it need not wait for the next
-   * poll; in slots.
+   * poll; in slots, at most 1,000,000.
    *
    * @generated from field: uint32 prefetch = 5;
    */
   prefetch: number;
 
   /**
-   * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-   * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-   * gRPC clients take in by default.)  One lease is always granted.
+   * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+   * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+   * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
    *
    * @generated from field: optional uint32 max_tasks = 6;
    */
   maxTasks?: number | undefined;
 
   /**
-   * How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
-   * and to the service's limit.
+   * How long to wait when there is nothing to run, seconds; >= 0, 0: not at all.  Cut to the RPC's
+   * deadline and to the service's limit, 60 s if not configured otherwise.
    *
    * @generated from field: double wait_seconds = 7;
    */
@@ -593,14 +594,14 @@ export type NextTaskRequest = Message<"uwfq.v1.NextTaskRequest"> & {
   pollId: bigint;
 
   /**
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    *
    * @generated from field: repeated uwfq.v1.TaskResult done = 9;
    */
   done: TaskResult[];
 
   /**
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    *
    * @generated from field: repeated uwfq.v1.TaskStart started = 10;
    */
@@ -798,14 +799,14 @@ export const RankedStageSchema: GenMessage<RankedStage> = /*@__PURE__*/
  */
 export type TaskDoneRequest = Message<"uwfq.v1.TaskDoneRequest"> & {
   /**
-   * Who reports.
+   * Who reports; 1 to 128 bytes.
    *
    * @generated from field: string worker_id = 1;
    */
   workerId: string;
 
   /**
-   * The results; at least one.
+   * The results; 1 to 10,000.
    *
    * @generated from field: repeated uwfq.v1.TaskResult results = 2;
    */
@@ -847,21 +848,21 @@ export const TaskDoneResponseSchema: GenMessage<TaskDoneResponse> = /*@__PURE__*
  */
 export type RenewLeasesRequest = Message<"uwfq.v1.RenewLeasesRequest"> & {
   /**
-   * Who holds them.
+   * Who holds them; 1 to 128 bytes.
    *
    * @generated from field: string worker_id = 1;
    */
   workerId: string;
 
   /**
-   * The leases; empty: all that the worker holds.
+   * The leases; at most 10,000, empty: all that the worker holds.
    *
    * @generated from field: repeated uint64 lease_ids = 2;
    */
   leaseIds: bigint[];
 
   /**
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    *
    * @generated from field: repeated uwfq.v1.TaskStart started = 3;
    */
@@ -1085,7 +1086,7 @@ export const WorkErrorSchema: GenMessage<WorkError> = /*@__PURE__*/
  */
 export type GetJobRequest = Message<"uwfq.v1.GetJobRequest"> & {
   /**
-   * The job.
+   * The job; 1 to 128 bytes.
    *
    * @generated from field: string job_id = 1;
    */
@@ -1204,7 +1205,7 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
  */
 export type WatchJobRequest = Message<"uwfq.v1.WatchJobRequest"> & {
   /**
-   * The job.
+   * The job; 1 to 128 bytes.
    *
    * @generated from field: string job_id = 1;
    */
@@ -1246,7 +1247,7 @@ export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*
  */
 export type ExplainJobRequest = Message<"uwfq.v1.ExplainJobRequest"> & {
   /**
-   * The job.
+   * The job; 1 to 128 bytes.
    *
    * @generated from field: string job_id = 1;
    */
@@ -1430,7 +1431,8 @@ export const SchedulerService: GenService<{
   /**
    * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
    * `job_id` or `request_id`: the same content again gives the same answer, other content is
-   * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+   * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+   * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
    *
    * @generated from rpc uwfq.v1.SchedulerService.SubmitJob
    */
@@ -1484,8 +1486,8 @@ export const SchedulerService: GenService<{
     output: typeof CloseJobResponseSchema;
   },
   /**
-   * Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-   * report.  Idempotent.
+   * Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+   * wait in, or at their next poll, renewal or report.  Idempotent.
    *
    * @generated from rpc uwfq.v1.SchedulerService.CancelJob
    */
@@ -1527,7 +1529,8 @@ export const SchedulerService: GenService<{
   },
   /**
    * NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-   * request is answered once, in any order, under its own `sequence`.
+   * request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+   * at once, if not configured otherwise; the next is read when one of them has been answered.
    *
    * @generated from rpc uwfq.v1.SchedulerService.Work
    */

@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object jobId_ = "";
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -75,7 +75,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -101,8 +101,8 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.uwfq.v1.StageSpec> stages_;
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -113,8 +113,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -126,8 +126,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -138,8 +138,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -150,8 +150,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -613,7 +613,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object jobId_ = "";
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -633,7 +633,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -654,7 +654,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -671,7 +671,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -685,7 +685,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -716,8 +716,8 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -731,8 +731,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -746,8 +746,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -761,8 +761,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -783,8 +783,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -802,8 +802,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -823,8 +823,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -845,8 +845,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -864,8 +864,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -883,8 +883,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -903,8 +903,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -921,8 +921,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -939,8 +939,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -951,8 +951,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -966,8 +966,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -982,8 +982,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -994,8 +994,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -1007,8 +1007,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one.  A stage that the job has already with the same content is left as it
-     * is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>

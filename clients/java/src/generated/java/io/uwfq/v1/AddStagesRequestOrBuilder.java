@@ -12,7 +12,7 @@ public interface AddStagesRequestOrBuilder extends
 
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -21,7 +21,7 @@ public interface AddStagesRequestOrBuilder extends
   java.lang.String getJobId();
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -32,8 +32,8 @@ public interface AddStagesRequestOrBuilder extends
 
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -42,8 +42,8 @@ public interface AddStagesRequestOrBuilder extends
       getStagesList();
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -51,8 +51,8 @@ public interface AddStagesRequestOrBuilder extends
   io.uwfq.v1.StageSpec getStages(int index);
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -60,8 +60,8 @@ public interface AddStagesRequestOrBuilder extends
   int getStagesCount();
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -70,8 +70,8 @@ public interface AddStagesRequestOrBuilder extends
       getStagesOrBuilderList();
   /**
    * <pre>
-   * The stages; at least one.  A stage that the job has already with the same content is left as it
-   * is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
+   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>

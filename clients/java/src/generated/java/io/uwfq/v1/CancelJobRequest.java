@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object jobId_ = "";
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -75,7 +75,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -468,7 +468,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object jobId_ = "";
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -488,7 +488,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -509,7 +509,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -526,7 +526,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -540,7 +540,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>

@@ -55,7 +55,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object jobId_ = "";
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -76,7 +76,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -103,7 +103,8 @@ private static final long serialVersionUID = 0L;
       com.google.protobuf.LazyStringArrayList.emptyList();
   /**
    * <pre>
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    * </pre>
    *
    * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -115,7 +116,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    * </pre>
    *
    * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -126,7 +128,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    * </pre>
    *
    * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -138,7 +141,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    * </pre>
    *
    * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -490,7 +494,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object jobId_ = "";
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -510,7 +514,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -531,7 +535,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -548,7 +552,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -562,7 +566,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -589,7 +593,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -602,7 +607,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -613,7 +619,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -625,7 +632,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -638,7 +646,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -657,7 +666,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -675,7 +685,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -693,7 +704,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -708,7 +720,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+     * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+     * as it is.
      * </pre>
      *
      * <code>repeated string stages = 2 [json_name = "stages"];</code>

@@ -12,7 +12,7 @@ public interface DropStagesRequestOrBuilder extends
 
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -21,7 +21,7 @@ public interface DropStagesRequestOrBuilder extends
   java.lang.String getJobId();
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -32,7 +32,8 @@ public interface DropStagesRequestOrBuilder extends
 
   /**
    * <pre>
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    * </pre>
    *
    * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -42,7 +43,8 @@ public interface DropStagesRequestOrBuilder extends
       getStagesList();
   /**
    * <pre>
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    * </pre>
    *
    * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -51,7 +53,8 @@ public interface DropStagesRequestOrBuilder extends
   int getStagesCount();
   /**
    * <pre>
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    * </pre>
    *
    * <code>repeated string stages = 2 [json_name = "stages"];</code>
@@ -61,7 +64,8 @@ public interface DropStagesRequestOrBuilder extends
   java.lang.String getStages(int index);
   /**
    * <pre>
-   * Their names; at least one.  A stage that is done, or was dropped before, is left as it is.
+   * Their names; 1 to 1,000, each 1 to 128 bytes.  A stage that is done, or was dropped before, is left
+   * as it is.
    * </pre>
    *
    * <code>repeated string stages = 2 [json_name = "stages"];</code>

@@ -12,7 +12,7 @@ public interface ExplainJobRequestOrBuilder extends
 
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -21,7 +21,7 @@ public interface ExplainJobRequestOrBuilder extends
   java.lang.String getJobId();
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>

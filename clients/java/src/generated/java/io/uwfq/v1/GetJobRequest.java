@@ -53,7 +53,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object jobId_ = "";
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -74,7 +74,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The job.
+   * The job; 1 to 128 bytes.
    * </pre>
    *
    * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -396,7 +396,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object jobId_ = "";
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -416,7 +416,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -437,7 +437,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -454,7 +454,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>
@@ -468,7 +468,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The job.
+     * The job; 1 to 128 bytes.
      * </pre>
      *
      * <code>string job_id = 1 [json_name = "jobId"];</code>

@@ -53,7 +53,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pool_ = "";
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -74,7 +74,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -396,7 +396,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object pool_ = "";
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -416,7 +416,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -437,7 +437,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -454,7 +454,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -468,7 +468,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>

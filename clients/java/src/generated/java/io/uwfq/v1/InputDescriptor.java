@@ -56,9 +56,8 @@ private static final long serialVersionUID = 0L;
       emptyLongList();
   /**
    * <pre>
-   * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-   * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-   * coarser units, or in several stages.
+   * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+   * 2^63.  Describe a larger input by coarser units, or in several stages.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -71,9 +70,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-   * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-   * coarser units, or in several stages.
+   * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+   * 2^63.  Describe a larger input by coarser units, or in several stages.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -84,9 +82,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-   * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-   * coarser units, or in several stages.
+   * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+   * 2^63.  Describe a larger input by coarser units, or in several stages.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -119,7 +116,8 @@ private static final long serialVersionUID = 0L;
       emptyIntList();
   /**
    * <pre>
-   * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+   * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+   * `splittable` is set.
    * </pre>
    *
    * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -132,7 +130,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+   * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+   * `splittable` is set.
    * </pre>
    *
    * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -143,7 +142,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+   * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+   * `splittable` is set.
    * </pre>
    *
    * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -680,9 +680,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-     * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-     * coarser units, or in several stages.
+     * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+     * 2^63.  Describe a larger input by coarser units, or in several stages.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -695,9 +694,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-     * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-     * coarser units, or in several stages.
+     * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+     * 2^63.  Describe a larger input by coarser units, or in several stages.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -708,9 +706,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-     * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-     * coarser units, or in several stages.
+     * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+     * 2^63.  Describe a larger input by coarser units, or in several stages.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -722,9 +719,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-     * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-     * coarser units, or in several stages.
+     * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+     * 2^63.  Describe a larger input by coarser units, or in several stages.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -743,9 +739,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-     * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-     * coarser units, or in several stages.
+     * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+     * 2^63.  Describe a larger input by coarser units, or in several stages.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -762,9 +757,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-     * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-     * coarser units, or in several stages.
+     * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+     * 2^63.  Describe a larger input by coarser units, or in several stages.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -782,9 +776,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-     * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-     * coarser units, or in several stages.
+     * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+     * 2^63.  Describe a larger input by coarser units, or in several stages.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -850,7 +843,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+     * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+     * `splittable` is set.
      * </pre>
      *
      * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -863,7 +857,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+     * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+     * `splittable` is set.
      * </pre>
      *
      * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -874,7 +869,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+     * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+     * `splittable` is set.
      * </pre>
      *
      * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -886,7 +882,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+     * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+     * `splittable` is set.
      * </pre>
      *
      * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -905,7 +902,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+     * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+     * `splittable` is set.
      * </pre>
      *
      * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -922,7 +920,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+     * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+     * `splittable` is set.
      * </pre>
      *
      * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -940,7 +939,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+     * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+     * `splittable` is set.
      * </pre>
      *
      * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>

@@ -12,9 +12,8 @@ public interface InputDescriptorOrBuilder extends
 
   /**
    * <pre>
-   * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-   * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-   * coarser units, or in several stages.
+   * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+   * 2^63.  Describe a larger input by coarser units, or in several stages.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -23,9 +22,8 @@ public interface InputDescriptorOrBuilder extends
   java.util.List<java.lang.Long> getUnitSizesList();
   /**
    * <pre>
-   * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-   * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-   * coarser units, or in several stages.
+   * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+   * 2^63.  Describe a larger input by coarser units, or in several stages.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -34,9 +32,8 @@ public interface InputDescriptorOrBuilder extends
   int getUnitSizesCount();
   /**
    * <pre>
-   * Size of each unit in bytes (or rows: any one measure); at least one unit, the sum &gt; 0.  The
-   * service takes up to 50,000 units, if not configured otherwise: describe a larger input by
-   * coarser units, or in several stages.
+   * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
+   * 2^63.  Describe a larger input by coarser units, or in several stages.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -57,7 +54,8 @@ public interface InputDescriptorOrBuilder extends
 
   /**
    * <pre>
-   * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+   * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+   * `splittable` is set.
    * </pre>
    *
    * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -66,7 +64,8 @@ public interface InputDescriptorOrBuilder extends
   java.util.List<java.lang.Integer> getSplittableUnitsList();
   /**
    * <pre>
-   * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+   * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+   * `splittable` is set.
    * </pre>
    *
    * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>
@@ -75,7 +74,8 @@ public interface InputDescriptorOrBuilder extends
   int getSplittableUnitsCount();
   /**
    * <pre>
-   * Indices of the units that may be cut inside, ascending; ignored when `splittable` is set.
+   * Indices of the units that may be cut inside, ascending, below the number of units; ignored when
+   * `splittable` is set.
    * </pre>
    *
    * <code>repeated uint32 splittable_units = 3 [json_name = "splittableUnits"];</code>

@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pool_ = "";
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -75,7 +75,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -506,7 +506,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object pool_ = "";
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -526,7 +526,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -547,7 +547,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -564,7 +564,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -578,7 +578,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>

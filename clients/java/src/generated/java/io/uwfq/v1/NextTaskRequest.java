@@ -57,7 +57,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pool_ = "";
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -78,7 +78,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -150,7 +150,7 @@ private static final long serialVersionUID = 0L;
   private int slots_ = 0;
   /**
    * <pre>
-   * All slots of the worker, busy or not; at least 1.  The sum over live workers is the pool's size.
+   * All slots of the worker, busy or not; 1 to 1,000,000.  The sum over live workers is the pool's size.
    * </pre>
    *
    * <code>uint32 slots = 3 [json_name = "slots"];</code>
@@ -182,7 +182,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Leases beyond the free slots that the worker will queue, so that it need not wait for the next
-   * poll; in slots.
+   * poll; in slots, at most 1,000,000.
    * </pre>
    *
    * <code>uint32 prefetch = 5 [json_name = "prefetch"];</code>
@@ -197,9 +197,9 @@ private static final long serialVersionUID = 0L;
   private int maxTasks_ = 0;
   /**
    * <pre>
-   * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-   * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-   * gRPC clients take in by default.)  One lease is always granted.
+   * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+   * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+   * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 6 [json_name = "maxTasks"];</code>
@@ -211,9 +211,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-   * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-   * gRPC clients take in by default.)  One lease is always granted.
+   * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+   * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+   * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 6 [json_name = "maxTasks"];</code>
@@ -228,8 +228,8 @@ private static final long serialVersionUID = 0L;
   private double waitSeconds_ = 0D;
   /**
    * <pre>
-   * How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
-   * and to the service's limit.
+   * How long to wait when there is nothing to run, seconds; &gt;= 0, 0: not at all.  Cut to the RPC's
+   * deadline and to the service's limit, 60 s if not configured otherwise.
    * </pre>
    *
    * <code>double wait_seconds = 7 [json_name = "waitSeconds"];</code>
@@ -261,7 +261,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.uwfq.v1.TaskResult> done_;
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -272,7 +272,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -284,7 +284,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -295,7 +295,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -306,7 +306,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -322,7 +322,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.uwfq.v1.TaskStart> started_;
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -333,7 +333,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -345,7 +345,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -356,7 +356,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -367,7 +367,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -1116,7 +1116,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object pool_ = "";
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1136,7 +1136,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1157,7 +1157,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1174,7 +1174,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1188,7 +1188,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1300,7 +1300,7 @@ private static final long serialVersionUID = 0L;
     private int slots_ ;
     /**
      * <pre>
-     * All slots of the worker, busy or not; at least 1.  The sum over live workers is the pool's size.
+     * All slots of the worker, busy or not; 1 to 1,000,000.  The sum over live workers is the pool's size.
      * </pre>
      *
      * <code>uint32 slots = 3 [json_name = "slots"];</code>
@@ -1312,7 +1312,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * All slots of the worker, busy or not; at least 1.  The sum over live workers is the pool's size.
+     * All slots of the worker, busy or not; 1 to 1,000,000.  The sum over live workers is the pool's size.
      * </pre>
      *
      * <code>uint32 slots = 3 [json_name = "slots"];</code>
@@ -1328,7 +1328,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * All slots of the worker, busy or not; at least 1.  The sum over live workers is the pool's size.
+     * All slots of the worker, busy or not; 1 to 1,000,000.  The sum over live workers is the pool's size.
      * </pre>
      *
      * <code>uint32 slots = 3 [json_name = "slots"];</code>
@@ -1392,7 +1392,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases beyond the free slots that the worker will queue, so that it need not wait for the next
-     * poll; in slots.
+     * poll; in slots, at most 1,000,000.
      * </pre>
      *
      * <code>uint32 prefetch = 5 [json_name = "prefetch"];</code>
@@ -1405,7 +1405,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases beyond the free slots that the worker will queue, so that it need not wait for the next
-     * poll; in slots.
+     * poll; in slots, at most 1,000,000.
      * </pre>
      *
      * <code>uint32 prefetch = 5 [json_name = "prefetch"];</code>
@@ -1422,7 +1422,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Leases beyond the free slots that the worker will queue, so that it need not wait for the next
-     * poll; in slots.
+     * poll; in slots, at most 1,000,000.
      * </pre>
      *
      * <code>uint32 prefetch = 5 [json_name = "prefetch"];</code>
@@ -1438,9 +1438,9 @@ private static final long serialVersionUID = 0L;
     private int maxTasks_ ;
     /**
      * <pre>
-     * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-     * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-     * gRPC clients take in by default.)  One lease is always granted.
+     * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+     * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+     * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 6 [json_name = "maxTasks"];</code>
@@ -1452,9 +1452,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-     * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-     * gRPC clients take in by default.)  One lease is always granted.
+     * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+     * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+     * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 6 [json_name = "maxTasks"];</code>
@@ -1466,9 +1466,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-     * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-     * gRPC clients take in by default.)  One lease is always granted.
+     * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+     * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+     * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 6 [json_name = "maxTasks"];</code>
@@ -1484,9 +1484,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-     * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-     * gRPC clients take in by default.)  One lease is always granted.
+     * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+     * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+     * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 6 [json_name = "maxTasks"];</code>
@@ -1502,8 +1502,8 @@ private static final long serialVersionUID = 0L;
     private double waitSeconds_ ;
     /**
      * <pre>
-     * How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
-     * and to the service's limit.
+     * How long to wait when there is nothing to run, seconds; &gt;= 0, 0: not at all.  Cut to the RPC's
+     * deadline and to the service's limit, 60 s if not configured otherwise.
      * </pre>
      *
      * <code>double wait_seconds = 7 [json_name = "waitSeconds"];</code>
@@ -1515,8 +1515,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
-     * and to the service's limit.
+     * How long to wait when there is nothing to run, seconds; &gt;= 0, 0: not at all.  Cut to the RPC's
+     * deadline and to the service's limit, 60 s if not configured otherwise.
      * </pre>
      *
      * <code>double wait_seconds = 7 [json_name = "waitSeconds"];</code>
@@ -1532,8 +1532,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
-     * and to the service's limit.
+     * How long to wait when there is nothing to run, seconds; &gt;= 0, 0: not at all.  Cut to the RPC's
+     * deadline and to the service's limit, 60 s if not configured otherwise.
      * </pre>
      *
      * <code>double wait_seconds = 7 [json_name = "waitSeconds"];</code>
@@ -1607,7 +1607,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1621,7 +1621,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1635,7 +1635,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1649,7 +1649,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1670,7 +1670,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1688,7 +1688,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1708,7 +1708,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1729,7 +1729,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1747,7 +1747,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1765,7 +1765,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1784,7 +1784,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1801,7 +1801,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1818,7 +1818,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1829,7 +1829,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1843,7 +1843,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1858,7 +1858,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1869,7 +1869,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1881,7 +1881,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Results that ride along.
+     * Results that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -1919,7 +1919,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -1933,7 +1933,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -1947,7 +1947,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -1961,7 +1961,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -1982,7 +1982,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2000,7 +2000,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2020,7 +2020,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2041,7 +2041,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2059,7 +2059,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2077,7 +2077,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2096,7 +2096,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2113,7 +2113,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2130,7 +2130,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2141,7 +2141,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2155,7 +2155,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2170,7 +2170,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2181,7 +2181,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -2193,7 +2193,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Starts that ride along.
+     * Starts that ride along; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>

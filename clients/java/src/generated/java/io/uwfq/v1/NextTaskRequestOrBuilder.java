@@ -12,7 +12,7 @@ public interface NextTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -21,7 +21,7 @@ public interface NextTaskRequestOrBuilder extends
   java.lang.String getPool();
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -52,7 +52,7 @@ public interface NextTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * All slots of the worker, busy or not; at least 1.  The sum over live workers is the pool's size.
+   * All slots of the worker, busy or not; 1 to 1,000,000.  The sum over live workers is the pool's size.
    * </pre>
    *
    * <code>uint32 slots = 3 [json_name = "slots"];</code>
@@ -74,7 +74,7 @@ public interface NextTaskRequestOrBuilder extends
   /**
    * <pre>
    * Leases beyond the free slots that the worker will queue, so that it need not wait for the next
-   * poll; in slots.
+   * poll; in slots, at most 1,000,000.
    * </pre>
    *
    * <code>uint32 prefetch = 5 [json_name = "prefetch"];</code>
@@ -84,9 +84,9 @@ public interface NextTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-   * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-   * gRPC clients take in by default.)  One lease is always granted.
+   * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+   * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+   * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 6 [json_name = "maxTasks"];</code>
@@ -95,9 +95,9 @@ public interface NextTaskRequestOrBuilder extends
   boolean hasMaxTasks();
   /**
    * <pre>
-   * Most leases to return; absent: as many as fit.  Either way no more than the service allows in
-   * one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.  (4 MiB is what
-   * gRPC clients take in by default.)  One lease is always granted.
+   * Most leases to return, at most 1,000,000; absent: as many as fit.  Either way no more than the
+   * service allows in one answer: 10,000, and 3.5 MiB with their payloads, if not configured otherwise.
+   * (4 MiB is what gRPC clients take in by default.)  One lease is always granted, unless this is 0.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 6 [json_name = "maxTasks"];</code>
@@ -107,8 +107,8 @@ public interface NextTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * How long to wait when there is nothing to run, seconds; 0: not at all.  Cut to the RPC's deadline
-   * and to the service's limit.
+   * How long to wait when there is nothing to run, seconds; &gt;= 0, 0: not at all.  Cut to the RPC's
+   * deadline and to the service's limit, 60 s if not configured otherwise.
    * </pre>
    *
    * <code>double wait_seconds = 7 [json_name = "waitSeconds"];</code>
@@ -129,7 +129,7 @@ public interface NextTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -138,7 +138,7 @@ public interface NextTaskRequestOrBuilder extends
       getDoneList();
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -146,7 +146,7 @@ public interface NextTaskRequestOrBuilder extends
   io.uwfq.v1.TaskResult getDone(int index);
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -154,7 +154,7 @@ public interface NextTaskRequestOrBuilder extends
   int getDoneCount();
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -163,7 +163,7 @@ public interface NextTaskRequestOrBuilder extends
       getDoneOrBuilderList();
   /**
    * <pre>
-   * Results that ride along.
+   * Results that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult done = 9 [json_name = "done"];</code>
@@ -173,7 +173,7 @@ public interface NextTaskRequestOrBuilder extends
 
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -182,7 +182,7 @@ public interface NextTaskRequestOrBuilder extends
       getStartedList();
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -190,7 +190,7 @@ public interface NextTaskRequestOrBuilder extends
   io.uwfq.v1.TaskStart getStarted(int index);
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -198,7 +198,7 @@ public interface NextTaskRequestOrBuilder extends
   int getStartedCount();
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>
@@ -207,7 +207,7 @@ public interface NextTaskRequestOrBuilder extends
       getStartedOrBuilderList();
   /**
    * <pre>
-   * Starts that ride along.
+   * Starts that ride along; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 10 [json_name = "started"];</code>

@@ -55,7 +55,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workerId_ = "";
   /**
    * <pre>
-   * Who holds them.
+   * Who holds them; 1 to 128 bytes.
    * </pre>
    *
    * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -76,7 +76,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who holds them.
+   * Who holds them; 1 to 128 bytes.
    * </pre>
    *
    * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -103,7 +103,7 @@ private static final long serialVersionUID = 0L;
       emptyLongList();
   /**
    * <pre>
-   * The leases; empty: all that the worker holds.
+   * The leases; at most 10,000, empty: all that the worker holds.
    * </pre>
    *
    * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -116,7 +116,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The leases; empty: all that the worker holds.
+   * The leases; at most 10,000, empty: all that the worker holds.
    * </pre>
    *
    * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -127,7 +127,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The leases; empty: all that the worker holds.
+   * The leases; at most 10,000, empty: all that the worker holds.
    * </pre>
    *
    * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -144,7 +144,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.uwfq.v1.TaskStart> started_;
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -155,7 +155,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -167,7 +167,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -178,7 +178,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -189,7 +189,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -633,7 +633,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object workerId_ = "";
     /**
      * <pre>
-     * Who holds them.
+     * Who holds them; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -653,7 +653,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who holds them.
+     * Who holds them; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -674,7 +674,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who holds them.
+     * Who holds them; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -691,7 +691,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who holds them.
+     * Who holds them; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -705,7 +705,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who holds them.
+     * Who holds them; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -731,7 +731,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The leases; empty: all that the worker holds.
+     * The leases; at most 10,000, empty: all that the worker holds.
      * </pre>
      *
      * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -744,7 +744,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The leases; empty: all that the worker holds.
+     * The leases; at most 10,000, empty: all that the worker holds.
      * </pre>
      *
      * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -755,7 +755,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The leases; empty: all that the worker holds.
+     * The leases; at most 10,000, empty: all that the worker holds.
      * </pre>
      *
      * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -767,7 +767,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The leases; empty: all that the worker holds.
+     * The leases; at most 10,000, empty: all that the worker holds.
      * </pre>
      *
      * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -786,7 +786,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The leases; empty: all that the worker holds.
+     * The leases; at most 10,000, empty: all that the worker holds.
      * </pre>
      *
      * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -803,7 +803,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The leases; empty: all that the worker holds.
+     * The leases; at most 10,000, empty: all that the worker holds.
      * </pre>
      *
      * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -821,7 +821,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The leases; empty: all that the worker holds.
+     * The leases; at most 10,000, empty: all that the worker holds.
      * </pre>
      *
      * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -848,7 +848,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -862,7 +862,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -876,7 +876,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -890,7 +890,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -911,7 +911,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -929,7 +929,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -949,7 +949,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -970,7 +970,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -988,7 +988,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1006,7 +1006,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1025,7 +1025,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1042,7 +1042,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1059,7 +1059,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1070,7 +1070,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1084,7 +1084,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1099,7 +1099,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1110,7 +1110,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -1122,7 +1122,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases that have started to run since the last message.
+     * Leases that have started to run since the last message; at most 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>

@@ -12,7 +12,7 @@ public interface RenewLeasesRequestOrBuilder extends
 
   /**
    * <pre>
-   * Who holds them.
+   * Who holds them; 1 to 128 bytes.
    * </pre>
    *
    * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -21,7 +21,7 @@ public interface RenewLeasesRequestOrBuilder extends
   java.lang.String getWorkerId();
   /**
    * <pre>
-   * Who holds them.
+   * Who holds them; 1 to 128 bytes.
    * </pre>
    *
    * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -32,7 +32,7 @@ public interface RenewLeasesRequestOrBuilder extends
 
   /**
    * <pre>
-   * The leases; empty: all that the worker holds.
+   * The leases; at most 10,000, empty: all that the worker holds.
    * </pre>
    *
    * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -41,7 +41,7 @@ public interface RenewLeasesRequestOrBuilder extends
   java.util.List<java.lang.Long> getLeaseIdsList();
   /**
    * <pre>
-   * The leases; empty: all that the worker holds.
+   * The leases; at most 10,000, empty: all that the worker holds.
    * </pre>
    *
    * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -50,7 +50,7 @@ public interface RenewLeasesRequestOrBuilder extends
   int getLeaseIdsCount();
   /**
    * <pre>
-   * The leases; empty: all that the worker holds.
+   * The leases; at most 10,000, empty: all that the worker holds.
    * </pre>
    *
    * <code>repeated uint64 lease_ids = 2 [json_name = "leaseIds"];</code>
@@ -61,7 +61,7 @@ public interface RenewLeasesRequestOrBuilder extends
 
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -70,7 +70,7 @@ public interface RenewLeasesRequestOrBuilder extends
       getStartedList();
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -78,7 +78,7 @@ public interface RenewLeasesRequestOrBuilder extends
   io.uwfq.v1.TaskStart getStarted(int index);
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -86,7 +86,7 @@ public interface RenewLeasesRequestOrBuilder extends
   int getStartedCount();
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>
@@ -95,7 +95,7 @@ public interface RenewLeasesRequestOrBuilder extends
       getStartedOrBuilderList();
   /**
    * <pre>
-   * Leases that have started to run since the last message.
+   * Leases that have started to run since the last message; at most 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskStart started = 3 [json_name = "started"];</code>

@@ -519,7 +519,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
-     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
      * </pre>
      */
     default void submitJob(io.uwfq.v1.SubmitJobRequest request,
@@ -573,8 +574,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-     * report.  Idempotent.
+     * Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+     * wait in, or at their next poll, renewal or report.  Idempotent.
      * </pre>
      */
     default void cancelJob(io.uwfq.v1.CancelJobRequest request,
@@ -616,7 +617,8 @@ public final class SchedulerServiceGrpc {
     /**
      * <pre>
      * NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-     * request is answered once, in any order, under its own `sequence`.
+     * request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+     * at once, if not configured otherwise; the next is read when one of them has been answered.
      * </pre>
      */
     default io.grpc.stub.StreamObserver<io.uwfq.v1.WorkRequest> work(
@@ -703,7 +705,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
-     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
      * </pre>
      */
     public void submitJob(io.uwfq.v1.SubmitJobRequest request,
@@ -762,8 +765,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-     * report.  Idempotent.
+     * Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+     * wait in, or at their next poll, renewal or report.  Idempotent.
      * </pre>
      */
     public void cancelJob(io.uwfq.v1.CancelJobRequest request,
@@ -809,7 +812,8 @@ public final class SchedulerServiceGrpc {
     /**
      * <pre>
      * NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-     * request is answered once, in any order, under its own `sequence`.
+     * request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+     * at once, if not configured otherwise; the next is read when one of them has been answered.
      * </pre>
      */
     public io.grpc.stub.StreamObserver<io.uwfq.v1.WorkRequest> work(
@@ -887,7 +891,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
-     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
      * </pre>
      */
     public io.uwfq.v1.SubmitJobResponse submitJob(io.uwfq.v1.SubmitJobRequest request) throws io.grpc.StatusException {
@@ -941,8 +946,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-     * report.  Idempotent.
+     * Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+     * wait in, or at their next poll, renewal or report.  Idempotent.
      * </pre>
      */
     public io.uwfq.v1.CancelJobResponse cancelJob(io.uwfq.v1.CancelJobRequest request) throws io.grpc.StatusException {
@@ -984,7 +989,8 @@ public final class SchedulerServiceGrpc {
     /**
      * <pre>
      * NextTask, TaskDone and RenewLeases over one stream, for engines that want no polling gap.  Each
-     * request is answered once, in any order, under its own `sequence`.
+     * request is answered once, in any order, under its own `sequence`.  Of one stream 256 are under way
+     * at once, if not configured otherwise; the next is read when one of them has been answered.
      * </pre>
      */
     @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
@@ -1061,7 +1067,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
-     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
      * </pre>
      */
     public io.uwfq.v1.SubmitJobResponse submitJob(io.uwfq.v1.SubmitJobRequest request) {
@@ -1115,8 +1122,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-     * report.  Idempotent.
+     * Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+     * wait in, or at their next poll, renewal or report.  Idempotent.
      * </pre>
      */
     public io.uwfq.v1.CancelJobResponse cancelJob(io.uwfq.v1.CancelJobRequest request) {
@@ -1221,7 +1228,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
-     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached.
+     * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.uwfq.v1.SubmitJobResponse> submitJob(
@@ -1280,8 +1288,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Cancels a job: waiting tasks go at once, running leases learn of it at their next renewal or
-     * report.  Idempotent.
+     * Cancels a job: waiting tasks go at once, workers learn of their void leases by the poll that they
+     * wait in, or at their next poll, renewal or report.  Idempotent.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.uwfq.v1.CancelJobResponse> cancelJob(

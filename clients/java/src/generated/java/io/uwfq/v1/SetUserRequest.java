@@ -55,7 +55,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pool_ = "";
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -76,7 +76,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -175,7 +175,7 @@ private static final long serialVersionUID = 0L;
   private int maxRunningSlots_ = 0;
   /**
    * <pre>
-   * Most slots that the user's tasks may occupy at once; 0: no cap.
+   * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
    * </pre>
    *
    * <code>optional uint32 max_running_slots = 4 [json_name = "maxRunningSlots"];</code>
@@ -187,7 +187,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Most slots that the user's tasks may occupy at once; 0: no cap.
+   * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
    * </pre>
    *
    * <code>optional uint32 max_running_slots = 4 [json_name = "maxRunningSlots"];</code>
@@ -202,7 +202,8 @@ private static final long serialVersionUID = 0L;
   private int maxWaitingJobs_ = 0;
   /**
    * <pre>
-   * Most unfinished jobs that the user may have; 0: the service's limit.
+   * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+   * service's limit, 200,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_waiting_jobs = 5 [json_name = "maxWaitingJobs"];</code>
@@ -214,7 +215,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Most unfinished jobs that the user may have; 0: the service's limit.
+   * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+   * service's limit, 200,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_waiting_jobs = 5 [json_name = "maxWaitingJobs"];</code>
@@ -641,7 +643,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object pool_ = "";
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -661,7 +663,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -682,7 +684,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -699,7 +701,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -713,7 +715,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -881,7 +883,7 @@ private static final long serialVersionUID = 0L;
     private int maxRunningSlots_ ;
     /**
      * <pre>
-     * Most slots that the user's tasks may occupy at once; 0: no cap.
+     * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
      * </pre>
      *
      * <code>optional uint32 max_running_slots = 4 [json_name = "maxRunningSlots"];</code>
@@ -893,7 +895,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most slots that the user's tasks may occupy at once; 0: no cap.
+     * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
      * </pre>
      *
      * <code>optional uint32 max_running_slots = 4 [json_name = "maxRunningSlots"];</code>
@@ -905,7 +907,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most slots that the user's tasks may occupy at once; 0: no cap.
+     * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
      * </pre>
      *
      * <code>optional uint32 max_running_slots = 4 [json_name = "maxRunningSlots"];</code>
@@ -921,7 +923,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most slots that the user's tasks may occupy at once; 0: no cap.
+     * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
      * </pre>
      *
      * <code>optional uint32 max_running_slots = 4 [json_name = "maxRunningSlots"];</code>
@@ -937,7 +939,8 @@ private static final long serialVersionUID = 0L;
     private int maxWaitingJobs_ ;
     /**
      * <pre>
-     * Most unfinished jobs that the user may have; 0: the service's limit.
+     * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+     * service's limit, 200,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_waiting_jobs = 5 [json_name = "maxWaitingJobs"];</code>
@@ -949,7 +952,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most unfinished jobs that the user may have; 0: the service's limit.
+     * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+     * service's limit, 200,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_waiting_jobs = 5 [json_name = "maxWaitingJobs"];</code>
@@ -961,7 +965,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most unfinished jobs that the user may have; 0: the service's limit.
+     * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+     * service's limit, 200,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_waiting_jobs = 5 [json_name = "maxWaitingJobs"];</code>
@@ -977,7 +982,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most unfinished jobs that the user may have; 0: the service's limit.
+     * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+     * service's limit, 200,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_waiting_jobs = 5 [json_name = "maxWaitingJobs"];</code>

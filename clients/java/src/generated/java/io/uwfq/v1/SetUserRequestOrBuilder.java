@@ -12,7 +12,7 @@ public interface SetUserRequestOrBuilder extends
 
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -21,7 +21,7 @@ public interface SetUserRequestOrBuilder extends
   java.lang.String getPool();
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -71,7 +71,7 @@ public interface SetUserRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most slots that the user's tasks may occupy at once; 0: no cap.
+   * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
    * </pre>
    *
    * <code>optional uint32 max_running_slots = 4 [json_name = "maxRunningSlots"];</code>
@@ -80,7 +80,7 @@ public interface SetUserRequestOrBuilder extends
   boolean hasMaxRunningSlots();
   /**
    * <pre>
-   * Most slots that the user's tasks may occupy at once; 0: no cap.
+   * Most slots that the user's tasks may occupy at once; at most 1,000,000, 0: no cap.
    * </pre>
    *
    * <code>optional uint32 max_running_slots = 4 [json_name = "maxRunningSlots"];</code>
@@ -90,7 +90,8 @@ public interface SetUserRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most unfinished jobs that the user may have; 0: the service's limit.
+   * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+   * service's limit, 200,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_waiting_jobs = 5 [json_name = "maxWaitingJobs"];</code>
@@ -99,7 +100,8 @@ public interface SetUserRequestOrBuilder extends
   boolean hasMaxWaitingJobs();
   /**
    * <pre>
-   * Most unfinished jobs that the user may have; 0: the service's limit.
+   * Most unfinished jobs that the user may have; at most 2,000,000 (what a pool may have), 0: the
+   * service's limit, 200,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_waiting_jobs = 5 [json_name = "maxWaitingJobs"];</code>

@@ -56,7 +56,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pool_ = "";
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -77,7 +77,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -663,7 +663,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object pool_ = "";
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -683,7 +683,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -704,7 +704,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -721,7 +721,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -735,7 +735,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The pool; empty: "default".
+     * The pool; at most 128 bytes, empty: "default".
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>

@@ -12,7 +12,7 @@ public interface SplitStageRequestOrBuilder extends
 
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -21,7 +21,7 @@ public interface SplitStageRequestOrBuilder extends
   java.lang.String getPool();
   /**
    * <pre>
-   * The pool; empty: "default".
+   * The pool; at most 128 bytes, empty: "default".
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>

@@ -150,7 +150,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -163,7 +163,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -175,7 +175,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -188,7 +188,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -361,7 +361,7 @@ private static final long serialVersionUID = 0L;
   private double advisoryTaskRuntimeSeconds_ = 0D;
   /**
    * <pre>
-   * Advisory task runtime, seconds; &gt; 0.  Absent: the job's, else the pool's.
+   * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the job's, else the pool's.
    * </pre>
    *
    * <code>optional double advisory_task_runtime_seconds = 8 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -373,7 +373,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Advisory task runtime, seconds; &gt; 0.  Absent: the job's, else the pool's.
+   * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the job's, else the pool's.
    * </pre>
    *
    * <code>optional double advisory_task_runtime_seconds = 8 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -388,7 +388,7 @@ private static final long serialVersionUID = 0L;
   private int minTasks_ = 0;
   /**
    * <pre>
-   * Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
    * </pre>
    *
    * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -400,7 +400,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
    * </pre>
    *
    * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -415,7 +415,8 @@ private static final long serialVersionUID = 0L;
   private int maxTasks_ = 0;
   /**
    * <pre>
-   * Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+   * service's, 100,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -427,7 +428,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+   * service's, 100,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -469,8 +471,8 @@ private static final long serialVersionUID = 0L;
   private double taskTimeoutSeconds_ = 0D;
   /**
    * <pre>
-   * Longest that one attempt may run, seconds; &gt; 0.  An attempt over it has failed (retryable).
-   * Absent: no limit.
+   * Longest that one attempt may run, seconds; finite, &gt; 0, at most 1e9.  An attempt over it has failed
+   * (retryable).  Absent: no limit.
    * </pre>
    *
    * <code>optional double task_timeout_seconds = 12 [json_name = "taskTimeoutSeconds"];</code>
@@ -482,8 +484,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Longest that one attempt may run, seconds; &gt; 0.  An attempt over it has failed (retryable).
-   * Absent: no limit.
+   * Longest that one attempt may run, seconds; finite, &gt; 0, at most 1e9.  An attempt over it has failed
+   * (retryable).  Absent: no limit.
    * </pre>
    *
    * <code>optional double task_timeout_seconds = 12 [json_name = "taskTimeoutSeconds"];</code>
@@ -1349,7 +1351,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1363,7 +1365,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1375,7 +1377,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1388,7 +1390,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1402,7 +1404,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1422,7 +1424,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1441,7 +1443,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1460,7 +1462,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1476,7 +1478,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -2013,7 +2015,7 @@ private static final long serialVersionUID = 0L;
     private double advisoryTaskRuntimeSeconds_ ;
     /**
      * <pre>
-     * Advisory task runtime, seconds; &gt; 0.  Absent: the job's, else the pool's.
+     * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the job's, else the pool's.
      * </pre>
      *
      * <code>optional double advisory_task_runtime_seconds = 8 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -2025,7 +2027,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Advisory task runtime, seconds; &gt; 0.  Absent: the job's, else the pool's.
+     * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the job's, else the pool's.
      * </pre>
      *
      * <code>optional double advisory_task_runtime_seconds = 8 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -2037,7 +2039,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Advisory task runtime, seconds; &gt; 0.  Absent: the job's, else the pool's.
+     * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the job's, else the pool's.
      * </pre>
      *
      * <code>optional double advisory_task_runtime_seconds = 8 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -2053,7 +2055,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Advisory task runtime, seconds; &gt; 0.  Absent: the job's, else the pool's.
+     * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the job's, else the pool's.
      * </pre>
      *
      * <code>optional double advisory_task_runtime_seconds = 8 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -2069,7 +2071,7 @@ private static final long serialVersionUID = 0L;
     private int minTasks_ ;
     /**
      * <pre>
-     * Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`.
+     * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
      * </pre>
      *
      * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -2081,7 +2083,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`.
+     * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
      * </pre>
      *
      * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -2093,7 +2095,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`.
+     * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
      * </pre>
      *
      * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -2109,7 +2111,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`.
+     * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
      * </pre>
      *
      * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -2125,7 +2127,8 @@ private static final long serialVersionUID = 0L;
     private int maxTasks_ ;
     /**
      * <pre>
-     * Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
+     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+     * service's, 100,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -2137,7 +2140,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
+     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+     * service's, 100,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -2149,7 +2153,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
+     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+     * service's, 100,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -2165,7 +2170,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
+     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+     * service's, 100,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -2237,8 +2243,8 @@ private static final long serialVersionUID = 0L;
     private double taskTimeoutSeconds_ ;
     /**
      * <pre>
-     * Longest that one attempt may run, seconds; &gt; 0.  An attempt over it has failed (retryable).
-     * Absent: no limit.
+     * Longest that one attempt may run, seconds; finite, &gt; 0, at most 1e9.  An attempt over it has failed
+     * (retryable).  Absent: no limit.
      * </pre>
      *
      * <code>optional double task_timeout_seconds = 12 [json_name = "taskTimeoutSeconds"];</code>
@@ -2250,8 +2256,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest that one attempt may run, seconds; &gt; 0.  An attempt over it has failed (retryable).
-     * Absent: no limit.
+     * Longest that one attempt may run, seconds; finite, &gt; 0, at most 1e9.  An attempt over it has failed
+     * (retryable).  Absent: no limit.
      * </pre>
      *
      * <code>optional double task_timeout_seconds = 12 [json_name = "taskTimeoutSeconds"];</code>
@@ -2263,8 +2269,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest that one attempt may run, seconds; &gt; 0.  An attempt over it has failed (retryable).
-     * Absent: no limit.
+     * Longest that one attempt may run, seconds; finite, &gt; 0, at most 1e9.  An attempt over it has failed
+     * (retryable).  Absent: no limit.
      * </pre>
      *
      * <code>optional double task_timeout_seconds = 12 [json_name = "taskTimeoutSeconds"];</code>
@@ -2280,8 +2286,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Longest that one attempt may run, seconds; &gt; 0.  An attempt over it has failed (retryable).
-     * Absent: no limit.
+     * Longest that one attempt may run, seconds; finite, &gt; 0, at most 1e9.  An attempt over it has failed
+     * (retryable).  Absent: no limit.
      * </pre>
      *
      * <code>optional double task_timeout_seconds = 12 [json_name = "taskTimeoutSeconds"];</code>

@@ -33,7 +33,7 @@ public interface StageSpecOrBuilder extends
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -44,7 +44,7 @@ public interface StageSpecOrBuilder extends
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -54,7 +54,7 @@ public interface StageSpecOrBuilder extends
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -65,7 +65,7 @@ public interface StageSpecOrBuilder extends
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -181,7 +181,7 @@ public interface StageSpecOrBuilder extends
 
   /**
    * <pre>
-   * Advisory task runtime, seconds; &gt; 0.  Absent: the job's, else the pool's.
+   * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the job's, else the pool's.
    * </pre>
    *
    * <code>optional double advisory_task_runtime_seconds = 8 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -190,7 +190,7 @@ public interface StageSpecOrBuilder extends
   boolean hasAdvisoryTaskRuntimeSeconds();
   /**
    * <pre>
-   * Advisory task runtime, seconds; &gt; 0.  Absent: the job's, else the pool's.
+   * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the job's, else the pool's.
    * </pre>
    *
    * <code>optional double advisory_task_runtime_seconds = 8 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -200,7 +200,7 @@ public interface StageSpecOrBuilder extends
 
   /**
    * <pre>
-   * Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
    * </pre>
    *
    * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -209,7 +209,7 @@ public interface StageSpecOrBuilder extends
   boolean hasMinTasks();
   /**
    * <pre>
-   * Fewest tasks to cut the stage into; at least 1.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
    * </pre>
    *
    * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -219,7 +219,8 @@ public interface StageSpecOrBuilder extends
 
   /**
    * <pre>
-   * Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+   * service's, 100,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -228,7 +229,8 @@ public interface StageSpecOrBuilder extends
   boolean hasMaxTasks();
   /**
    * <pre>
-   * Most tasks to cut the stage into; at least `min_tasks`.  Ignored with `tasks`.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
+   * service's, 100,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -257,8 +259,8 @@ public interface StageSpecOrBuilder extends
 
   /**
    * <pre>
-   * Longest that one attempt may run, seconds; &gt; 0.  An attempt over it has failed (retryable).
-   * Absent: no limit.
+   * Longest that one attempt may run, seconds; finite, &gt; 0, at most 1e9.  An attempt over it has failed
+   * (retryable).  Absent: no limit.
    * </pre>
    *
    * <code>optional double task_timeout_seconds = 12 [json_name = "taskTimeoutSeconds"];</code>
@@ -267,8 +269,8 @@ public interface StageSpecOrBuilder extends
   boolean hasTaskTimeoutSeconds();
   /**
    * <pre>
-   * Longest that one attempt may run, seconds; &gt; 0.  An attempt over it has failed (retryable).
-   * Absent: no limit.
+   * Longest that one attempt may run, seconds; finite, &gt; 0, at most 1e9.  An attempt over it has failed
+   * (retryable).  Absent: no limit.
    * </pre>
    *
    * <code>optional double task_timeout_seconds = 12 [json_name = "taskTimeoutSeconds"];</code>

@@ -73,7 +73,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pool_ = "";
   /**
    * <pre>
-   * The pool; empty: "default".  Pools are the operator's to configure.
+   * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -94,7 +94,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The pool; empty: "default".  Pools are the operator's to configure.
+   * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -360,7 +360,7 @@ private static final long serialVersionUID = 0L;
   private long inputBytes_ = 0L;
   /**
    * <pre>
-   * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+   * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
    * </pre>
    *
    * <code>optional uint64 input_bytes = 7 [json_name = "inputBytes"];</code>
@@ -372,7 +372,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+   * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
    * </pre>
    *
    * <code>optional uint64 input_bytes = 7 [json_name = "inputBytes"];</code>
@@ -542,7 +542,7 @@ java.lang.String defaultValue) {
   private double advisoryTaskRuntimeSeconds_ = 0D;
   /**
    * <pre>
-   * Advisory task runtime, seconds; &gt; 0.  Absent: the pool's.
+   * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the pool's.
    * </pre>
    *
    * <code>optional double advisory_task_runtime_seconds = 11 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -554,7 +554,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Advisory task runtime, seconds; &gt; 0.  Absent: the pool's.
+   * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the pool's.
    * </pre>
    *
    * <code>optional double advisory_task_runtime_seconds = 11 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -570,7 +570,7 @@ java.lang.String defaultValue) {
   private java.util.List<io.uwfq.v1.StageSpec> stages_;
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -581,7 +581,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -593,7 +593,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -604,7 +604,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -615,7 +615,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -647,7 +647,7 @@ java.lang.String defaultValue) {
   /**
    * <pre>
    * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-   * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+   * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
    * </pre>
    *
    * <code>string engine_id = 14 [json_name = "engineId"];</code>
@@ -669,7 +669,7 @@ java.lang.String defaultValue) {
   /**
    * <pre>
    * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-   * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+   * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
    * </pre>
    *
    * <code>string engine_id = 14 [json_name = "engineId"];</code>
@@ -1456,7 +1456,7 @@ java.lang.String defaultValue) {
     private java.lang.Object pool_ = "";
     /**
      * <pre>
-     * The pool; empty: "default".  Pools are the operator's to configure.
+     * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1476,7 +1476,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The pool; empty: "default".  Pools are the operator's to configure.
+     * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1497,7 +1497,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The pool; empty: "default".  Pools are the operator's to configure.
+     * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1514,7 +1514,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The pool; empty: "default".  Pools are the operator's to configure.
+     * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -1528,7 +1528,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The pool; empty: "default".  Pools are the operator's to configure.
+     * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -2023,7 +2023,7 @@ java.lang.String defaultValue) {
     private long inputBytes_ ;
     /**
      * <pre>
-     * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+     * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
      * </pre>
      *
      * <code>optional uint64 input_bytes = 7 [json_name = "inputBytes"];</code>
@@ -2035,7 +2035,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+     * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
      * </pre>
      *
      * <code>optional uint64 input_bytes = 7 [json_name = "inputBytes"];</code>
@@ -2047,7 +2047,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+     * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
      * </pre>
      *
      * <code>optional uint64 input_bytes = 7 [json_name = "inputBytes"];</code>
@@ -2063,7 +2063,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+     * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
      * </pre>
      *
      * <code>optional uint64 input_bytes = 7 [json_name = "inputBytes"];</code>
@@ -2358,7 +2358,7 @@ java.lang.String defaultValue) {
     private double advisoryTaskRuntimeSeconds_ ;
     /**
      * <pre>
-     * Advisory task runtime, seconds; &gt; 0.  Absent: the pool's.
+     * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the pool's.
      * </pre>
      *
      * <code>optional double advisory_task_runtime_seconds = 11 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -2370,7 +2370,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Advisory task runtime, seconds; &gt; 0.  Absent: the pool's.
+     * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the pool's.
      * </pre>
      *
      * <code>optional double advisory_task_runtime_seconds = 11 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -2382,7 +2382,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Advisory task runtime, seconds; &gt; 0.  Absent: the pool's.
+     * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the pool's.
      * </pre>
      *
      * <code>optional double advisory_task_runtime_seconds = 11 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -2398,7 +2398,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Advisory task runtime, seconds; &gt; 0.  Absent: the pool's.
+     * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the pool's.
      * </pre>
      *
      * <code>optional double advisory_task_runtime_seconds = 11 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -2425,7 +2425,7 @@ java.lang.String defaultValue) {
 
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2439,7 +2439,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2453,7 +2453,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2467,7 +2467,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2488,7 +2488,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2506,7 +2506,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2526,7 +2526,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2547,7 +2547,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2565,7 +2565,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2583,7 +2583,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2602,7 +2602,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2619,7 +2619,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2636,7 +2636,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2647,7 +2647,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2661,7 +2661,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2676,7 +2676,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2687,7 +2687,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2699,7 +2699,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`.
+     * The stages; at least one unless `open`, at most 1,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2771,7 +2771,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-     * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+     * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
      * </pre>
      *
      * <code>string engine_id = 14 [json_name = "engineId"];</code>
@@ -2792,7 +2792,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-     * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+     * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
      * </pre>
      *
      * <code>string engine_id = 14 [json_name = "engineId"];</code>
@@ -2814,7 +2814,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-     * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+     * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
      * </pre>
      *
      * <code>string engine_id = 14 [json_name = "engineId"];</code>
@@ -2832,7 +2832,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-     * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+     * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
      * </pre>
      *
      * <code>string engine_id = 14 [json_name = "engineId"];</code>
@@ -2847,7 +2847,7 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-     * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+     * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
      * </pre>
      *
      * <code>string engine_id = 14 [json_name = "engineId"];</code>

@@ -12,7 +12,7 @@ public interface SubmitJobRequestOrBuilder extends
 
   /**
    * <pre>
-   * The pool; empty: "default".  Pools are the operator's to configure.
+   * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -21,7 +21,7 @@ public interface SubmitJobRequestOrBuilder extends
   java.lang.String getPool();
   /**
    * <pre>
-   * The pool; empty: "default".  Pools are the operator's to configure.
+   * The pool; at most 128 bytes, empty: "default".  Pools are the operator's to configure.
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -138,7 +138,7 @@ public interface SubmitJobRequestOrBuilder extends
 
   /**
    * <pre>
-   * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+   * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
    * </pre>
    *
    * <code>optional uint64 input_bytes = 7 [json_name = "inputBytes"];</code>
@@ -147,7 +147,7 @@ public interface SubmitJobRequestOrBuilder extends
   boolean hasInputBytes();
   /**
    * <pre>
-   * Bytes that the job reads, for the estimator; absent: the sum over its stages' inputs.
+   * Bytes that the job reads, for the estimator; at most 2^63.  Absent: the sum over its stages' inputs.
    * </pre>
    *
    * <code>optional uint64 input_bytes = 7 [json_name = "inputBytes"];</code>
@@ -255,7 +255,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Advisory task runtime, seconds; &gt; 0.  Absent: the pool's.
+   * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the pool's.
    * </pre>
    *
    * <code>optional double advisory_task_runtime_seconds = 11 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -264,7 +264,7 @@ java.lang.String defaultValue);
   boolean hasAdvisoryTaskRuntimeSeconds();
   /**
    * <pre>
-   * Advisory task runtime, seconds; &gt; 0.  Absent: the pool's.
+   * Advisory task runtime, seconds; finite, &gt; 0, at most 1e9.  Absent: the pool's.
    * </pre>
    *
    * <code>optional double advisory_task_runtime_seconds = 11 [json_name = "advisoryTaskRuntimeSeconds"];</code>
@@ -274,7 +274,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -283,7 +283,7 @@ java.lang.String defaultValue);
       getStagesList();
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -291,7 +291,7 @@ java.lang.String defaultValue);
   io.uwfq.v1.StageSpec getStages(int index);
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -299,7 +299,7 @@ java.lang.String defaultValue);
   int getStagesCount();
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -308,7 +308,7 @@ java.lang.String defaultValue);
       getStagesOrBuilderList();
   /**
    * <pre>
-   * The stages; at least one unless `open`.
+   * The stages; at least one unless `open`, at most 1,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -329,7 +329,7 @@ java.lang.String defaultValue);
   /**
    * <pre>
    * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-   * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+   * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
    * </pre>
    *
    * <code>string engine_id = 14 [json_name = "engineId"];</code>
@@ -339,7 +339,7 @@ java.lang.String defaultValue);
   /**
    * <pre>
    * The engine that places this job's tasks itself (a worker id that polls in the ranking form).  If
-   * it goes silent, its open jobs are cancelled.  Empty: tasks are leased.
+   * it goes silent, its open jobs are cancelled.  At most 128 bytes.  Empty: tasks are leased.
    * </pre>
    *
    * <code>string engine_id = 14 [json_name = "engineId"];</code>

@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object workerId_ = "";
   /**
    * <pre>
-   * Who reports.
+   * Who reports; 1 to 128 bytes.
    * </pre>
    *
    * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -75,7 +75,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Who reports.
+   * Who reports; 1 to 128 bytes.
    * </pre>
    *
    * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -101,7 +101,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.uwfq.v1.TaskResult> results_;
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -112,7 +112,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -124,7 +124,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -135,7 +135,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -146,7 +146,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -530,7 +530,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object workerId_ = "";
     /**
      * <pre>
-     * Who reports.
+     * Who reports; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -550,7 +550,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who reports.
+     * Who reports; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -571,7 +571,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who reports.
+     * Who reports; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -588,7 +588,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who reports.
+     * Who reports; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -602,7 +602,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Who reports.
+     * Who reports; 1 to 128 bytes.
      * </pre>
      *
      * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -633,7 +633,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -647,7 +647,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -661,7 +661,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -675,7 +675,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -696,7 +696,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -714,7 +714,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -734,7 +734,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -755,7 +755,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -773,7 +773,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -791,7 +791,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -810,7 +810,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -827,7 +827,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -844,7 +844,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -855,7 +855,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -869,7 +869,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -884,7 +884,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -895,7 +895,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -907,7 +907,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The results; at least one.
+     * The results; 1 to 10,000.
      * </pre>
      *
      * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>

@@ -12,7 +12,7 @@ public interface TaskDoneRequestOrBuilder extends
 
   /**
    * <pre>
-   * Who reports.
+   * Who reports; 1 to 128 bytes.
    * </pre>
    *
    * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -21,7 +21,7 @@ public interface TaskDoneRequestOrBuilder extends
   java.lang.String getWorkerId();
   /**
    * <pre>
-   * Who reports.
+   * Who reports; 1 to 128 bytes.
    * </pre>
    *
    * <code>string worker_id = 1 [json_name = "workerId"];</code>
@@ -32,7 +32,7 @@ public interface TaskDoneRequestOrBuilder extends
 
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -41,7 +41,7 @@ public interface TaskDoneRequestOrBuilder extends
       getResultsList();
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -49,7 +49,7 @@ public interface TaskDoneRequestOrBuilder extends
   io.uwfq.v1.TaskResult getResults(int index);
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -57,7 +57,7 @@ public interface TaskDoneRequestOrBuilder extends
   int getResultsCount();
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>
@@ -66,7 +66,7 @@ public interface TaskDoneRequestOrBuilder extends
       getResultsOrBuilderList();
   /**
    * <pre>
-   * The results; at least one.
+   * The results; 1 to 10,000.
    * </pre>
    *
    * <code>repeated .uwfq.v1.TaskResult results = 2 [json_name = "results"];</code>

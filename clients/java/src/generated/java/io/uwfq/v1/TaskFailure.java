@@ -114,7 +114,7 @@ private static final long serialVersionUID = 0L;
   private double runtimeSeconds_ = 0D;
   /**
    * <pre>
-   * How long it ran, seconds; finite, &gt;= 0.  It is charged to the job.
+   * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  It is charged to the job.
    * </pre>
    *
    * <code>double runtime_seconds = 3 [json_name = "runtimeSeconds"];</code>
@@ -611,7 +611,7 @@ private static final long serialVersionUID = 0L;
     private double runtimeSeconds_ ;
     /**
      * <pre>
-     * How long it ran, seconds; finite, &gt;= 0.  It is charged to the job.
+     * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  It is charged to the job.
      * </pre>
      *
      * <code>double runtime_seconds = 3 [json_name = "runtimeSeconds"];</code>
@@ -623,7 +623,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long it ran, seconds; finite, &gt;= 0.  It is charged to the job.
+     * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  It is charged to the job.
      * </pre>
      *
      * <code>double runtime_seconds = 3 [json_name = "runtimeSeconds"];</code>
@@ -639,7 +639,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long it ran, seconds; finite, &gt;= 0.  It is charged to the job.
+     * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  It is charged to the job.
      * </pre>
      *
      * <code>double runtime_seconds = 3 [json_name = "runtimeSeconds"];</code>

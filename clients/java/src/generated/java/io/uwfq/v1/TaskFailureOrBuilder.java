@@ -42,7 +42,7 @@ public interface TaskFailureOrBuilder extends
 
   /**
    * <pre>
-   * How long it ran, seconds; finite, &gt;= 0.  It is charged to the job.
+   * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  It is charged to the job.
    * </pre>
    *
    * <code>double runtime_seconds = 3 [json_name = "runtimeSeconds"];</code>

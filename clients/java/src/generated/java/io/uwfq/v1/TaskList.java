@@ -53,7 +53,7 @@ private static final long serialVersionUID = 0L;
   private int count_ = 0;
   /**
    * <pre>
-   * Number of tasks; 1 to 10,000,000 (see the service's limits).
+   * Number of tasks; 1 to 10,000,000.
    * </pre>
    *
    * <code>uint32 count = 1 [json_name = "count"];</code>
@@ -70,7 +70,8 @@ private static final long serialVersionUID = 0L;
       emptyLongList();
   /**
    * <pre>
-   * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+   * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+   * estimated work is spread by size.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -83,7 +84,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+   * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+   * estimated work is spread by size.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -94,7 +96,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+   * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+   * estimated work is spread by size.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -112,8 +115,8 @@ private static final long serialVersionUID = 0L;
       emptyDoubleList();
   /**
    * <pre>
-   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-   * over `task_bytes` and over the stage's estimate.
+   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+   * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -126,8 +129,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-   * over `task_bytes` and over the stage's estimate.
+   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+   * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -138,8 +141,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-   * over `task_bytes` and over the stage's estimate.
+   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+   * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -568,7 +571,7 @@ private static final long serialVersionUID = 0L;
     private int count_ ;
     /**
      * <pre>
-     * Number of tasks; 1 to 10,000,000 (see the service's limits).
+     * Number of tasks; 1 to 10,000,000.
      * </pre>
      *
      * <code>uint32 count = 1 [json_name = "count"];</code>
@@ -580,7 +583,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Number of tasks; 1 to 10,000,000 (see the service's limits).
+     * Number of tasks; 1 to 10,000,000.
      * </pre>
      *
      * <code>uint32 count = 1 [json_name = "count"];</code>
@@ -596,7 +599,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Number of tasks; 1 to 10,000,000 (see the service's limits).
+     * Number of tasks; 1 to 10,000,000.
      * </pre>
      *
      * <code>uint32 count = 1 [json_name = "count"];</code>
@@ -618,7 +621,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+     * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+     * estimated work is spread by size.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -631,7 +635,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+     * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+     * estimated work is spread by size.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -642,7 +647,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+     * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+     * estimated work is spread by size.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -654,7 +660,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+     * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+     * estimated work is spread by size.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -673,7 +680,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+     * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+     * estimated work is spread by size.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -690,7 +698,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+     * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+     * estimated work is spread by size.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -708,7 +717,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+     * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+     * estimated work is spread by size.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -736,8 +746,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-     * over `task_bytes` and over the stage's estimate.
+     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+     * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -750,8 +760,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-     * over `task_bytes` and over the stage's estimate.
+     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+     * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -762,8 +772,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-     * over `task_bytes` and over the stage's estimate.
+     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+     * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -775,8 +785,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-     * over `task_bytes` and over the stage's estimate.
+     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+     * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -795,8 +805,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-     * over `task_bytes` and over the stage's estimate.
+     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+     * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -813,8 +823,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-     * over `task_bytes` and over the stage's estimate.
+     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+     * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -832,8 +842,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-     * over `task_bytes` and over the stage's estimate.
+     * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+     * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>

@@ -12,7 +12,7 @@ public interface TaskListOrBuilder extends
 
   /**
    * <pre>
-   * Number of tasks; 1 to 10,000,000 (see the service's limits).
+   * Number of tasks; 1 to 10,000,000.
    * </pre>
    *
    * <code>uint32 count = 1 [json_name = "count"];</code>
@@ -22,7 +22,8 @@ public interface TaskListOrBuilder extends
 
   /**
    * <pre>
-   * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+   * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+   * estimated work is spread by size.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -31,7 +32,8 @@ public interface TaskListOrBuilder extends
   java.util.List<java.lang.Long> getTaskBytesList();
   /**
    * <pre>
-   * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+   * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+   * estimated work is spread by size.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -40,7 +42,8 @@ public interface TaskListOrBuilder extends
   int getTaskBytesCount();
   /**
    * <pre>
-   * Bytes that each task reads, `count` of them or none.  With them the estimated work is spread by size.
+   * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
+   * estimated work is spread by size.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -51,8 +54,8 @@ public interface TaskListOrBuilder extends
 
   /**
    * <pre>
-   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-   * over `task_bytes` and over the stage's estimate.
+   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+   * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -61,8 +64,8 @@ public interface TaskListOrBuilder extends
   java.util.List<java.lang.Double> getTaskWorkSlotSecondsList();
   /**
    * <pre>
-   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-   * over `task_bytes` and over the stage's estimate.
+   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+   * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -71,8 +74,8 @@ public interface TaskListOrBuilder extends
   int getTaskWorkSlotSecondsCount();
   /**
    * <pre>
-   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0.  Wins
-   * over `task_bytes` and over the stage's estimate.
+   * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
+   * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>

@@ -219,7 +219,7 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * The attempt's number, as leased (or as the engine counted it).
+   * The attempt's number, as leased (or as the engine counted it, from 1).
    * </pre>
    *
    * <code>uint32 attempt = 5 [json_name = "attempt"];</code>
@@ -1086,7 +1086,7 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * The attempt's number, as leased (or as the engine counted it).
+     * The attempt's number, as leased (or as the engine counted it, from 1).
      * </pre>
      *
      * <code>uint32 attempt = 5 [json_name = "attempt"];</code>
@@ -1098,7 +1098,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The attempt's number, as leased (or as the engine counted it).
+     * The attempt's number, as leased (or as the engine counted it, from 1).
      * </pre>
      *
      * <code>uint32 attempt = 5 [json_name = "attempt"];</code>
@@ -1114,7 +1114,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The attempt's number, as leased (or as the engine counted it).
+     * The attempt's number, as leased (or as the engine counted it, from 1).
      * </pre>
      *
      * <code>uint32 attempt = 5 [json_name = "attempt"];</code>

@@ -72,7 +72,7 @@ public interface TaskResultOrBuilder extends
 
   /**
    * <pre>
-   * The attempt's number, as leased (or as the engine counted it).
+   * The attempt's number, as leased (or as the engine counted it, from 1).
    * </pre>
    *
    * <code>uint32 attempt = 5 [json_name = "attempt"];</code>

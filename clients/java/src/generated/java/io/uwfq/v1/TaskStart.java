@@ -178,7 +178,8 @@ private static final long serialVersionUID = 0L;
   private int attempt_ = 0;
   /**
    * <pre>
-   * The attempt's number by the engine's own count, from 1; needed only when `lease_id` is 0.
+   * The attempt's number by the engine's own count, from 1, at most 2^32 - 1; needed only when
+   * `lease_id` is 0.
    * </pre>
    *
    * <code>uint32 attempt = 5 [json_name = "attempt"];</code>
@@ -193,7 +194,7 @@ private static final long serialVersionUID = 0L;
   private double runningSeconds_ = 0D;
   /**
    * <pre>
-   * Seconds that it has been running already when this message is sent; finite, &gt;= 0.
+   * Seconds that it has been running already when this message is sent; finite, &gt;= 0, at most 1e9.
    * </pre>
    *
    * <code>double running_seconds = 6 [json_name = "runningSeconds"];</code>
@@ -897,7 +898,8 @@ private static final long serialVersionUID = 0L;
     private int attempt_ ;
     /**
      * <pre>
-     * The attempt's number by the engine's own count, from 1; needed only when `lease_id` is 0.
+     * The attempt's number by the engine's own count, from 1, at most 2^32 - 1; needed only when
+     * `lease_id` is 0.
      * </pre>
      *
      * <code>uint32 attempt = 5 [json_name = "attempt"];</code>
@@ -909,7 +911,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The attempt's number by the engine's own count, from 1; needed only when `lease_id` is 0.
+     * The attempt's number by the engine's own count, from 1, at most 2^32 - 1; needed only when
+     * `lease_id` is 0.
      * </pre>
      *
      * <code>uint32 attempt = 5 [json_name = "attempt"];</code>
@@ -925,7 +928,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The attempt's number by the engine's own count, from 1; needed only when `lease_id` is 0.
+     * The attempt's number by the engine's own count, from 1, at most 2^32 - 1; needed only when
+     * `lease_id` is 0.
      * </pre>
      *
      * <code>uint32 attempt = 5 [json_name = "attempt"];</code>
@@ -941,7 +945,7 @@ private static final long serialVersionUID = 0L;
     private double runningSeconds_ ;
     /**
      * <pre>
-     * Seconds that it has been running already when this message is sent; finite, &gt;= 0.
+     * Seconds that it has been running already when this message is sent; finite, &gt;= 0, at most 1e9.
      * </pre>
      *
      * <code>double running_seconds = 6 [json_name = "runningSeconds"];</code>
@@ -953,7 +957,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Seconds that it has been running already when this message is sent; finite, &gt;= 0.
+     * Seconds that it has been running already when this message is sent; finite, &gt;= 0, at most 1e9.
      * </pre>
      *
      * <code>double running_seconds = 6 [json_name = "runningSeconds"];</code>
@@ -969,7 +973,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Seconds that it has been running already when this message is sent; finite, &gt;= 0.
+     * Seconds that it has been running already when this message is sent; finite, &gt;= 0, at most 1e9.
      * </pre>
      *
      * <code>double running_seconds = 6 [json_name = "runningSeconds"];</code>

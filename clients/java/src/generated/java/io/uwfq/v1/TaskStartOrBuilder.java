@@ -72,7 +72,8 @@ public interface TaskStartOrBuilder extends
 
   /**
    * <pre>
-   * The attempt's number by the engine's own count, from 1; needed only when `lease_id` is 0.
+   * The attempt's number by the engine's own count, from 1, at most 2^32 - 1; needed only when
+   * `lease_id` is 0.
    * </pre>
    *
    * <code>uint32 attempt = 5 [json_name = "attempt"];</code>
@@ -82,7 +83,7 @@ public interface TaskStartOrBuilder extends
 
   /**
    * <pre>
-   * Seconds that it has been running already when this message is sent; finite, &gt;= 0.
+   * Seconds that it has been running already when this message is sent; finite, &gt;= 0, at most 1e9.
    * </pre>
    *
    * <code>double running_seconds = 6 [json_name = "runningSeconds"];</code>

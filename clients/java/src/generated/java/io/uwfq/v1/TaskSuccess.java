@@ -52,8 +52,8 @@ private static final long serialVersionUID = 0L;
   private double runtimeSeconds_ = 0D;
   /**
    * <pre>
-   * How long it ran, seconds; finite, &gt;= 0.  More than the time since the lease was granted is taken
-   * as that time.
+   * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  More than the time since the lease was granted
+   * is taken as that time.
    * </pre>
    *
    * <code>double runtime_seconds = 1 [json_name = "runtimeSeconds"];</code>
@@ -482,8 +482,8 @@ private static final long serialVersionUID = 0L;
     private double runtimeSeconds_ ;
     /**
      * <pre>
-     * How long it ran, seconds; finite, &gt;= 0.  More than the time since the lease was granted is taken
-     * as that time.
+     * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  More than the time since the lease was granted
+     * is taken as that time.
      * </pre>
      *
      * <code>double runtime_seconds = 1 [json_name = "runtimeSeconds"];</code>
@@ -495,8 +495,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long it ran, seconds; finite, &gt;= 0.  More than the time since the lease was granted is taken
-     * as that time.
+     * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  More than the time since the lease was granted
+     * is taken as that time.
      * </pre>
      *
      * <code>double runtime_seconds = 1 [json_name = "runtimeSeconds"];</code>
@@ -512,8 +512,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * How long it ran, seconds; finite, &gt;= 0.  More than the time since the lease was granted is taken
-     * as that time.
+     * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  More than the time since the lease was granted
+     * is taken as that time.
      * </pre>
      *
      * <code>double runtime_seconds = 1 [json_name = "runtimeSeconds"];</code>

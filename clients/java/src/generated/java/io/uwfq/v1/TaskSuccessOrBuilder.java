@@ -12,8 +12,8 @@ public interface TaskSuccessOrBuilder extends
 
   /**
    * <pre>
-   * How long it ran, seconds; finite, &gt;= 0.  More than the time since the lease was granted is taken
-   * as that time.
+   * How long it ran, seconds; finite, &gt;= 0, at most 1e9.  More than the time since the lease was granted
+   * is taken as that time.
    * </pre>
    *
    * <code>double runtime_seconds = 1 [json_name = "runtimeSeconds"];</code>
