@@ -412,6 +412,10 @@ class State:
                 del self.jobs_by_request[key]
             for lease_id in job.void_leases or ():
                 self.void_leases.pop(lease_id, None)
+            job.pool.policy.forget_job(job)
+            # Job and stages name each other, so that nothing less than a full collection, which
+            # the service cannot afford, would find that nobody else does.
+            job.stages = []
 
     def watch_retention(self, not_before: Any = 0) -> None:
         """Let finished jobs be looked through when the first of them has been kept long enough."""

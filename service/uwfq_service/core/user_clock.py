@@ -62,6 +62,7 @@ class JobClock:
         "chained",
         "corrected",
         "deadline",
+        "forgotten",
         "job",
         "key",
         "launchable",
@@ -98,6 +99,16 @@ class JobClock:
         #: first of them is still to say what the job costs.
         self.running_slots = 0
         self.probed = False
+        #: Whether nobody will ask for it any more, once it has left.
+        self.forgotten = False
+
+    def let_go(self) -> None:
+        """Drop the keys, which name the clock, if only they keep it.
+
+        To be called when it has left the virtual system or the chain.
+        """
+        if self.forgotten and not self.present and not self.chained:
+            self.key = self.turn = None
 
 
 class UserClock:
@@ -224,6 +235,8 @@ class UserClock:
             if at > self._at:
                 self._at = at
             self._departed(job)
+            if job.forgotten:
+                job.let_go()
 
     def arrive(self, job: JobClock, work: Number, v: Number) -> None:
         """``job`` brings ``work`` > 0 when V is ``v``; it gets F = U + work / job weight.
@@ -275,6 +288,8 @@ class UserClock:
             self._refund_fluid(job, taken)
             if paid_off:
                 self._settle([other for other in paid_off if other.present and not other.chained])
+                for other in paid_off:
+                    other.let_go()
             self.fluid_charged -= taken
 
     def _give_way(self, job: JobClock, change: Number, v: Number) -> None:
@@ -310,10 +325,12 @@ class UserClock:
             job = self.chain.pop_first()[0][2]
             job.chained, job.deadline = False, end
             self.displaced.append(job)
+            job.let_go()
         while self.present:
             job = self.present.pop_first()[0][2]
             job.present = False
             self._value = max(self._value, job.key[0])
+            job.let_go()
         self._present_weight = 0
         self._at = end
 
@@ -329,6 +346,8 @@ class UserClock:
             self._chain_at = done_at
             job.chained, job.deadline = False, done_at
             self.displaced.append(job)
+            if job.forgotten:
+                job.let_go()
 
     def _anchor(self, v: Number) -> None:
         """Make both anchors stand at V = ``v``, up to which the clock must be synchronised."""
@@ -472,6 +491,7 @@ class UserClock:
             if left > 0:
                 self.chain.add(refunded.turn, left)
                 refunded.chained = True
+            refunded.let_go()
 
     def _departed(self, job: JobClock) -> None:
         """U has reached F of ``job``; what the serial server has left of it keeps its turn."""
