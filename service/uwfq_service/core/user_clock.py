@@ -272,9 +272,8 @@ class UserClock:
             return
         self._anchor(v)
         if change > 0:
-            work = self._unchain(job) + change
             self._move(job, job.key[0] + change * WEIGHT_SCALE / job.weight)  # type: ignore[index]
-            self._chain_add(job, work, v)
+            self._chain_add(job, change, v)
             self.fluid_charged += change
         elif change < 0 and self.chain:
             taken = -change
@@ -368,7 +367,7 @@ class UserClock:
         chain = self.chain
         if job.chained:
             # It had left the virtual system before the server was through with it.
-            chain.set_value(job.turn, chain.value(job.turn) + work)
+            chain.increase(job.turn, work)
             return
         front = chain.front_keys
         if not front:
@@ -426,7 +425,7 @@ class UserClock:
     # -- corrections ----------------------------------------------------------------------------
 
     def _move(self, job: JobClock, finish: Number) -> None:
-        """Give ``job`` another F; it must not be in the chain."""
+        """Give ``job`` another F; its turn stays."""
         self.present.remove(job.key)
         job.key = (finish, job.number, job)
         self.present.add(job.key, job.weight)
