@@ -25,6 +25,7 @@ from uwfq_service.core.launchable import (
 )
 from uwfq_service.core.lifecycle import step
 from uwfq_service.core.model import (
+    NO_LABELS,
     Job,
     JobState,
     Lease,
@@ -63,6 +64,8 @@ def link_dependencies(stage: Stage) -> None:
     for index in stage.spec.after:
         before = stage.job.stages[index]
         if not before.over:
+            if before.dependents is None:
+                before.dependents = []
             before.dependents.append(stage.index)
             stage.waits_for += 1
 
@@ -240,7 +243,7 @@ class State:
             kind=event.kind,
             signature=event.signature,
             input_bytes=event.input_bytes,
-            labels=event.labels,
+            labels=event.labels or NO_LABELS,
             weight=scaled_weight(event.job_weight),
             declared_work=event.declared_work,
             calibration=event.calibration,
