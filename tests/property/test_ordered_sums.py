@@ -90,6 +90,13 @@ class AgainstAList(RuleBasedStateMachine):
         self.sums.set_value(key, self.number(value))
         self.items[at] = (key, self.number(value))
 
+    @precondition(lambda self: self.items)
+    @rule(draw=st.floats(0, 1, exclude_max=True), amount=st.integers(0, 2**40))
+    def increase(self, draw: float, amount: int) -> None:
+        at, key = self.some_item(draw)
+        self.sums.increase(key, self.number(amount))
+        self.items[at] = (key, self.items[at][1] + self.number(amount))
+
     @rule()
     def ask_for_the_total(self) -> None:
         """Not an invariant: sums that nobody asked for must survive further changes."""

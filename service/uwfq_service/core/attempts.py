@@ -306,7 +306,7 @@ class Attempts:
         job.stages_left -= 1
         if done:
             self._state.learn_stage(stage)
-        for index in stage.dependents:
+        for index in stage.dependents or ():
             dependent = job.stages[index]
             dependent.waits_for -= 1
             if not dependent.waits_for:

@@ -13,7 +13,7 @@ import msgspec
 
 from uwfq_service.core.estimation import Estimator
 from uwfq_service.core.events import AdmittedStage
-from uwfq_service.core.model import Job, JobState, Lease, Pool, User, Worker
+from uwfq_service.core.model import NO_LABELS, Job, JobState, Lease, Pool, User, Worker
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.stage import Stage
 from uwfq_service.core.state import State, link_dependencies
@@ -213,6 +213,7 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
     user = pool.users[image["user"]]
     values = dict(zip(_JOB, image["fields"], strict=True))
     values["state"] = JobState(values["state"])
+    values["labels"] = values["labels"] or NO_LABELS
     job = Job(pool=pool, user=user, calibration=image.get("calibration", 1.0), **values)
     job.started_sum = job.estimated_started = state.number(0)
     state.jobs[job.job_id] = state.jobs_by_number[job.number] = job

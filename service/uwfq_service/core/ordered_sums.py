@@ -139,6 +139,14 @@ class OrderedSums(Generic[K, V]):
         self.front_values[_position(self._ranks, self.front_keys, key)] = value
         self._total = None
 
+    def increase(self, key: K, amount: V) -> None:
+        """Add ``amount`` to the value of ``key``."""
+        if self._index is not None:
+            self._index.increase(key, amount)
+            return
+        self.front_values[_position(self._ranks, self.front_keys, key)] += amount
+        self._total = None
+
     def set_first(self, value: V) -> None:
         """Give the smallest key another value, O(1); ``IndexError`` if there is none."""
         self.front_values[0] = value
@@ -361,6 +369,11 @@ class _Index(Generic[K, V]):
     def set_value(self, key: K, value: V) -> None:
         chunk, at = self.find(key)
         self.values[chunk][at] = value
+        self.changed(chunk)
+
+    def increase(self, key: K, amount: V) -> None:
+        chunk, at = self.find(key)
+        self.values[chunk][at] += amount
         self.changed(chunk)
 
     def changed(self, chunk: int) -> None:

@@ -75,7 +75,8 @@ class Stage(msgspec.Struct, eq=False):
     # Derived.
     #: Place -> task; ``None``: the identity.  An engine that places tasks itself has its own order.
     launch_order: memoryview | None = None
-    dependents: list[int] = []
+    #: Indices of the stages that wait for this one.
+    dependents: list[int] | None = None
     #: Stages that are still to be done before this one.
     waits_for: int = 0
     ready: bool = False

@@ -26,6 +26,7 @@ from uwfq_service.core.launchable import (
 )
 from uwfq_service.core.lifecycle import step
 from uwfq_service.core.model import (
+    NO_LABELS,
     Job,
     JobState,
     Lease,
@@ -67,6 +68,8 @@ def link_dependencies(stage: Stage) -> None:
     for index in stage.spec.after:
         before = stage.job.stages[index]
         if not before.over:
+            if before.dependents is None:
+                before.dependents = []
             before.dependents.append(stage.index)
             stage.waits_for += 1
 
@@ -244,7 +247,7 @@ class State:
             kind=event.kind,
             signature=event.signature,
             input_bytes=event.input_bytes,
-            labels=event.labels,
+            labels=event.labels or NO_LABELS,
             weight=scaled_weight(event.job_weight),
             declared_work=event.declared_work,
             calibration=event.calibration,
@@ -419,6 +422,10 @@ class State:
                 del self.jobs_by_request[key]
             for lease_id in job.void_leases or ():
                 self.void_leases.pop(lease_id, None)
+            job.pool.policy.forget_job(job)
+            # Job and stages name each other, so that nothing less than a full collection, which
+            # the service cannot afford, would find that nobody else does.
+            job.stages = []
 
     def watch_retention(self, not_before: Any = 0) -> None:
         """Let finished jobs be looked through when the first of them has been kept long enough."""

@@ -62,6 +62,7 @@ class JobClock:
         "chained",
         "corrected",
         "deadline",
+        "forgotten",
         "job",
         "key",
         "launchable",
@@ -98,6 +99,16 @@ class JobClock:
         #: first of them is still to say what the job costs.
         self.running_slots = 0
         self.probed = False
+        #: Whether nobody will ask for it any more, once it has left.
+        self.forgotten = False
+
+    def let_go(self) -> None:
+        """Drop the keys, which name the clock, if only they keep it.
+
+        To be called when it has left the virtual system or the chain.
+        """
+        if self.forgotten and not self.present and not self.chained:
+            self.key = self.turn = None
 
 
 class UserClock:
@@ -224,6 +235,8 @@ class UserClock:
             if at > self._at:
                 self._at = at
             self._departed(job)
+            if job.forgotten:
+                job.let_go()
 
     def arrive(self, job: JobClock, work: Number, v: Number) -> None:
         """``job`` brings ``work`` > 0 when V is ``v``; it gets F = U + work / job weight.
@@ -259,9 +272,8 @@ class UserClock:
             return
         self._anchor(v)
         if change > 0:
-            work = self._unchain(job) + change
             self._move(job, job.key[0] + change * WEIGHT_SCALE / job.weight)  # type: ignore[index]
-            self._chain_add(job, work, v)
+            self._chain_add(job, change, v)
             self.fluid_charged += change
         elif change < 0 and self.chain:
             taken = -change
@@ -275,6 +287,8 @@ class UserClock:
             self._refund_fluid(job, taken)
             if paid_off:
                 self._settle([other for other in paid_off if other.present and not other.chained])
+                for other in paid_off:
+                    other.let_go()
             self.fluid_charged -= taken
 
     def _give_way(self, job: JobClock, change: Number, v: Number) -> None:
@@ -310,10 +324,12 @@ class UserClock:
             job = self.chain.pop_first()[0][2]
             job.chained, job.deadline = False, end
             self.displaced.append(job)
+            job.let_go()
         while self.present:
             job = self.present.pop_first()[0][2]
             job.present = False
             self._value = max(self._value, job.key[0])
+            job.let_go()
         self._present_weight = 0
         self._at = end
 
@@ -329,6 +345,8 @@ class UserClock:
             self._chain_at = done_at
             job.chained, job.deadline = False, done_at
             self.displaced.append(job)
+            if job.forgotten:
+                job.let_go()
 
     def _anchor(self, v: Number) -> None:
         """Make both anchors stand at V = ``v``, up to which the clock must be synchronised."""
@@ -349,7 +367,7 @@ class UserClock:
         chain = self.chain
         if job.chained:
             # It had left the virtual system before the server was through with it.
-            chain.set_value(job.turn, chain.value(job.turn) + work)
+            chain.increase(job.turn, work)
             return
         front = chain.front_keys
         if not front:
@@ -407,7 +425,7 @@ class UserClock:
     # -- corrections ----------------------------------------------------------------------------
 
     def _move(self, job: JobClock, finish: Number) -> None:
-        """Give ``job`` another F; it must not be in the chain."""
+        """Give ``job`` another F; its turn stays."""
         self.present.remove(job.key)
         job.key = (finish, job.number, job)
         self.present.add(job.key, job.weight)
@@ -472,6 +490,7 @@ class UserClock:
             if left > 0:
                 self.chain.add(refunded.turn, left)
                 refunded.chained = True
+            refunded.let_go()
 
     def _departed(self, job: JobClock) -> None:
         """U has reached F of ``job``; what the serial server has left of it keeps its turn."""

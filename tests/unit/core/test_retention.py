@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
+
+import pytest
+
 from tests.oracles.driver import Driver, stage
+from uwfq_service.core.model import Job
+from uwfq_service.core.policy import POLICIES
+from uwfq_service.core.policy.cfq import StageClock
 from uwfq_service.core.settings import Settings
+from uwfq_service.core.stage import Stage
 from uwfq_service.core.timers import TimerKind
+from uwfq_service.core.user_clock import JobClock
+
+#: What there is of each job, stage and place in virtual time.
+RECORDS = (Job, Stage, JobClock, StageClock)
+USERS = ("ada", "ben")
+
+
+def records() -> Counter[type]:
+    """How many records of jobs exist in this process, used or not."""
+    return Counter(type(each) for each in gc.get_objects() if isinstance(each, RECORDS))
+
+
+def run_rounds(driver: Driver, rounds: range) -> None:
+    """In each round a job of each user, of two stages, half of them estimated too low."""
+    for number in rounds:
+        driver.at(100.0 * number)
+        for user in USERS:
+            second = stage("t", 2.0, after="s")
+            driver.submit(user, f"{user}-{number}", stage("s", 1.0, 1.0), second)
+        while leases := driver.poll(slots=2):
+            driver.at(driver.now + 2.0)
+            for lease in leases:
+                driver.done(lease, 1.0 + number % 2)
 
 
 def test_forgetting_is_due_once_however_many_jobs_end() -> None:
@@ -32,3 +64,18 @@ def test_a_job_is_remembered_for_as_long_as_was_set_and_no_longer() -> None:
     assert "job-3" in driver.scheduler.state.jobs
     driver.at(53.0)
     assert not driver.scheduler.state.jobs
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_what_is_forgotten_is_given_back_at_once(policy: str) -> None:
+    """No collection of garbage is needed for it: the service has none of the oldest generation."""
+    driver = Driver(policy, settings=Settings(retention_jobs=4))
+    gc.collect()
+    gc.disable()
+    try:
+        run_rounds(driver, range(10))
+        before = records()
+        run_rounds(driver, range(10, 30))
+        assert records() == before
+    finally:
+        gc.enable()

@@ -134,6 +134,12 @@ class Policy(ABC):
     def end_job(self, job: Job, now: Any) -> None:
         """``job`` is over; nothing of it is offered any more."""
 
+    def forget_job(self, job: Job) -> None:
+        """``job`` is not remembered any more; its record lets it go, and it its record."""
+        job.policy_state = None
+        for stage in job.stages:
+            stage.policy_state = None
+
     def add_stage(self, stage: Stage, now: Any) -> None:
         """``stage`` has become ready: the stages that it depends on are done."""
 

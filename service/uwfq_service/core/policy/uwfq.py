@@ -143,6 +143,13 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         self._mark(job.user.policy_state)
         self._mark_narrow(job.user.policy_state)
 
+    def forget_job(self, job: Job) -> None:
+        clock: JobClock | None = job.policy_state
+        job.policy_state = None
+        if clock is not None:
+            clock.job, clock.forgotten = None, True
+            clock.let_go()
+
     def running_changed(self, stage: Stage, slots: int) -> None:
         job = stage.job
         queue: UserQueue = job.user.policy_state
