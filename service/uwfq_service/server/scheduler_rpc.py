@@ -153,7 +153,8 @@ class SchedulerRpc:
             raise Busy("jobs are being watched", self._serving.max_watches)
         self._watches += 1
         try:
-            # Held by reference: a job that is forgotten once it has ended still has an end to tell.
+            # Held by reference: a job that is forgotten once it has ended still has an end to tell,
+            # if without its stages.
             job = await self._engine.read(lambda scheduler, _: scheduler.job(request.job_id))
             seen: object = None
             while True:
