@@ -333,7 +333,7 @@ class UwfqPluginTest {
     Users users = new Users(List.of(), "nobody");
     BridgeMetrics.register(
         registry, conversation, new JobTracker("app", conversation, users, id -> true, id -> null));
-    assertEquals(20, registry.getGauges().size());
+    assertEquals(21, registry.getGauges().size());
     for (Map.Entry<String, Gauge> gauge : registry.getGauges().entrySet()) {
       assertNotNull(gauge.getValue().getValue(), gauge.getKey());
     }
