@@ -31,10 +31,11 @@ QUESTION = "SELECT k, count(*) AS n FROM (SELECT id % 3 AS k FROM range(300)) GR
 ANSWER = [[0, 100], [1, 100], [2, 100]]
 
 #: What a client may set to pass for another: the tag that Spark gives jobs of that user, and the
-#: user by name.
+#: user by name; and to have its jobs count as a part of some other query, one that never ends here.
 PASSES_FOR_ANOTHER = [
     f"spark.job.tags=SparkConnect_OperationTag_User_bob_Session_{uuid4()}_Operation_{uuid4()}",
     "spark.uwfq.user=bob",
+    "spark.sql.execution.root.id=1000000",
 ]
 
 

@@ -37,6 +37,7 @@ import java.util.function.Supplier;
  *   jobs.connect             ... Spark Connect named
  *   jobs.property            ... {@code spark.uwfq.user} named
  *   jobs.default             ... nobody named
+ *   service.jobsGivenUp      jobs that the service does not take, or fails at: they run unscheduled
  * </pre>
  */
 final class BridgeMetrics {
@@ -62,6 +63,7 @@ final class BridgeMetrics {
     gauge(registry, "errors.planning", figures.planningErrors::sum);
     gauge(registry, "splits.applied", figures.splits::sum);
     gauge(registry, "splits.timedOut", figures.splitTimeouts::sum);
+    gauge(registry, "service.jobsGivenUp", figures.givenUpJobs::sum);
     gauge(registry, "jobs.default", () -> tracker.jobs(Optional.empty()));
     for (UserSource source : UserSource.values()) {
       String name = "jobs." + source.name().toLowerCase(Locale.ROOT);

@@ -21,15 +21,17 @@ import java.util.OptionalLong;
 import java.util.Properties;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.LongFunction;
+import java.util.function.LongPredicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Makes facts for the service of what Spark shows, and knows which job each stage belongs to.
  *
- * <p>A job of the service is a query (all Spark jobs of one root execution), or a Spark job that
- * belongs to no query. Spark shows it twice: the scheduler's pool sees the stages' task sets at
- * once, the listener sees everything else a little later. Whoever sees a job first announces it.
+ * <p>A job of the service is a query (all Spark jobs of one root execution that runs, and of its
+ * user), or a Spark job that belongs to no query. Spark shows it twice: the scheduler's pool sees
+ * the stages' task sets at once, the listener sees everything else a little later. Whoever sees a
+ * job first announces it.
  *
  * <p>Only a stage whose user is not known yet waits, for the listener: see {@link Users#resolve}.
  *
@@ -39,7 +41,15 @@ public final class JobTracker {
   /** Local property: weight of the job among its user's own. */
   public static final String WEIGHT_PROPERTY = "spark.uwfq.weight";
 
-  private static final String ROOT_EXECUTION = "spark.sql.execution.root.id";
+  /** Local property, Spark's: the query that a Spark job belongs to. A session can set it, too. */
+  static final String ROOT_EXECUTION_PROPERTY = "spark.sql.execution.root.id";
+
+  /**
+   * Local property that only {@link NoteUser} sets, and no client can: there is a setting of the
+   * session in the place of Spark's {@link #ROOT_EXECUTION_PROPERTY}.
+   */
+  static final String ROOT_IS_SET_PROPERTY = "uwfq.rootIsSet";
+
   private static final int MAX_LABEL_CHARACTERS = 256;
 
   /** Queries whose end is remembered: a Spark job that comes after it is a job of its own. */
@@ -94,6 +104,12 @@ public final class JobTracker {
     final boolean isQuery;
     final List<StageAttempt> stages = new ArrayList<>();
 
+    /** Its Spark jobs that are not over. */
+    int sparkJobs;
+
+    /** How it ended, though Spark jobs of it may run on; null: it has not. */
+    JobEnd end;
+
     Job(String id, String user, boolean isQuery) {
       this.id = id;
       this.user = user;
@@ -104,6 +120,7 @@ public final class JobTracker {
   private final String applicationId;
   private final Conversation conversation;
   private final Users users;
+  private final LongPredicate runningQueries;
   private final LongFunction<JobShape> queryShapes;
   private final Map<Optional<UserSource>, LongAdder> jobsBySource = new HashMap<>();
 
@@ -121,6 +138,7 @@ public final class JobTracker {
 
   /**
    * @param applicationId Spark's; the first part of each job's name
+   * @param runningQueries whether a query runs now, by its root execution id; fast
    * @param queryShapes what a query runs, by its root execution id; called outside of Spark's
    *     threads
    */
@@ -128,10 +146,12 @@ public final class JobTracker {
       String applicationId,
       Conversation conversation,
       Users users,
+      LongPredicate runningQueries,
       LongFunction<JobShape> queryShapes) {
     this.applicationId = applicationId;
     this.conversation = conversation;
     this.users = users;
+    this.runningQueries = runningQueries;
     this.queryShapes = queryShapes;
     jobsBySource.put(Optional.empty(), new LongAdder());
     for (UserSource source : UserSource.values()) {
@@ -182,18 +202,25 @@ public final class JobTracker {
           stage ->
               stages.remove(new StageAttempt(stage.seen.stageId(), stage.seen.stageAttempt())));
     }
-    if (job != null && !job.isQuery) {
-      close(job, end);
+    if (job != null) {
+      job.sparkJobs--;
+      if (!job.isQuery) {
+        job.end = end;
+      }
+      closeIfOver(job);
     }
   }
 
-  /** An execution is over: if it is a root, so is its query. */
+  /**
+   * An execution is over: if it is a root, so is its query, once no Spark job of it runs on. What
+   * these still take is its user's.
+   */
   synchronized void executionEnded(long executionId, JobEnd end) {
     Job job = jobByQuery.remove(executionId);
     endedQueries.put(executionId, true);
     if (job != null) {
-      jobBySparkJob.values().removeIf(each -> each == job);
-      close(job, end);
+      job.end = end;
+      closeIfOver(job);
     }
   }
 
@@ -237,10 +264,14 @@ public final class JobTracker {
   private Job openJob(int sparkJobId, Properties properties, String callSite, Users.User user) {
     OptionalLong query = rootExecution(properties);
     Job job = query.isPresent() ? jobByQuery.get(query.getAsLong()) : null;
-    // A client can set any property: nobody's work runs under the name of somebody else's query.
+    // A session can set the property: nobody's work runs under the name of somebody else's query,
+    // nor under that of a query that there is not, which would never end.
     if (job == null || !job.user.equals(user.name())) {
       boolean isQuery =
-          query.isPresent() && job == null && !endedQueries.containsKey(query.getAsLong());
+          query.isPresent()
+              && job == null
+              && !endedQueries.containsKey(query.getAsLong())
+              && runningQueries.test(query.getAsLong());
       String name = isQuery ? "/q" + query.getAsLong() : "/j" + sparkJobId;
       job = new Job(applicationId + name, user.name(), isQuery);
       if (isQuery) {
@@ -258,6 +289,7 @@ public final class JobTracker {
               labels(properties, callSite)));
     }
     jobBySparkJob.put(sparkJobId, job);
+    job.sparkJobs++;
     return job;
   }
 
@@ -276,9 +308,11 @@ public final class JobTracker {
             seen.inputs().kind()));
   }
 
-  private void close(Job job, JobEnd end) {
-    job.stages.forEach(stages::remove);
-    conversation.jobEnded(job.id, end);
+  private void closeIfOver(Job job) {
+    if (job.end != null && job.sparkJobs == 0) {
+      job.stages.forEach(stages::remove);
+      conversation.jobEnded(job.id, job.end);
+    }
   }
 
   private Map<String, String> labels(Properties properties, String callSite) {
@@ -303,9 +337,10 @@ public final class JobTracker {
   }
 
   private static OptionalLong rootExecution(Properties properties) {
-    String root = get(properties, ROOT_EXECUTION);
+    String root = get(properties, ROOT_EXECUTION_PROPERTY);
+    boolean isSparks = root != null && get(properties, ROOT_IS_SET_PROPERTY) == null;
     try {
-      return root == null ? OptionalLong.empty() : OptionalLong.of(Long.parseLong(root));
+      return isSparks ? OptionalLong.of(Long.parseLong(root)) : OptionalLong.empty();
     } catch (NumberFormatException e) {
       return OptionalLong.empty();
     }

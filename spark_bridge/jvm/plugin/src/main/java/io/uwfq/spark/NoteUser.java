@@ -15,7 +15,8 @@ import scala.runtime.AbstractFunction1;
 import scala.runtime.BoxedUnit;
 
 /**
- * Notes on the thread of a query who is logged in at the Thrift or the Connect server.
+ * Notes on the thread of a query who is logged in at the Thrift or the Connect server, and whether
+ * the session has set what Spark itself tells of the query.
  *
  * <p>Spark calls it at the end of each analysis, on the thread that runs the statement. Only there
  * the Thrift server tells whose that is. A Connect server's tag is as Spark has set it until the
@@ -65,6 +66,7 @@ final class NoteUser {
     try {
       noteThriftUser();
       noteConnectUser();
+      noteSetRoot();
     } catch (Exception | LinkageError e) {
       if (errorLogged.compareAndSet(false, true)) {
         log.warn("UWFQ cannot note whose a query is; events and properties tell. Said once.", e);
@@ -90,6 +92,13 @@ final class NoteUser {
     }
   }
 
+  /** While a query runs, each setting of its session hides the local property of the same name. */
+  private void noteSetRoot() {
+    note(
+        JobTracker.ROOT_IS_SET_PROPERTY,
+        SQLConf.get().getConfString(JobTracker.ROOT_EXECUTION_PROPERTY, null));
+  }
+
   /** Null: no client of a Connect server, or one without a name. */
   private String taggedUser() {
     return ConnectTags.user(context.getLocalProperty(Users.JOB_TAGS))
@@ -97,9 +106,9 @@ final class NoteUser {
         .orElse(null);
   }
 
-  private void note(String property, String user) {
-    if (user != null || context.getLocalProperty(property) != null) {
-      context.setLocalProperty(property, user);
+  private void note(String property, String value) {
+    if (value != null || context.getLocalProperty(property) != null) {
+      context.setLocalProperty(property, value);
     }
   }
 }

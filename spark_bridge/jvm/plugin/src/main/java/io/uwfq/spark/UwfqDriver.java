@@ -87,7 +87,8 @@ final class UwfqDriver implements DriverPlugin {
     Users users = new Users(settings.userSources(), settings.defaultUser());
     SlotCounter slots = new SlotCounter(spark);
     conversation = converse.apply(settings, applicationId);
-    JobTracker tracker = new JobTracker(applicationId, conversation, users, QueryShapes::of);
+    JobTracker tracker =
+        new JobTracker(applicationId, conversation, users, QueryShapes::isRunning, QueryShapes::of);
 
     scheduling =
         UwfqScheduling.install(

@@ -27,7 +27,8 @@ class JobTrackerTest {
   private final RecordingConversation conversation = new RecordingConversation();
   private final Users users =
       new Users(List.of(UserSource.THRIFT, UserSource.CONNECT, UserSource.PROPERTY), "nobody");
-  private final JobTracker tracker = new JobTracker("app", conversation, users, root -> SHAPE);
+  private final JobTracker tracker =
+      new JobTracker("app", conversation, users, root -> root < 100, root -> SHAPE);
 
   /** The stages of a query are Spark jobs of their own, and one job of the service. */
   @Test
@@ -88,6 +89,7 @@ class JobTrackerTest {
   void anEndedQueryStaysEnded() {
     Properties query = properties("alice", 3L);
     appear(10, 20, query);
+    tracker.sparkJobEnded(10, JobEnd.SUCCEEDED);
     tracker.executionEnded(3, JobEnd.SUCCEEDED);
     appear(11, 21, query);
     tracker.sparkJobEnded(11, JobEnd.SUCCEEDED);
@@ -109,6 +111,42 @@ class JobTrackerTest {
     appear(11, 21, properties("eve", 3L));
     assertEquals(List.of("job app/q3", "stage app/q3", "job app/j11", "stage app/j11"), facts());
     assertEquals("eve", conversation.<JobFacts>all("job").get(1).user());
+  }
+
+  /** Who names a query that there is not (yet) gets a job of his own, which ends. */
+  @Test
+  void nobodyRunsUnderAQueryThatDoesNotRun() {
+    Properties query = properties("eve", 100L);
+    appear(10, 20, query);
+    tracker.sparkJobEnded(10, JobEnd.SUCCEEDED);
+    assertEquals(List.of("job app/j10", "stage app/j10", "jobEnd app/j10"), facts());
+    assertEquals("rdd x", conversation.<JobFacts>all("job").get(0).shape().get().signature());
+  }
+
+  /** What a session has set in the place of Spark's own id names no query, running or not. */
+  @Test
+  void aRootThatIsSetIsNoQuery() {
+    Properties query = properties("eve", 3L);
+    query.setProperty("uwfq.rootIsSet", "3");
+    appear(10, 20, query);
+    appear(11, 21, properties("alice", 3L));
+    assertEquals(List.of("job app/j10", "stage app/j10", "job app/q3", "stage app/q3"), facts());
+  }
+
+  /** What runs on when its query has ended is that query's as long as it runs. */
+  @Test
+  void aQueryEndsWithItsLastSparkJob() {
+    Properties query = properties("alice", 3L);
+    appear(10, 20, query);
+    appear(11, 21, query);
+    tracker.sparkJobEnded(10, JobEnd.SUCCEEDED);
+    tracker.executionEnded(3, new JobEnd(false, "the user left"));
+    tracker.taskEnded(21, 0, 0, 1, SUCCESS);
+    tracker.sparkJobEnded(11, JobEnd.SUCCEEDED);
+    assertEquals(
+        List.of("job app/q3", "stage app/q3", "stage app/q3", "end app/q3", "jobEnd app/q3"),
+        facts());
+    assertEquals(List.of(new JobEnd(false, "the user left")), conversation.all("jobEnd"));
   }
 
   /** A stage whose user the Thrift server has not named yet waits for the job's start. */

@@ -2,8 +2,11 @@ package io.uwfq.spark;
 
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 
 import io.uwfq.spark.conversation.Settings.UserSource;
+import java.util.Collection;
 import java.util.List;
 import java.util.Properties;
 import java.util.Set;
@@ -92,6 +95,24 @@ class NoteUserTest {
     assertEquals(Set.of("carol"), usersOf(null, () -> session.sql(QUESTION).collectAsList()));
   }
 
+  /** A client that names another query as the one that its jobs belong to is seen to do so. */
+  @Test
+  void aRootThatIsSetIsNoted() throws Exception {
+    Dataset<Row> kept = on(() -> session.sql(QUESTION));
+    session.conf().set("spark.sql.execution.root.id", "7");
+    for (Callable<?> operation :
+        List.<Callable<?>>of(() -> session.sql(QUESTION).collectAsList(), kept::collectAsList)) {
+      for (Properties job : jobsOf("eve", operation)) {
+        assertEquals("7", job.getProperty("spark.sql.execution.root.id"), "hidden by the setting");
+        assertEquals("7", job.getProperty("uwfq.rootIsSet"));
+      }
+    }
+    session.conf().unset("spark.sql.execution.root.id");
+    for (Properties job : jobsOf("eve", () -> session.sql(QUESTION).collectAsList())) {
+      assertNull(job.getProperty("uwfq.rootIsSet"));
+    }
+  }
+
   /** Here without a Spark to note it in: the query goes on. */
   @Test
   void whatBreaksIsKeptFromTheQuery() {
@@ -100,6 +121,16 @@ class NoteUserTest {
 
   /** Those that the jobs of an operation count as. */
   private Set<String> usersOf(String connectUser, Callable<?> operation) throws Exception {
+    Set<String> found = new TreeSet<>();
+    for (Properties job : jobsOf(connectUser, operation)) {
+      found.add(users.resolveNow(job).name());
+    }
+    return found;
+  }
+
+  /** What the jobs of an operation carry with them. */
+  private static Collection<Properties> jobsOf(String connectUser, Callable<?> operation)
+      throws Exception {
     ConcurrentLinkedQueue<Properties> jobs = new ConcurrentLinkedQueue<>();
     SparkListener listener =
         new SparkListener() {
@@ -118,9 +149,8 @@ class NoteUserTest {
         });
     context.listenerBus().waitUntilEmpty();
     context.removeSparkListener(listener);
-    Set<String> found = new TreeSet<>();
-    jobs.forEach(properties -> found.add(users.resolveNow(properties).name()));
-    return found;
+    assertFalse(jobs.isEmpty());
+    return jobs;
   }
 
   /** Runs on a thread of its own, which knows of nothing that was before. */

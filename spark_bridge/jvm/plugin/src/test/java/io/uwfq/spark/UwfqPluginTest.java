@@ -1,6 +1,7 @@
 package io.uwfq.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
@@ -269,6 +270,20 @@ class UwfqPluginTest {
     assertEquals(2, conversation.<Integer>all("slots").get(0));
   }
 
+  /** A session that sets the query its jobs belong to has jobs of its own, and none stays open. */
+  @Test
+  void aQueryThatIsNotThereIsNotWaitedFor() throws Exception {
+    start("local[2]");
+    SparkSession session = ((SparkSession) SparkSession.builder().getOrCreate()).newSession();
+    session.conf().set("spark.sql.execution.root.id", "1000000");
+    session.range(0, 10, 1, 2).groupBy("id").count().collectAsList();
+    spark.sc().listenerBus().waitUntilEmpty();
+    List<JobFacts> jobs = conversation.all("job");
+    assertFalse(jobs.isEmpty());
+    assertEquals(jobs.size(), conversation.all("jobEnd").size(), jobs.toString());
+    assertTrue(jobs.stream().allMatch(job -> job.jobId().matches(".*/j\\d+")), jobs.toString());
+  }
+
   /** A failed attempt is a failure, the next one a task attempt of its own. */
   @Test
   void aFailedAttemptIsReported() throws Exception {
@@ -317,8 +332,8 @@ class UwfqPluginTest {
     MetricRegistry registry = new MetricRegistry();
     Users users = new Users(List.of(), "nobody");
     BridgeMetrics.register(
-        registry, conversation, new JobTracker("app", conversation, users, id -> null));
-    assertEquals(20, registry.getGauges().size());
+        registry, conversation, new JobTracker("app", conversation, users, id -> true, id -> null));
+    assertEquals(21, registry.getGauges().size());
     for (Map.Entry<String, Gauge> gauge : registry.getGauges().entrySet()) {
       assertNotNull(gauge.getValue().getValue(), gauge.getKey());
     }

@@ -46,6 +46,9 @@ final class AttemptReports {
   /** Reports that may wait; beyond it they are dropped and counted. */
   private static final int MAX_WAITING = 200_000;
 
+  /** Faults of the service in a row before the message is taken apart, and of one job dropped. */
+  private static final int MAX_FAULTS = 5;
+
   private static final int MAX_MESSAGE_CHARACTERS = 500;
   private static final long FIRST_DELAY_MILLIS = 50;
   private static final long LAST_DELAY_MILLIS = 2_000;
@@ -87,6 +90,9 @@ final class AttemptReports {
     /** The service may have ended the job. */
     void doubtful(JobMirror job);
 
+    /** The service fails each time that it is told of the job's attempts. */
+    void failing(JobMirror job, Status status);
+
     /** All attempts of the job that were to be reported are acknowledged, or given up. */
     void caughtUp(JobMirror job);
 
@@ -119,6 +125,10 @@ final class AttemptReports {
 
   private boolean identityNews;
   private int failures;
+
+  /** Faults of the service in a row, with the same reports. */
+  private int faults;
+
   private boolean refusalLogged;
 
   /** Reports at the head of those that wait that go out job by job: one of them was refused. */
@@ -227,6 +237,7 @@ final class AttemptReports {
     NextTaskRequest.Builder request = NextTaskRequest.newBuilder();
     identity.accept(request);
     request.setRanking(wanted());
+    boolean suspected = suspects > 0;
     fill(request, starts, ends);
     calling = true;
     service.call(
@@ -236,6 +247,7 @@ final class AttemptReports {
         answer -> {
           calling = false;
           failures = 0;
+          faults = 0;
           acknowledged(starts, ends, answer);
           if (settings.gate() == Settings.Gate.LEASES) {
             listener.ranked(answer.getRanking());
@@ -248,7 +260,7 @@ final class AttemptReports {
         },
         status -> {
           calling = false;
-          failed(starts, ends, status);
+          failed(starts, ends, suspected, status);
           send();
         });
   }
@@ -342,7 +354,7 @@ final class AttemptReports {
   }
 
   /** Whether the message was taken in may be unknown; sent again it does no harm. */
-  private void failed(List<Report> starts, List<Report> ends, Status status) {
+  private void failed(List<Report> starts, List<Report> ends, boolean suspected, Status status) {
     Map<JobMirror, List<Report>> byJob = new LinkedHashMap<>();
     for (List<Report> reports : List.of(starts, ends)) {
       for (Report report : reports) {
@@ -351,14 +363,21 @@ final class AttemptReports {
         }
       }
     }
-    if (Service.isOutOfReach(status) || Service.isBusy(status)) {
+    // The poll for the order is answered meanwhile: the fault is in what is told here.
+    boolean hopeless = Service.isFault(status) && ++faults > MAX_FAULTS;
+    if (!hopeless && (Service.isOutOfReach(status) || Service.isBusy(status))) {
       identityNews = true;
-      putBack(byJob);
+      int again = putBack(byJob);
+      suspects += suspected ? again : 0; // They stay apart from the others.
       pause(retryMillis(Service.retryDelayMillis(status)));
     } else if (byJob.size() > 1) {
       // One of them is to blame: told job by job it costs the others nothing.
       suspects += putBack(byJob);
+      faults = 0;
     } else {
+      if (hopeless) {
+        byJob.keySet().forEach(job -> listener.failing(job, status));
+      }
       drop(byJob, status);
     }
   }

@@ -33,6 +33,9 @@ public final class Figures {
   /** Facts about jobs and stages that were never announced, or that found the queue full. */
   public final LongAdder droppedFacts = new LongAdder();
 
+  /** Jobs that the service does not take, or fails at each time: they run unscheduled. */
+  public final LongAdder givenUpJobs = new LongAdder();
+
   /** Stages that were cut as the service said. */
   public final LongAdder splits = new LongAdder();
 

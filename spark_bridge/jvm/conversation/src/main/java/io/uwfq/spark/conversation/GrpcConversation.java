@@ -1,6 +1,7 @@
 package io.uwfq.spark.conversation;
 
 import io.grpc.ManagedChannel;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.uwfq.v1.NextTaskRequest;
 import io.uwfq.v1.Ranking;
@@ -331,6 +332,7 @@ public final class GrpcConversation implements Conversation {
       for (JobMirror job : List.copyOf(jobs.values())) {
         job.refusals = 0;
         job.timesForgotten = 0;
+        job.faults = 0;
         jobTalk.advance(job);
       }
       reports.send();
@@ -400,6 +402,11 @@ public final class GrpcConversation implements Conversation {
     @Override
     public void doubtful(JobMirror job) {
       jobTalk.doubt(job);
+    }
+
+    @Override
+    public void failing(JobMirror job, Status status) {
+      jobTalk.giveUp(job, status);
     }
 
     @Override

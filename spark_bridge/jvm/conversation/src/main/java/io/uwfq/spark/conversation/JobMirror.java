@@ -71,6 +71,9 @@ final class JobMirror {
   /** Refusals in a row; the job waits for longer after each. */
   int refusals;
 
+  /** Faults of the service in a row; after some of them the job is given up. */
+  int faults;
+
   /** Times that the service did not know what it had been told. */
   int timesForgotten;
 
@@ -103,7 +106,12 @@ final class JobMirror {
    * Whether the service is about to hear all of it; false: it refuses, or needs to hear nothing.
    */
   boolean isBeingTold() {
-    return !pausing && step != Step.REFUSED && step != Step.SETTLED;
+    return !pausing && !isGivenUp();
+  }
+
+  /** Whether the service has no say in it any more: it takes nothing of it, or it is over there. */
+  boolean isGivenUp() {
+    return step == Step.REFUSED || step == Step.SETTLED;
   }
 
   /** Tasks of all its stages. */

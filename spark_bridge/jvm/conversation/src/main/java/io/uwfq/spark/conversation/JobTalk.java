@@ -40,6 +40,9 @@ final class JobTalk {
   /** Times that the end of a job is said in vain before it is given up. */
   private static final int MAX_REFUSED_ENDS = 10;
 
+  /** Faults of the service in a row that one job may meet with before it is given up. */
+  private static final int MAX_FAULTS = 5;
+
   private static final int MAX_REASON_CHARACTERS = 1_000;
 
   /** Stages in one message have no more tasks than this: sizes of tasks fill some bytes each. */
@@ -343,6 +346,7 @@ final class JobTalk {
           job.ending = false;
           if (telling == job.telling) { // Else: all is being said again, this answer is of before.
             job.refusals = 0;
+            job.faults = 0;
             answered.accept(answer);
           }
           advance(job);
@@ -371,7 +375,9 @@ final class JobTalk {
   /** A call about a job has failed: goes on in the way that the status asks for. */
   private void refused(JobMirror job, Status status) {
     if (Service.isOutOfReach(status)) {
-      if (job.ending && job.refusals >= MAX_REFUSED_ENDS) {
+      // A service that answers the polls meanwhile, and fails here, does not get over this job.
+      boolean hopeless = Service.isFault(status) && ++job.faults > MAX_FAULTS;
+      if (hopeless || (job.ending && job.refusals >= MAX_REFUSED_ENDS)) {
         giveUp(job, status);
       } else {
         pause(job, OptionalLong.empty());
@@ -413,8 +419,8 @@ final class JobTalk {
     }
   }
 
-  /** The job runs unscheduled; if the service has it open, it is still told of the end. */
-  private void giveUp(JobMirror job, Status status) {
+  /** The job runs unscheduled; if the service may have it open, it is still told of the end. */
+  void giveUp(JobMirror job, Status status) {
     if (!refusalLogged) {
       refusalLogged = true;
       LOG.warn(
@@ -424,8 +430,11 @@ final class JobTalk {
           job.facts.user(),
           Service.describe(status));
     }
-    boolean open = job.step == JobMirror.Step.OPEN || job.step == JobMirror.Step.DOUBTFUL;
-    job.step = open && !job.ending ? JobMirror.Step.REFUSED : JobMirror.Step.SETTLED;
+    if (job.step != JobMirror.Step.REFUSED) {
+      service.figures().givenUpJobs.increment();
+    }
+    job.step = job.maybeKnown && !job.ending ? JobMirror.Step.REFUSED : JobMirror.Step.SETTLED;
+    place(job, Double.NaN);
   }
 
   private void pause(JobMirror job, OptionalLong askedMillis) {

@@ -222,7 +222,7 @@ final class OrderPoll {
     for (RankedStage stage : ranking.getStagesList()) {
       JobMirror job = listener.job(stage.getJobId());
       StageMirror mirror = job == null ? null : job.stages.get(stage.getStage());
-      if (mirror != null) { // Else it is none of ours, or over by now.
+      if (mirror != null && !job.isGivenUp()) { // Else it is none of ours, or over by now.
         ranks.putIfAbsent(mirror.facts.key(), ranks.size());
         noteDeadline(job, stage.getVirtualDeadline());
         limits.put(mirror.facts.key(), launchLimit(mirror.facts.taskCount(), stage));

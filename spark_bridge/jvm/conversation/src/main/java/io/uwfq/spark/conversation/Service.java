@@ -123,6 +123,17 @@ final class Service {
     };
   }
 
+  /**
+   * Whether the failure says that something is wrong with the service, or on the way to it: what it
+   * meets with once it may well meet with each time.
+   */
+  static boolean isFault(Status status) {
+    return switch (status.getCode()) {
+      case INTERNAL, UNKNOWN, UNIMPLEMENTED, DATA_LOSS -> true;
+      default -> false;
+    };
+  }
+
   /** Whether the service asks to be spared for a while. */
   static boolean isBusy(Status status) {
     return status.getCode() == Status.Code.RESOURCE_EXHAUSTED;

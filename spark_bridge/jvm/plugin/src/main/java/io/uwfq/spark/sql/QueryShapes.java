@@ -25,6 +25,11 @@ public final class QueryShapes {
 
   private QueryShapes() {}
 
+  /** Whether an execution of this id has begun and is not over. From any thread; fast. */
+  public static boolean isRunning(long executionId) {
+    return SQLExecution.getQueryExecution(executionId) != null;
+  }
+
   /**
    * The shape of a query that runs; {@link JobShape#UNKNOWN} once it is gone, and for anything that
    * cannot be told. Cost: a walk over its plan; it may wait until that plan is optimized.
