@@ -100,7 +100,7 @@ class Run:
             # A 99th percentile wants longer slices.
             return special.held(self._ghz, scratch, seconds=2 * seconds, rounds=rounds, step=step)
         if name == "idle":
-            poll_seconds = min(special.POLL_SECONDS, 20 * seconds)
+            poll_seconds = min(special.POLL_SECONDS, 30 * seconds)
             return special.idle(self._ghz, scratch, step=step, seconds=poll_seconds)
         if name == "wake-up":
             return special.wake_up(self._ghz, scratch, seconds=10 * seconds, step=step)
