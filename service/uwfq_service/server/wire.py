@@ -69,6 +69,17 @@ def _acks(key: bytes, acks: Sequence[Ack]) -> list[bytes]:
     return parts
 
 
+def _end_of_lease(attempt: int, expires_in: float, estimate: float, slots: int) -> bytes:
+    seconds = _SECONDS.pack(_EXPIRES_KEY, expires_in, _RUNTIME_KEY, estimate / slots)
+    return _ATTEMPT + varint(attempt) + seconds
+
+
+def _covered(stage: Stage, task: int) -> bytes:
+    """The part of the input that a task covers."""
+    covered = convert.input_range(stage, task).SerializeToString()
+    return _RANGE + varint(len(covered)) + covered
+
+
 class LeaseEncoder:
     """Writes NextTaskResponses; one for a service, for it remembers stages."""
 
@@ -91,24 +102,20 @@ class LeaseEncoder:
     def _leases(self, reply: NextTaskReply) -> list[bytes]:
         parts: list[bytes] = []
         stage: Stage | None = None
-        fixed, slots = b"", 1
+        numbers: tuple[float, ...] | None = None
+        fixed = end = b""
+        # Those of one stage come together, most of them alike but for their number and task.
         for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True):
-            if lease.stage is not stage:  # Those of one stage come together.
-                stage = lease.stage
+            if lease.stage is not stage:
+                stage, numbers = lease.stage, None
                 fixed = self._stages.get(stage.key) or self._remember(stage)
-                slots = stage.slots_per_task
-            lease_id, task, attempt = (
-                varint(lease.lease_id),
-                varint(lease.task),
-                varint(lease.attempt),
-            )
-            seconds = _SECONDS.pack(_EXPIRES_KEY, expires_in, _RUNTIME_KEY, lease.estimate / slots)
-            if stage.spec.bounds:
-                covered = convert.input_range(stage, lease.task).SerializeToString()
-                seconds += _RANGE + varint(len(covered)) + covered
-            length = len(fixed) + len(lease_id) + len(task) + len(attempt) + len(seconds) + 2
-            parts += (_LEASES, varint(length), fixed, lease_id)
-            parts += (_TASK_INDEX, task, _ATTEMPT, attempt, seconds)
+            if numbers != (lease.attempt, expires_in, lease.estimate):
+                numbers = (lease.attempt, expires_in, lease.estimate)
+                end = _end_of_lease(*numbers, stage.slots_per_task)
+            lease_id, task = varint(lease.lease_id), varint(lease.task)
+            covered = _covered(stage, lease.task) if stage.spec.bounds else b""
+            length = len(fixed) + len(lease_id) + len(task) + len(end) + len(covered) + 1
+            parts += (_LEASES, varint(length), fixed, lease_id, _TASK_INDEX, task, end, covered)
         return parts
 
     def _remember(self, stage: Stage) -> bytes:
