@@ -145,7 +145,8 @@ def test_aims_are_met_or_missed_by_their_figures() -> None:
         "rate_ratio": Interval(0.81, 0.7, 0.9),
         "cpu_ratio": Interval(1.26, 1.1, 1.4),
     }
-    found = report.aims([row], {"idle": {"workers": 500, "poll_seconds": 20, "core_share": 0.02}})
+    idle = {"workers": 500, "poll_seconds": special.POLL_SECONDS, "core_share": 0.02}
+    found = report.aims([row], {"idle": idle})
     assert [aim.verdict for aim in found] == ["undecided", "undecided", "missed"]
 
 
