@@ -24,6 +24,15 @@ def capped(policy: str, *, slots: int | None = None) -> Driver:
     return core
 
 
+def at_the_cap(policy: str) -> tuple[Driver, Lease]:
+    """Such a pool, where a job of hers runs and two wait; and the lease."""
+    core = capped(policy)
+    for number in range(3):
+        core.submit("ada", f"a{number}", stage("s", 1.0))
+    (lease,) = core.poll()
+    return core, lease
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("narrow", [False, True])
 def test_a_cap_costs_the_same_however_much_waits(policy: str, narrow: bool) -> None:
@@ -69,10 +78,7 @@ def test_others_go_ahead_of_who_is_at_the_cap(policy: str) -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_narrow_order_knows_who_was_at_the_cap_when_it_was_made(policy: str) -> None:
     """What waits then goes when there is room again, and may be withdrawn before."""
-    core = capped(policy)
-    for number in range(3):
-        core.submit("ada", f"a{number}", stage("s", 1.0))
-    (lease,) = core.poll()
+    core, lease = at_the_cap(policy)
     core.submit("bo", "wide", WIDE, declared_work=0.01)
     assert not core.poll("v"), "makes the narrow order"
     core.cancel("a1")
@@ -102,10 +108,7 @@ def test_what_was_passed_over_waits_when_its_user_has_come_to_the_cap(policy: st
 @pytest.mark.parametrize("policy", POLICIES)
 def test_who_is_at_the_cap_stays_so_under_another_policy_and_after_a_restart(policy: str) -> None:
     """Neither offers what may not go."""
-    core = capped(policy)
-    for number in range(3):
-        core.submit("ada", f"a{number}", stage("s", 1.0))
-    (lease,) = core.poll()
+    core, lease = at_the_cap(policy)
     for other in POLICIES:
         core.apply(cmd.ConfigurePool(pool=POOL, policy=other))
         check(core.scheduler, core.now)
