@@ -19,35 +19,16 @@ import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** A service with a bug that one job brings to light, each time that it is told of it. */
 @Timeout(value = 2, unit = TimeUnit.MINUTES)
-class FaultyServiceTest {
+class FaultyServiceTest extends ConversationFixture {
   private static final Status FAULT = Status.INTERNAL.withDescription("division by zero");
-  private static final TaskOutcome DONE =
-      new TaskOutcome.Success(0.25, OptionalLong.of(10), OptionalLong.of(1));
 
   /** Tries of one thing: the first, and five more. */
   private static final int TRIES = 6;
-
-  private ScriptedService service;
-  private GrpcConversation conversation;
-
-  @BeforeEach
-  void begin() throws Exception {
-    service = new ScriptedService();
-    conversation = service.converse();
-  }
-
-  @AfterEach
-  void end() {
-    conversation.close();
-    service.close();
-  }
 
   /** A job that the service fails at is tried some times, and its end once; the others go on. */
   @Test
