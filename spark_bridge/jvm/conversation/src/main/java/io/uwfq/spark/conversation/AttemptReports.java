@@ -34,8 +34,8 @@ import org.slf4j.LoggerFactory;
  * not their number.
  *
  * <p>They are polls that do not wait, since the poll that waits for the next order may be parked
- * for seconds. A message that got lost is sent again; an attempt that is reported twice counts
- * once. Confined to the speaker's thread.
+ * for seconds; the order comes with their answers, too. A message that got lost is sent again; an
+ * attempt that is reported twice counts once. Confined to the speaker's thread.
  */
 final class AttemptReports {
   private static final Logger LOG = LoggerFactory.getLogger(AttemptReports.class);
@@ -96,7 +96,7 @@ final class AttemptReports {
     /** All attempts of the job that were to be reported are acknowledged, or given up. */
     void caughtUp(JobMirror job);
 
-    /** Under a gate: the order, and what may be launched, with the reports taken in. */
+    /** The order, and what may be launched, with the reports taken in. */
     void ranked(Ranking ranking);
   }
 
@@ -236,7 +236,7 @@ final class AttemptReports {
     List<Report> ends = new ArrayList<>();
     NextTaskRequest.Builder request = NextTaskRequest.newBuilder();
     identity.accept(request);
-    request.setRanking(wanted());
+    request.setRanking(RankingRequest.getDefaultInstance());
     boolean suspected = suspects > 0;
     fill(request, starts, ends);
     calling = true;
@@ -249,8 +249,8 @@ final class AttemptReports {
           failures = 0;
           faults = 0;
           acknowledged(starts, ends, answer);
+          listener.ranked(answer.getRanking());
           if (settings.gate() == Settings.Gate.LEASES) {
-            listener.ranked(answer.getRanking());
             send();
           } else {
             pacing = true;
@@ -298,16 +298,6 @@ final class AttemptReports {
         request.addStarted(start(start, nowNanos));
       }
     }
-  }
-
-  /**
-   * The order comes through the parked poll, so that a line of it is enough here. What may be
-   * launched changes with what is reported, though, and under a gate Spark waits for it.
-   */
-  private RankingRequest wanted() {
-    return settings.gate() == Settings.Gate.LEASES
-        ? RankingRequest.getDefaultInstance()
-        : RankingRequest.newBuilder().setMaxStages(1).build();
   }
 
   private void acknowledged(List<Report> starts, List<Report> ends, NextTaskResponse answer) {

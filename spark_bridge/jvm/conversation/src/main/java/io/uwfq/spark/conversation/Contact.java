@@ -7,8 +7,9 @@ import org.slf4j.LoggerFactory;
 /**
  * Whether the service answers, and how long to wait before it is asked again.
  *
- * <p>The poll for the order alone decides: it is always under way, so a broken connection shows
- * there at once, and a call that one job fails with says nothing about the others.
+ * <p>The poll for the order alone decides: it is under way, or soon to be when no report is
+ * answered, so a broken connection shows there at once, and a call that one job fails with says
+ * nothing about the others.
  *
  * <pre>
  *   silent  -- an answer --&gt;  answers       all that is open is said (again)

@@ -132,7 +132,6 @@ public final class GrpcConversation implements Conversation {
             if (pace.jobAppeared()) {
               List.copyOf(jobs.values()).forEach(jobTalk::advance);
               reports.hurry();
-              order.hurry();
             }
           }
         });
@@ -411,7 +410,7 @@ public final class GrpcConversation implements Conversation {
 
     @Override
     public void ranked(Ranking ranking) {
-      order.take(ranking);
+      order.ranked(ranking);
     }
 
     @Override

@@ -17,9 +17,9 @@ import java.util.function.LongSupplier;
 /**
  * Asks for the order, and publishes where everybody stands.
  *
- * <p>One poll is parked in the service at any time; it comes back when the order changes, and after
- * half the time in which silence counts as loss, as a sign of life. What becomes of it is what
- * {@link Contact} goes by.
+ * <p>A poll is parked in the service; it comes back when the order changes, and after half the time
+ * in which silence counts as loss, as a sign of life. What becomes of it is what {@link Contact}
+ * goes by. The next one follows after a while, if no report has brought the order meanwhile.
  *
  * <p>A failed poll does not make the last order worse: it is published as it is until it is too
  * old. Confined to the speaker's thread, but for what is said to be read from any.
@@ -140,13 +140,6 @@ final class OrderPoll {
     }
   }
 
-  /** Asks for the order sooner: there is more to choose between than when the poll was put off. */
-  void hurry() {
-    if (resting) {
-      rest();
-    }
-  }
-
   private void rest() {
     resting = true;
     pollIn(pace.orderMillis());
@@ -214,8 +207,19 @@ final class OrderPoll {
     return delayMillis;
   }
 
-  /** The service has told the whole order. */
-  void take(Ranking ranking) {
+  /** The order came with the answer to a report: the poll for it is put off. */
+  void ranked(Ranking ranking) {
+    if (!contact.answers()) {
+      return; // The poll has failed since: another process may be there by now.
+    }
+    heardAtNanos = nanoClock.getAsLong();
+    if (resting) {
+      rest();
+    }
+    take(ranking);
+  }
+
+  private void take(Ranking ranking) {
     version = ranking.getVersion();
     Map<StageKey, Integer> ranks = new HashMap<>(ranking.getStagesCount() * 2);
     Map<StageKey, Integer> limits = new HashMap<>();

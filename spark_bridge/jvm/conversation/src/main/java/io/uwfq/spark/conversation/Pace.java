@@ -3,18 +3,21 @@ package io.uwfq.spark.conversation;
 /**
  * How long what can wait waits for company, before it is said or asked.
  *
- * <p>What a task was and how the order has changed matters as soon as there are two jobs to choose
- * between. While there is one, the order has nothing to change: then the talk is leisurely, since a
- * message costs the driver and the service as much as some tens of tasks in it. The second job is
- * told at once, and so is the end of the last.
+ * <p>A call now and then costs the driver and the service milliseconds of processor time, as much
+ * as some tens of tasks in it. A deadline that moves is worth a quarter of a second's wait, for a
+ * job that comes has its own with the answer. While there is one job the order has nothing to
+ * change: then the talk is leisurely. The second job is told at once, and so is the end of each.
  *
  * <p>Under a gate Spark waits for the answers, so that nothing is held back for long. The jobs are
  * counted on the speaker's thread; the rest is safe from any.
  */
 final class Pace {
-  private static final long GATHER_MILLIS = 20;
-  private static final long REPORT_MILLIS = 25;
-  private static final long ORDER_MILLIS = 20;
+  private static final long GATHER_MILLIS = 50;
+  private static final long REPORT_MILLIS = 250;
+  private static final long HURRIED_REPORT_MILLIS = 25;
+
+  /** Longer than between reports: as long as they flow, the order comes with their answers. */
+  private static final long ORDER_MILLIS = 1_000;
 
   private static final long GATED_GATHER_MILLIS = 3;
   private static final long GATED_ORDER_MILLIS = 5;
@@ -24,15 +27,16 @@ final class Pace {
 
   private final boolean gated;
 
-  /** Between two polls for the order, so that silence still is noticed in time. */
-  private final long longestOrderMillis;
+  /** Short enough for silence to be noticed in time. */
+  private final long orderMillis;
 
   /** Jobs that Spark has not ended; {@code volatile} for those who bring facts. */
   private volatile int jobs;
 
   Pace(Settings settings) {
     gated = settings.gate() == Settings.Gate.LEASES;
-    longestOrderMillis = Math.max(ORDER_MILLIS, settings.staleAfterMillis() / 4);
+    orderMillis =
+        gated ? GATED_ORDER_MILLIS : Math.min(ORDER_MILLIS, settings.staleAfterMillis() / 4);
   }
 
   /** A job more. Returns whether the talk was leisurely up to now, and is no longer. */
@@ -57,7 +61,10 @@ final class Pace {
 
   /** From the answer to a report to the next report; {@code hurried}: somebody waits for it. */
   long reportMillis(boolean hurried) {
-    return gated ? 0 : isLeisurely() && !hurried ? LEISURELY_MILLIS : REPORT_MILLIS;
+    if (gated) {
+      return 0;
+    }
+    return hurried ? HURRIED_REPORT_MILLIS : isLeisurely() ? LEISURELY_MILLIS : REPORT_MILLIS;
   }
 
   /** From the news of a stage to its announcement, so that several share one. */
@@ -65,10 +72,8 @@ final class Pace {
     return isLeisurely() ? LEISURELY_MILLIS : 0;
   }
 
-  /** From one order to the question for the next, so that a storm of changes is one answer. */
+  /** From one order to the poll for the next, so that a storm of changes is one answer. */
   long orderMillis() {
-    return gated
-        ? GATED_ORDER_MILLIS
-        : isLeisurely() ? Math.min(LEISURELY_MILLIS, longestOrderMillis) : ORDER_MILLIS;
+    return orderMillis;
   }
 }

@@ -184,6 +184,28 @@ class GrpcConversationTest extends ConversationFixture {
     assertTrue(standings.reachable());
   }
 
+  @Test
+  void theOrderComesWithAReportWhileThePollForItIsParked() throws Exception {
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 1);
+    service.next(AddStagesRequest.class);
+    service.behaviour =
+        request ->
+            request instanceof NextTaskRequest poll && poll.getWaitSeconds() > 0
+                ? ScriptedService.SILENCE
+                : null;
+    int polls = service.polls.get();
+    Waiting.until("a parked poll", () -> service.polls.get() > polls);
+    service.ranking =
+        Ranking.newBuilder()
+            .setVersion(5)
+            .addStages(RankedStage.newBuilder().setJobId("q1").setStage("0.0"))
+            .build();
+    conversation.taskStarted(new TaskKey(key, 0, 1));
+    Waiting.until("version 5", () -> conversation.standings().version() == 5);
+    assertEquals(Map.of(key, 0), conversation.standings().rankByStage());
+  }
+
   /** What no service should say costs nothing. */
   @Test
   void nonsenseInTheRankingIsPassedOver() throws Exception {
