@@ -12,6 +12,7 @@ import io.uwfq.spark.conversation.TaskKey;
 import io.uwfq.spark.conversation.TaskOutcome;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,7 +20,9 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.Properties;
+import java.util.Set;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.IntPredicate;
 import java.util.function.LongFunction;
 import java.util.function.LongPredicate;
 import org.slf4j.Logger;
@@ -136,6 +139,11 @@ public final class JobTracker {
         }
       };
 
+  /** What {@link #endWhatIsOver} found over the last time. */
+  private Set<Integer> sparkJobsOver = Set.of();
+
+  private Set<Long> queriesOver = Set.of();
+
   /**
    * @param applicationId Spark's; the first part of each job's name
    * @param runningQueries whether a query runs now, by its root execution id; fast
@@ -222,6 +230,35 @@ public final class JobTracker {
       job.end = end;
       closeIfOver(job);
     }
+  }
+
+  /**
+   * Ends what is over without a word, for Spark's bus drops events when a queue of it is full. To
+   * be called now and then; the word may be on its way the first time that something is found over,
+   * but not the second time in a row. O(what is open).
+   *
+   * @param sparkJobRuns whether Spark runs a Spark job
+   */
+  synchronized void endWhatIsOver(IntPredicate sparkJobRuns) {
+    Set<Integer> sparkJobs = new HashSet<>(jobBySparkJob.keySet());
+    sparkJobs.addAll(waitingForUser.keySet());
+    sparkJobs.removeIf(sparkJobRuns::test);
+    Set<Long> queries = new HashSet<>(jobByQuery.keySet());
+    queries.removeIf(runningQueries::test);
+    for (int sparkJob : sparkJobs) {
+      if (sparkJobsOver.contains(sparkJob)) {
+        conversation.figures().droppedFacts.increment();
+        sparkJobEnded(sparkJob, JobEnd.SUCCEEDED);
+      }
+    }
+    for (long query : queries) {
+      if (queriesOver.contains(query)) {
+        conversation.figures().droppedFacts.increment();
+        executionEnded(query, JobEnd.SUCCEEDED);
+      }
+    }
+    sparkJobsOver = sparkJobs;
+    queriesOver = queries;
   }
 
   /** A task attempt was launched; {@code attempt} counts from 1. */

@@ -15,6 +15,7 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
 import org.apache.spark.api.plugin.PluginContext;
+import org.apache.spark.scheduler.RunningJobs;
 import org.apache.spark.scheduler.SlotCounter;
 import org.apache.spark.scheduler.UwfqScheduling;
 import org.slf4j.Logger;
@@ -101,7 +102,13 @@ final class UwfqDriver implements DriverPlugin {
     spark
         .listenerBus()
         .addToQueue(
-            new UwfqListener(tracker, users, conversation, slots, gated ? Duration.ZERO : REST),
+            new UwfqListener(
+                tracker,
+                users,
+                conversation,
+                slots,
+                new RunningJobs(spark),
+                gated ? Duration.ZERO : REST),
             UwfqListener.QUEUE);
     // Executors that came before the listener are counted here, those that come now by it.
     conversation.slotsChanged(slots.getAsInt());

@@ -5,7 +5,9 @@ import io.uwfq.spark.conversation.JobEnd;
 import io.uwfq.spark.conversation.TaskOutcome;
 import java.time.Duration;
 import java.util.OptionalLong;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.IntPredicate;
 import org.apache.spark.Resubmitted$;
 import org.apache.spark.Success$;
 import org.apache.spark.TaskEndReason;
@@ -16,6 +18,7 @@ import org.apache.spark.scheduler.SlotCounter;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerEvent;
 import org.apache.spark.scheduler.SparkListenerExecutorAdded;
+import org.apache.spark.scheduler.SparkListenerExecutorMetricsUpdate;
 import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
 import org.apache.spark.scheduler.SparkListenerJobStart;
@@ -36,17 +39,23 @@ public final class UwfqListener extends SparkListener {
   /** The queue's name on the bus, and in the metrics that Spark keeps of it. */
   public static final String QUEUE = "uwfq";
 
+  /** Between two looks at what may be over; longer than an event is under way. */
+  private static final long LOOK_NANOS = TimeUnit.SECONDS.toNanos(30);
+
   private static final String THRIFT_PACKAGE = "org.apache.spark.sql.hive.thriftserver.ui.";
 
   private final JobTracker tracker;
   private final Users users;
   private final Conversation conversation;
   private final SlotCounter slots;
+  private final IntPredicate sparkJobRuns;
   private final long restNanos;
   private long restedAtNanos;
+  private long lookedAtNanos = System.nanoTime();
 
   /**
    * @param slots counts the slots that the application has now
+   * @param sparkJobRuns whether Spark runs a Spark job
    * @param rest for how long the queue's thread rests after an event about a task; its queue must
    *     have room for the events of so long
    */
@@ -55,11 +64,13 @@ public final class UwfqListener extends SparkListener {
       Users users,
       Conversation conversation,
       SlotCounter slots,
+      IntPredicate sparkJobRuns,
       Duration rest) {
     this.tracker = tracker;
     this.users = users;
     this.conversation = conversation;
     this.slots = slots;
+    this.sparkJobRuns = sparkJobRuns;
     this.restNanos = rest.toNanos();
     this.restedAtNanos = System.nanoTime() - restNanos;
   }
@@ -144,6 +155,16 @@ public final class UwfqListener extends SparkListener {
   public void onResourceProfileAdded(SparkListenerResourceProfileAdded event) {
     slots.addProfile(event.resourceProfile());
     conversation.slotsChanged(slots.getAsInt());
+  }
+
+  /** Comes every few seconds, from the driver and from each executor. */
+  @Override
+  public void onExecutorMetricsUpdate(SparkListenerExecutorMetricsUpdate event) {
+    long now = System.nanoTime();
+    if (now - lookedAtNanos >= LOOK_NANOS) {
+      lookedAtNanos = now;
+      tracker.endWhatIsOver(sparkJobRuns);
+    }
   }
 
   @Override

@@ -12,11 +12,13 @@ import io.uwfq.spark.conversation.JobShape;
 import io.uwfq.spark.conversation.Settings.UserSource;
 import io.uwfq.spark.conversation.StageKind;
 import io.uwfq.spark.conversation.TaskOutcome;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.Properties;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class JobTrackerTest {
@@ -27,8 +29,14 @@ class JobTrackerTest {
   private final RecordingConversation conversation = new RecordingConversation();
   private final Users users =
       new Users(List.of(UserSource.THRIFT, UserSource.CONNECT, UserSource.PROPERTY), "nobody");
+  private final Set<Long> overAlready = new HashSet<>();
   private final JobTracker tracker =
-      new JobTracker("app", conversation, users, root -> root < 100, root -> SHAPE);
+      new JobTracker(
+          "app",
+          conversation,
+          users,
+          root -> root < 100 && !overAlready.contains(root),
+          root -> SHAPE);
 
   /** The stages of a query are Spark jobs of their own, and one job of the service. */
   @Test
@@ -174,6 +182,39 @@ class JobTrackerTest {
     appear(10, 20, properties);
     tracker.taskStarted(20, 0, 0, 1);
     assertEquals(List.of("job app/j10", "stage app/j10", "start app/j10"), facts());
+  }
+
+  /** Spark's bus drops events: what is over twice in a row has ended, once. */
+  @Test
+  void aLostEndIsMadeUpFor() {
+    appear(5, 8, null);
+    appear(6, 9, null);
+    tracker.endWhatIsOver(sparkJob -> sparkJob == 6);
+    assertEquals(0, conversation.all("jobEnd").size(), "its word may be on its way");
+    tracker.endWhatIsOver(sparkJob -> sparkJob == 6);
+    assertEquals(
+        List.of("job app/j5", "stage app/j5", "job app/j6", "stage app/j6", "jobEnd app/j5"),
+        facts());
+    tracker.sparkJobEnded(5, new JobEnd(false, "late"));
+    tracker.endWhatIsOver(sparkJob -> true);
+    tracker.endWhatIsOver(sparkJob -> false);
+    assertEquals(1, conversation.all("jobEnd").size());
+    assertEquals(1, conversation.figures().droppedFacts.sum());
+  }
+
+  /** Of a query, the end of its last Spark job may be lost, or its own, or both. */
+  @Test
+  void aLostEndOfAQueryIsMadeUpFor() {
+    appear(5, 8, properties("alice", 3L));
+    overAlready.add(3L);
+    for (int look = 0; look < 2; look++) {
+      tracker.endWhatIsOver(sparkJob -> true);
+    }
+    assertEquals(0, conversation.all("jobEnd").size(), "a Spark job of it runs on");
+    for (int look = 0; look < 2; look++) {
+      tracker.endWhatIsOver(sparkJob -> false);
+    }
+    assertEquals(List.of("job app/q3", "stage app/q3", "jobEnd app/q3"), facts());
   }
 
   /** A weight is a number within limits; anything else is no reason to fail. */

@@ -38,6 +38,7 @@ import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.rdd.NewHadoopPartition;
 import org.apache.spark.rdd.RDD;
+import org.apache.spark.scheduler.RunningJobs;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -108,6 +109,18 @@ class UwfqPluginTest {
     assertTrue(spark.sc().getPoolForName("default").isDefined());
     assertTrue(spark.sc().getPoolForName("a pool / of carol's").isDefined());
     assertEquals(0, conversation.figures().caughtErrors.sum());
+  }
+
+  /** What a lost end is made up from. */
+  @Test
+  void sparkKnowsWhichJobsRun() throws Exception {
+    start("local[1]");
+    RunningJobs running = new RunningJobs(spark.sc());
+    takeTheSlot();
+    assertTrue(running.test(0));
+    assertFalse(running.test(1));
+    freeTheSlot();
+    assertFalse(running.test(0));
   }
 
   /** Without the service users take turns, however many jobs each has. */
