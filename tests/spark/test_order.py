@@ -42,8 +42,10 @@ def launch_in_order(app: Application, kind: str) -> None:
     print(f"Spark {app.version}, {kind}: agreement {found:.2f}")
     # Not 1: what the first ones measure moves the deadlines of those that still wait.
     assert found >= 0.85, [(name, deadlines[name]) for name in order]
-    # The late one is not behind what the hoarder has piled up before.
-    assert order.index(next(name for name in order if name.startswith("late"))) <= 3
+    # The late one is not behind what the hoarder has piled up before: all six, first come first
+    # served; one or two here, and the more the longer it takes this machine to ask for nine.
+    late = order.index(next(name for name in order if name.startswith("late")))
+    assert sum(name.startswith("hoarder") for name in order[:late]) <= 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
