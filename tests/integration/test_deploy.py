@@ -160,6 +160,16 @@ def test_settings_of_the_operator_win(
     assert load(environ=own).data in values(final, "VOLUME")
 
 
+def test_the_unit_lets_the_process_that_writes_snapshots_lower_its_priority(
+    unit: dict[str, list[str]],
+) -> None:
+    """`@resources`, which is taken away, has it; what is allowed later is allowed."""
+    filters = unit["SystemCallFilter"]
+    denied = next(place for place, words in enumerate(filters) if "@resources" in words)
+    assert filters[denied].startswith("~")
+    assert any("setpriority" in words.split() for words in filters[denied + 1 :])
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_unit_and_finds_it_well_confined(tmp_path: Path) -> None:
     """No unknown setting, and an exposure below 2 of 10."""

@@ -187,6 +187,36 @@ async def test_an_orphan_ends_with_its_service(tmp_path: Path) -> None:
         assert complete_snapshots(connection) == []
 
 
+#: Stands in for the interpreter that runs the compaction, in a sandbox without ``setpriority``.
+MAY_NOT_STEP_BACK = """#!{python}
+import os, runpy, sys
+
+def nice(increment):
+    raise PermissionError(1, "Operation not permitted")
+
+os.nice = nice
+sys.argv = [sys.argv[0], *sys.argv[-2:]]
+runpy.run_module("uwfq_service.store", run_name="__main__", alter_sys=True)
+"""
+
+
+async def test_a_compaction_that_may_not_lower_its_priority_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its snapshots the journal would grow until the service stops."""
+    script = tmp_path / "sandboxed"
+    script.write_text(MAY_NOT_STEP_BACK.format(python=sys.executable))
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    watched = open_sqlite(tmp_path / "data", EARLY)
+    watched.journal.append(numbered(1, 1000))
+    await until(
+        lambda: watched.journal.stats().snapshots + watched.journal.stats().snapshot_failures > 0
+    )
+    assert watched.journal.stats().snapshot_failures == 0
+    watched.journal.close()
+
+
 #: Stands in for the interpreter that runs the compaction: it dies in the middle of its work.
 DIES_HALFWAY = """#!{python}
 import os, signal, sys

@@ -13,6 +13,7 @@ to.  When it closes, the service is gone and the process ends by itself.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import importlib.metadata
@@ -155,8 +156,10 @@ class Pacer:
 
 def main() -> int:
     """Run as a process: read the request, write the snapshot, print the report."""
-    # Behind the service, but not so far that a busy machine would never let it finish.
-    os.nice(5)
+    # Behind the service, but not so far that a busy machine would never let it finish.  A sandbox
+    # may forbid it, and a snapshot at full priority is better than none.
+    with contextlib.suppress(PermissionError):
+        os.nice(5)
     gc.disable()  # The process is short-lived and keeps nearly all that it makes.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     pacer = Pacer(lifeline=int(sys.argv[2]))
