@@ -16,8 +16,9 @@ import msgspec
 from uwfq_service.core import events
 from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.store.codec import CODEC
+from uwfq_service.store.errors import JournalDamaged
 from uwfq_service.store.schema import connect_to_read, reading_errors
-from uwfq_service.store.snapshot import load_newest
+from uwfq_service.store.snapshot import complete_snapshots, load_newest
 
 _KINDS: Final = tuple(
     CODEC.formats[event_type][0]
@@ -48,17 +49,33 @@ class PoolRecord(msgspec.Struct, kw_only=True):
 def read_pools(directory: Path) -> dict[str, PoolRecord]:
     """The pools of ``directory`` by name.
 
-    Reads only, and may run beside a service.  Raises ``StoreError`` if the database cannot be read.
-    O(snapshot + tail).
+    Reads only, and may run beside a service.  Raises ``StoreError`` if the database cannot be read
+    or has a gap.  O(snapshot + tail).
     """
     with closing(connect_to_read(directory)) as connection, reading_errors(directory):
         # One moment for both: a compaction must not clear away what leads on from the snapshot.
         connection.execute("BEGIN")
         snapshot = load_newest(connection)
+        covered = snapshot.sequence if snapshot else 0
+        _refuse_a_gap(connection, covered)
         pools = _pools_in(snapshot.state) if snapshot else {}
-        for row in _since(connection, snapshot.sequence if snapshot else 0):
+        for row in _since(connection, covered):
             _evolve(pools, CODEC.decode(*row))
         return pools
+
+
+def _refuse_a_gap(connection: sqlite3.Connection, covered: int) -> None:
+    """Raise ``JournalDamaged`` if the events do not lead on from ``covered``, past all damage."""
+    newest = max((snapshot.sequence for snapshot in complete_snapshots(connection)), default=0)
+    first, last = connection.execute(
+        "SELECT min(seq), max(seq) FROM events WHERE seq > ?", (covered,)
+    ).fetchone()
+    if first not in {None, covered + 1} or (last or covered) < newest:
+        raise JournalDamaged(
+            f"the snapshot of record {newest} cannot be read"
+            if covered < newest
+            else f"the journal has no record {covered + 1}"
+        )
 
 
 def _since(connection: sqlite3.Connection, sequence: int) -> list[tuple[int, int, int, bytes]]:

@@ -23,6 +23,7 @@ from uwfq_service.simulator.workload import (
     StageSpec,
     UserSpec,
     Workload,
+    WorkloadError,
     dump,
     parse,
 )
@@ -475,3 +476,16 @@ def test_pools_stand_as_the_scheduler_has_them(seed: int, tmp_path: Path) -> Non
     for name, pool in known.items():
         full = dict.fromkeys(expected[name].weights, 1.0) | pool.weights
         assert full == expected[name].weights
+
+
+@pytest.mark.parametrize("after", [0, 40])
+def test_a_snapshot_that_cannot_be_read_is_damage(after: int, tmp_path: Path) -> None:
+    """Not an empty directory, nor a pool that nobody has configured."""
+    life = Life(0, Taped(HASTY)).live(120)
+    tape = [event for batch in life.batches for event in batch]
+    write(tmp_path, tape, life.scheduler)
+    write(tmp_path, tape[:after])
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection, connection:
+        connection.execute("UPDATE chunks SET content = substr(content, 1, 100)")
+    with pytest.raises(WorkloadError, match="restore the data directory from a backup"):
+        read_journal(tmp_path, pool=next(iter(life.scheduler.pools)))
