@@ -35,6 +35,7 @@ NOBODY = "127.0.0.1:9"
         (["submit", "--tasks", "1", "--payload-file", "no-such-file"], "No such file"),
         (["submit", "--file", "no-such-file"], "no-such-file: No such file"),
         (["worker"], "--exec"),
+        (["worker", "--exec", " "], "--exec: is empty"),
         (["worker", "--exec", "true", "--slots", "0"], "--slots"),
         (["serve", "--policy", "random"], "--policy"),
         (["serve", "--set", "nonsense"], "write it as KEY=VALUE"),

@@ -185,3 +185,17 @@ async def test_a_worker_that_gives_up_leaves_no_command_behind(told: Told, how: 
                 serving.process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(serving.process.wait, PATIENCE_SECONDS) == 0
             assert await told.silent()
+
+
+@pytest.mark.parametrize("code", [1, 100])
+def test_a_command_that_fails_is_told_in_lines_without_our_traceback(code: int) -> None:
+    """Whoever wrote the command finds nothing of theirs in it."""
+    failing = f"echo no such table >&2; exit {code}"
+    with service() as target, started("worker", "--target", target, "--exec", failing) as worker:
+        job = ("--user", "ruth", "--tasks", "1", "--max-attempts", "1", "--wait")
+        assert uwfq("submit", "--target", target, *job).code == 1
+        assert worker.stop() == 0
+        said = worker.said()
+    assert "no such table" in said
+    assert "attempt 1 failed" in said
+    assert "Traceback" not in said

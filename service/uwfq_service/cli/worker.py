@@ -13,6 +13,7 @@ The contract of the command:
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,7 @@ import click
 
 from uwfq_service.cli.command import Program, run_command
 from uwfq_service.cli.connection import Connection, connected, pool_option
-from uwfq_service.cli.errors import explained
+from uwfq_service.cli.errors import REFUSED, Failure, explained
 from uwfq_service.cli.output import emit, facts, output_option, seconds
 from uwfq_service.cli.ranges import Number
 
@@ -104,6 +105,10 @@ def worker(
     """  # noqa: D301 - click wants the backspace itself
     import uwfq_client
 
+    if not command.strip():
+        # The shell would do nothing, successfully, for every task: an unset variable, most likely.
+        raise Failure("--exec: is empty; give the command to run for a task", REFUSED)
+    _log_line_by_line()
     program = Program(
         command=command,
         permanent_exit_code=permanent_exit_code,
@@ -146,6 +151,21 @@ def worker(
         ("served for", seconds(time.monotonic() - begun)),
     ]
     emit(output, document, facts(pairs))
+
+
+class _FirstLine(logging.Formatter):
+    """Leaves out the traceback of a failed task: of our code, where the command has failed."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
+        """The message up to the end of its first line."""
+        return super().formatMessage(record).partition("\n")[0]
+
+
+def _log_line_by_line() -> None:
+    """Have the client's warnings on stderr, one line each."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_FirstLine())
+    logging.getLogger("uwfq_client").addHandler(handler)
 
 
 def _look_for_service(connection: Connection, pool: str) -> None:
