@@ -322,3 +322,19 @@ def test_a_service_with_mutual_tls_answers_only_those_with_a_certificate(tmp_pat
         assert stranger.code == 1
         assert target in stranger.error
         assert uwfq("pools", "--target", target).code == 1
+        # Each says what is wrong.
+        wrong_ca = uwfq("pools", "--target", target, "--tls").error
+        assert "(unable to get local issuer certificate)" in wrong_ca
+        no_ca = uwfq("pools", "--target", target, "--ca", service_key)
+        assert (no_ca.code, "server.key: holds no certificate" in no_ca.error) == (2, True)
+
+
+def test_a_service_without_tls_is_not_spoken_to_in_tls() -> None:
+    """The line says why nobody answers."""
+    with started("serve", "--listen", "127.0.0.1:0", "--data", ":memory:") as running:
+        while '"event":"serving"' not in running.said():
+            assert running.process.poll() is None, running.said()
+        lines = map(json.loads, running.said().splitlines())
+        target = next(line["listen"] for line in lines if line["event"] == "serving")
+        refused = uwfq("pools", "--target", target, "--tls")
+        assert (refused.code, "does not speak TLS" in refused.error) == (1, True)

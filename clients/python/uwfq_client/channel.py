@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import pathlib
+import ssl
 from collections.abc import Sequence
 from typing import Final
 
@@ -38,14 +39,39 @@ class Tls:
     server_name: str | None = None
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Read the files.  Raises ``OSError`` when one cannot be read."""
+        """Read the files.
+
+        Raises ``OSError`` when one cannot be read, ``ValueError`` when it does not hold what it
+        should.
+        """
         if (self.certificate is None) != (self.key is None):
             raise ValueError("mutual TLS needs both: certificate and key")
+        ca, key, certificate = _read(self.ca), _read(self.key), _read(self.certificate)
+        self._check()
         return grpc.ssl_channel_credentials(
-            root_certificates=_read(self.ca),
-            private_key=_read(self.key),
-            certificate_chain=_read(self.certificate),
+            root_certificates=ca, private_key=key, certificate_chain=certificate
         )
+
+    def _check(self) -> None:
+        """Refuse what gRPC would take, and then never connect with, without saying why."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # How strong a key must be is for gRPC to say.
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        try:
+            if self.ca is not None:
+                context.load_verify_locations(self.ca)
+        except ssl.SSLError as error:
+            raise ValueError(f"{self.ca}: holds no certificate of a CA in PEM") from error
+        try:
+            if self.certificate is not None:
+                # Without a password OpenSSL would ask for one at the terminal.
+                context.load_cert_chain(self.certificate, self.key, password="")
+        except ssl.SSLError as error:
+            why = f" ({error.reason})" if error.reason else ""
+            raise ValueError(
+                f"{self.certificate} and {self.key}: are not a certificate and its key, in PEM "
+                f"and not encrypted{why}"
+            ) from error
 
 
 def _read(path: str | pathlib.Path | None) -> bytes | None:

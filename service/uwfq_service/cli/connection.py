@@ -71,7 +71,7 @@ class Connection:
         return Endpoint(self.target, tls=self.credentials())
 
     def credentials(self) -> Tls | bool:
-        """TLS as the options ask for it; a file that cannot be read is refused here."""
+        """TLS as the options ask for it; a file that cannot be used is refused here."""
         from uwfq_client import Tls
 
         if not (self.tls or self.ca or self.certificate or self.key or self.server_name):
@@ -85,6 +85,8 @@ class Connection:
             tls.credentials()
         except OSError as error:
             raise Failure(f"{error.filename}: {error.strerror}", REFUSED) from error
+        except ValueError as error:
+            raise Failure(str(error), REFUSED) from error
         return tls
 
 

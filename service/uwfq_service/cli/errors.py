@@ -66,7 +66,11 @@ def unreachable(target: str, message: str) -> str:
     """The line for a service that does not answer; ``message`` is gRPC's."""
     # It tells the whole story of its attempts; the end of it is the reason.
     told_by_grpc = message.startswith(("failed to connect", "errors resolving"))
-    reason = message.rpartition(": ")[2].rstrip("]") if told_by_grpc else message
+    # A failed handshake ends with the state of something that is not meant.
+    told = message.removesuffix(": OK")
+    reason = told.rpartition(": ")[2].rstrip("]") if told_by_grpc else message
+    if "WRONG_VERSION_NUMBER" in message:
+        reason = "what listens there does not speak TLS"
     return f"no service answers at {target} ({reason}); is `uwfq serve` running there?"
 
 

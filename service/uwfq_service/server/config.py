@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import ssl
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -285,6 +286,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     for name, path in (("cert", tls.cert), ("key", tls.key), ("client_ca", tls.client_ca)):
         if path and not Path(path).is_file():
             yield f"tls.{name}: no such file: {path}"
+    yield from _certificate_problems(tls)
     yield from _address_problem("listen", config.listen)
     if config.metrics.listen:
         yield from _address_problem("metrics.listen", config.metrics.listen)
@@ -292,6 +294,32 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "data: must name a directory, or be :memory:"
     elif not config.in_memory and Path(config.data).exists() and not Path(config.data).is_dir():
         yield f"data: {config.data} is not a directory"
+
+
+def _certificate_problems(tls: Tls) -> Iterator[str]:
+    """What gRPC would not serve with, and would say of the address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # How strong a key must be is for gRPC to say.
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    if Path(tls.cert).is_file() and Path(tls.key).is_file():
+        try:
+            # Without a password OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(tls.cert, tls.key, password="")
+        except ssl.SSLError as error:
+            why = f" ({error.reason})" if error.reason else ""
+            yield (
+                f"tls.cert, tls.key: {tls.cert} and {tls.key} are not a certificate and its key, "
+                f"in PEM and not encrypted{why}"
+            )
+        except OSError as error:
+            yield f"tls.cert, tls.key: {tls.cert} and {tls.key} cannot be read: {error.strerror}"
+    if Path(tls.client_ca).is_file():
+        try:
+            context.load_verify_locations(tls.client_ca)
+        except ssl.SSLError:
+            yield f"tls.client_ca: {tls.client_ca} holds no certificate of a CA in PEM"
+        except OSError as error:
+            yield f"tls.client_ca: {tls.client_ca} cannot be read: {error.strerror}"
 
 
 def _pool_problems(config: Config) -> Iterator[str]:

@@ -6,6 +6,7 @@ import datetime as dt
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 import uwfq_client
+from tests.certificates import make_certificates
 from uwfq.v1 import scheduler_service_pb2, types_pb2
 from uwfq_client import (
     EstimateSource,
@@ -166,6 +168,27 @@ def test_mutual_tls_needs_both_halves() -> None:
     """A certificate without its key is a mistake, told when it is made."""
     with pytest.raises(ValueError, match="both"):
         Endpoint(tls=Tls(certificate="cert.pem")).blocking_channel()
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({"ca": "ca.key"}, "ca.key: holds no certificate"),
+        ({"certificate": "client.pem", "key": "server.key"}, "server.key: are not a certificate"),
+        ({"certificate": "client.key", "key": "client.pem"}, "client.pem: are not a certificate"),
+    ],
+)
+def test_files_that_hold_no_certificate_are_refused(
+    files: dict[str, str], complaint: str, tmp_path: Path
+) -> None:
+    """With them gRPC would never connect, and not say why."""
+    keys = make_certificates(tmp_path)
+    ca, certificate, key = (
+        keys / files[name] if name in files else None for name in ("ca", "certificate", "key")
+    )
+    with pytest.raises(ValueError, match=complaint):
+        Tls(ca=ca, certificate=certificate, key=key).credentials()
 
 
 def test_the_examples_in_the_docstrings_run() -> None:

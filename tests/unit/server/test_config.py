@@ -1,10 +1,12 @@
 """Configuration: who wins, what is refused and how it is said."""
 
+import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.certificates import make_certificates
 from uwfq_service.core.commands import ConfigurePool, SetUser
 from uwfq_service.core.policy import POLICIES as KNOWN_POLICIES
 from uwfq_service.server.config import Config, ConfigError, load
@@ -196,6 +198,30 @@ def test_a_wrong_setting_is_named_with_its_remedy(key: str, value: object, expec
     """Nobody should have to guess which of fifty settings it was."""
     found = problems({key: value})
     assert any(expected in problem for problem in found), found
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.parametrize(
+    ("files", "faulty"),
+    [
+        ({}, []),
+        ({"key": "client.key"}, ["tls.cert, tls.key"]),
+        ({"cert": "server.key", "key": "server.pem"}, ["tls.cert, tls.key"]),
+        ({"key": "locked.key"}, ["tls.cert, tls.key"]),
+        ({"client_ca": "ca.key"}, ["tls.client_ca"]),
+    ],
+)
+def test_certificates_that_cannot_be_served_with_are_named(
+    files: dict[str, str], faulty: list[str], tmp_path: Path
+) -> None:
+    """All that gRPC says is that it cannot listen; an encrypted key makes nobody wait."""
+    keys = make_certificates(tmp_path)
+    encrypt = ["openssl", "ec", "-in", "server.key", "-aes128", "-passout", "pass:x"]
+    subprocess.run([*encrypt, "-out", "locked.key"], cwd=keys, check=True, capture_output=True)
+    given = {"cert": "server.pem", "key": "server.key", "client_ca": "ca.pem"} | files
+    settings = {f"tls.{name}": str(keys / file) for name, file in given.items()}
+    found = problems(settings) if faulty else list(load(settings).warnings)
+    assert [problem.partition(": ")[0] for problem in found] == faulty
 
 
 def test_all_problems_are_told_at_once(file: Path) -> None:
