@@ -227,6 +227,22 @@ def test_weights_are_set_and_listed(target: str) -> None:
     assert {pool["pool"] for pool in pools} == {"default", "idle", "weights", "cancel"}
 
 
+def test_names_that_a_terminal_would_obey_are_shown_instead(target: str) -> None:
+    """A user must not paint on an operator's screen, nor make two lines of one."""
+    user, common = "mal\x1b[2J\x9b1m\nlory", ("--target", target)
+    job = ("--job-id", "m\x1b]0;root\x07", "--kind", "\x1b[31m", "--label", "a=\x1b[8m")
+    assert uwfq("submit", "--user", user, "--tasks", "1", *job, *common).code == 0
+    listed = uwfq("jobs", "--user", user, *common)
+    assert listed.out.splitlines()[1].startswith(
+        r"m\x1b]0;root\x07  mal\x1b[2J\x9b1m\nlory  \x1b[31m"
+    )
+    asked = [uwfq(*command, job[1], *common) for command in (("job",), ("explain",), ("cancel",))]
+    wrong = uwfq("job", "no such \x1b[2J", *common)
+    assert "no such" in wrong.error
+    for ran in (listed, *asked, wrong, uwfq("users", *common), uwfq("top", *common)):
+        assert {"\x1b", "\x9b", "\x07"}.isdisjoint(ran.out + ran.err), ran
+
+
 def test_top_looks_once_when_nobody_watches(target: str) -> None:
     """One JSON document, or one table in a pipe."""
     document: dict[str, Any] = uwfq("top", "--target", target, "--output", "json").document

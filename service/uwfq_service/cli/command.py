@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from uwfq_service.cli.output import seconds
+from uwfq_service.cli.output import printable, seconds
 
 if TYPE_CHECKING:
     from uwfq_client import Task
@@ -237,8 +237,5 @@ def _report(program: Program, task: Task, what: str, begun: float, why: str = ""
         return
     again = f" (attempt {task.attempt})" if task.attempt > 1 else ""
     took = seconds(time.monotonic() - begun)
-    click.echo(
-        f"{what:7} {task.job_id} {task.stage}[{task.index}]{again} {took}"
-        + (f": {why}" if why else ""),
-        err=True,
-    )
+    line = f"{what:7} {task.job_id} {task.stage}[{task.index}]{again} {took}"
+    click.echo(printable(line + (f": {why}" if why else "")), err=True)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from uwfq_service.cli.output import printable
+
 if TYPE_CHECKING:
     from uwfq_client import UwfqError
 
@@ -25,7 +27,7 @@ class Failure(Exception):
 
 def complain(line: str) -> None:
     """Print one line on stderr."""
-    click.echo("error: " + " ".join(line.split()), err=True)
+    click.echo("error: " + printable(" ".join(line.split())), err=True)
 
 
 def explained(error: Exception, target: str = "--target") -> tuple[str | None, int]:

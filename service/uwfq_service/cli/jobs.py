@@ -17,6 +17,7 @@ from uwfq_service.cli.output import (
     facts,
     number,
     output_option,
+    printable,
     seconds,
     since,
     table,
@@ -189,7 +190,7 @@ def watched(client: SyncClient, job_id: str) -> Job:
         transient=True,
         disable=not console.is_terminal,
     ) as progress:
-        bar = progress.add_task(job_id, total=None, state="")
+        bar = progress.add_task(printable(job_id), total=None, state="")
         for last in client.watch(job_id):
             progress.update(
                 bar,

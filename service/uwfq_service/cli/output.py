@@ -10,7 +10,7 @@ import dataclasses
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Command = Callable[..., Any]
+
+#: Characters that a terminal obeys instead of showing, and how they are shown.
+_OBEYED: Final = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
 
 
 def output_option(command: Command) -> Command:
@@ -68,6 +71,11 @@ def terminal(*, stderr: bool = False) -> Console:
     return console
 
 
+def printable(text: str) -> str:
+    """What others have called their users and jobs, as one line that no terminal obeys."""
+    return text.translate(_OBEYED)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
     """A table without lines; the first ``left`` columns are text, the rest numbers."""
     from rich.table import Table
@@ -80,7 +88,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 
         )
     for row in rows:
         # Text, for a user may be called "[red]".
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(printable(cell)) for cell in row))
     return made
 
 
@@ -91,7 +99,9 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Table:
 
     made = Table.grid(padding=(0, 2, 0, 0))
     for name, value in pairs:
-        made.add_row(Text(name, style="bold"), Text(value))
+        # A signature may have several lines, and stays in its column.
+        shown = "\n".join(map(printable, value.split("\n")))
+        made.add_row(Text(name, style="bold"), Text(shown))
     return made
 
 

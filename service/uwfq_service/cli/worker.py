@@ -23,7 +23,7 @@ import click
 from uwfq_service.cli.command import Program, run_command
 from uwfq_service.cli.connection import Connection, connected, pool_option
 from uwfq_service.cli.errors import REFUSED, Failure, explained
-from uwfq_service.cli.output import emit, facts, output_option, seconds
+from uwfq_service.cli.output import emit, facts, output_option, printable, seconds
 from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class _FirstLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name there
         """The message up to the end of its first line."""
-        return super().formatMessage(record).partition("\n")[0]
+        return printable(super().formatMessage(record).partition("\n")[0])
 
 
 def _log_line_by_line() -> None:
