@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -73,6 +74,19 @@ async def test_a_second_service_on_the_same_port_is_an_error() -> None:
         config = load({"listen": f"127.0.0.1:{service.server.port}", "data": ":memory:"})
         with pytest.raises(ConfigError, match="listen: cannot listen"):
             await Server(config).start()
+
+
+async def test_a_second_service_on_the_same_path_is_an_error(tmp_path: Path) -> None:
+    """The first one would go on where nobody finds it; what a dead one left is in nobody's way."""
+    config = load({"listen": f"unix:{tmp_path}/u", "data": ":memory:"})
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(f"{tmp_path}/u")
+    async with Server(config):
+        with pytest.raises(ConfigError, match=r"listen: cannot listen .* in use"):
+            await Server(config).start()
+        async with grpc.aio.insecure_channel(config.listen) as channel:
+            health = cast(Any, health_pb2_grpc.HealthStub(channel))
+            assert (await health.Check(health_pb2.HealthCheckRequest())).status == SERVING
 
 
 async def test_whichever_connection_a_call_comes_by_it_is_the_same_service() -> None:

@@ -10,12 +10,16 @@ servers have the same handlers and live and die together.
 
 With that option the kernel would let in a second service as well, and deal out connections to both.
 So the port is tried without it first: that fails when anybody listens there.
+
+A path gRPC takes from whoever has it, for it may be left over from a service that was killed.  So
+that is tried first, too: nobody may answer there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +29,9 @@ import grpc
 
 #: Servers where the kernel deals out connections.  More than a few gain nothing more.
 ACCEPTORS: Final = 4
+
+#: Longest to wait for whoever may listen at a path.
+_PROBE_SECONDS: Final = 1.0
 
 
 class Acceptors:
@@ -52,7 +59,9 @@ class Acceptors:
         Raises ``OSError`` or ``RuntimeError`` if that cannot be.
         """
         host, _, port = self._listen.rpartition(":")
-        if len(self._servers) > 1 and port != "0":
+        if self._listen.startswith("unix:"):
+            _refuse_taken_path(self._listen.removeprefix("unix:"))
+        elif len(self._servers) > 1 and port != "0":
             _refuse_taken(host.strip("[]"), port)
         first, *others = self._servers
         bound = _bind(first, self._listen, credentials)
@@ -91,3 +100,16 @@ def _refuse_taken(host: str, port: str) -> None:
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     raise
+
+
+def _refuse_taken_path(path: str) -> None:
+    """Raise ``OSError`` if somebody listens there."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            pass  # Somebody who is slow to accept.
+        except OSError:
+            return  # Nobody, or nothing that gRPC could listen at: it says so.
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
