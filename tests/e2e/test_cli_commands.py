@@ -250,6 +250,8 @@ def test_top_looks_once_when_nobody_watches(target: str) -> None:
     table = uwfq("top", "--target", target)
     assert "share owed" in table.out
     assert "share received" in table.out
+    dumb = uwfq("top", "--target", target, env={"FORCE_COLOR": "1", "TERM": "dumb"})
+    assert "pool default, uwfq" in dumb.out
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """What the command says when it is asked wrongly, or when nobody answers."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import uwfq
+from tests.e2e.command import UWFQ, uwfq
 from uwfq_service.cli import main
 
 NOBODY = "127.0.0.1:9"
@@ -55,6 +56,9 @@ NOBODY = "127.0.0.1:9"
         (["submit", "--tasks", "1", "--max-tasks", "99999999999"], "--max-tasks"),
         (["worker", "--exec", "true", "--slots", "99999999999"], "--slots"),
         (["worker", "--exec", "true", "--prefetch", "99999999999"], "--prefetch"),
+        (["jobs", "--target", ""], "is empty; give host:port or unix:/path"),
+        (["replay", "no-such-file", "--target", ""], "is empty; give host:port or unix:/path"),
+        (["jobs", "--timeout", "1e10"], "--timeout"),
         (["demo", "--seconds", "0"], "--seconds"),
         (["top", "--interval", "0"], "--interval"),
     ],
@@ -91,6 +95,7 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
         ('{"stages": [{"stage": "a", "input": {"unit_sizes": [-1]}}]}', "input.unit_sizes[0]"),
         ('{"stages": [{"stage": "a", "input": {"files": ["a\\u0000b"]}}]}', "null byte"),
         ('{"input_bytes": 18446744073709551616, "stages": []}', "$.input_bytes"),
+        ('{"stages": [{"stage": "a", "payload": ' + "[" * 100_000, "recursion depth"),
     ],
 )
 def test_a_job_file_that_is_none_is_refused_with_the_place(
@@ -151,3 +156,15 @@ def test_serve_shows_its_configuration_without_starting() -> None:
     assert ran.code == 0
     (pool,) = ran.document["pools"]
     assert pool["configure"]["policy"] == "fair"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["workload", "--list"], ["serve", "--check", "-o", "json"]])
+def test_output_for_which_there_is_no_room_is_said_in_one_line(arguments: list[str]) -> None:
+    """A full disk is no defect of the command, and shows no traceback."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*UWFQ, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    expected = "error: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, expected)

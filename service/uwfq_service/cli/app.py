@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.metadata
 import io
@@ -12,7 +13,7 @@ from typing import Final
 
 import click
 
-from uwfq_service.cli.errors import complain, explained
+from uwfq_service.cli.errors import FAILED, complain, explained
 
 #: Each command and the module that holds it, in the order in which somebody new will want them.
 _COMMANDS: Final = {
@@ -34,6 +35,9 @@ _COMMANDS: Final = {
     "simulate": "simulate",
     "workload": "workload",
 }
+
+#: What a write of no named file fails with: that was stdout, into a file.
+_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class _Group(click.Group):
@@ -84,13 +88,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(err=True)
         return 130
     except BrokenPipeError:
-        # Whoever read our output has seen enough (`uwfq jobs | head`); say nothing at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has seen enough (`uwfq jobs | head`).
+        _close_stdout()
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS and error.filename is None:
+            complain(f"the output cannot be written: {error.strerror}")
+            _close_stdout()
+            return FAILED
         line, code = explained(error)
         if line is None:
             raise
         complain(line)
         return code
     return result if isinstance(result, int) else 0
+
+
+def _close_stdout() -> None:
+    """Say nothing at exit of what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

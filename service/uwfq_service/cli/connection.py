@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure, explained
-from uwfq_service.cli.ranges import POSITIVE
+from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
     from uwfq_client import Client, SyncClient, Tls
@@ -98,9 +98,16 @@ def connected(command: Command) -> Command:
         envvar="UWFQ_TARGET",
         show_default=True,
         show_envvar=True,
+        callback=_somewhere,
         help="Where the service listens: host:port or unix:/path.",
     )
     return target(_with_connection(command))
+
+
+def _somewhere(_context: click.Context, option: click.Parameter, target: str | None) -> str | None:
+    if target == "":
+        raise click.BadParameter("is empty; give host:port or unix:/path", param=option)
+    return target
 
 
 def connected_elsewhere(default: str) -> Callable[[Command], Command]:
@@ -124,6 +131,7 @@ def connected_if_asked(command: Command) -> Command:
     """
     target = click.option(
         "--target",
+        callback=_somewhere,
         help="Where the service listens: host:port or unix:/path.  [default: one of our own, "
         "which is started for the purpose]",
     )
@@ -151,7 +159,8 @@ def _with_connection(command: Command) -> Command:
     @click.option(
         "--timeout",
         metavar="X",
-        type=POSITIVE,
+        # gRPC takes what is far beyond for an instant that has passed.
+        type=Number(min=0, min_open=True, max=1e9),
         default=10.0,
         show_default=True,
         help="Longest to wait for an answer, seconds.",

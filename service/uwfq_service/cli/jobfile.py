@@ -97,7 +97,7 @@ def read_job(path: str) -> JobFile:
         raise Failure(f"--file {path}: {error.strerror}", REFUSED) from error
     try:
         return msgspec.json.decode(text, type=JobFile)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         # It names the place: … got `str` - at `$.stages[0].tasks`.
         raise Failure(f"--file {path}: {error}", REFUSED) from error
 

@@ -85,7 +85,9 @@ def top(
     connection: Connection, pool: str, interval: float, once: bool, most_jobs: int, output: str
 ) -> None:
     """Watch a pool: its users, their shares, and their jobs.  Ctrl-C ends it."""
-    if once or output == "json" or not terminal().is_terminal:
+    console = terminal()
+    # A dumb terminal cannot be painted anew, and would be shown nothing.
+    if once or output == "json" or not console.is_terminal or console.is_dumb_terminal:
         look = asyncio.run(_look_once(connection, pool, most_jobs))
         emit(output, look.document(), *_parts(look, None))
         return
