@@ -1,5 +1,6 @@
 """What the command says when it is asked wrongly, or when nobody answers."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -156,6 +157,20 @@ def test_serve_shows_its_configuration_without_starting() -> None:
     assert ran.code == 0
     (pool,) = ran.document["pools"]
     assert pool["configure"]["policy"] == "fair"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["serve", "--check"], ["serve", "--check", "-o", "json"], ["workload", "--list"]]
+)
+def test_a_reader_that_has_seen_enough_is_no_failure(arguments: list[str]) -> None:
+    """As in ``uwfq jobs | head -3``, under ``set -o pipefail``."""
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    done = subprocess.run(
+        [*UWFQ, *arguments], stdout=writing_end, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing_end)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -87,8 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The cursor stands behind ^C.
         click.echo(err=True)
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`uwfq jobs | head`).
+    except SystemExit:
+        # No command of ours ends so.  click and rich do, and with 1, when whoever read our output
+        # has seen enough (`uwfq jobs | head`).
         _close_stdout()
         return 0
     except Exception as error:
