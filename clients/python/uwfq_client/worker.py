@@ -119,6 +119,9 @@ class Worker:
     def handler(self, kind: str | None = None) -> Callable[[AnyHandler], AnyHandler]:
         """Register a function for the jobs of a kind; without a kind, for all that have none.
 
+        A task whose kind has no handler here fails, to be tried again, and its job with it in the
+        end: all workers of a pool should have handlers for whatever is submitted there.
+
         >>> worker = Worker()
         >>> @worker.handler("sum")
         ... async def sum_range(task):

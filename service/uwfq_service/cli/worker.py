@@ -53,7 +53,8 @@ PERMANENT_EXIT_CODE: Final = 100
     "--kind",
     "kinds",
     multiple=True,
-    help="The kind of job that the command is for; may be repeated.  [default: every kind]",
+    help="The kind of job that the command is for; may be repeated. Tasks of other kinds fail "
+    "here: give them another pool.  [default: every kind]",
 )
 @click.option(
     "--prefetch",
