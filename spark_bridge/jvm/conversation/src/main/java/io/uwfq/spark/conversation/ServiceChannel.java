@@ -32,6 +32,9 @@ public final class ServiceChannel {
       return NettyChannelBuilder.forTarget(settings.target(), credentials)
           .userAgent(USER_AGENT)
           .maxInboundMessageSize(MAX_MESSAGE_BYTES)
+          // All that is done with an answer is to hand it over: no thread between is worth its
+          // waking.
+          .directExecutor()
           // A connection that a firewall has dropped is noticed, and made anew.
           .keepAliveTime(KEEP_ALIVE_SECONDS, TimeUnit.SECONDS)
           .keepAliveTimeout(KEEP_ALIVE_TIMEOUT_SECONDS, TimeUnit.SECONDS)
