@@ -59,6 +59,7 @@ NOBODY = "127.0.0.1:9"
         (["worker", "--exec", "true", "--prefetch", "99999999999"], "--prefetch"),
         (["jobs", "--target", ""], "is empty; give host:port or unix:/path"),
         (["replay", "no-such-file", "--target", ""], "is empty; give host:port or unix:/path"),
+        (["replay", "no-such-file", "--ca", "ca.pem"], "--ca: goes with --target only"),
         (["jobs", "--timeout", "1e10"], "--timeout"),
         (["demo", "--seconds", "0"], "--seconds"),
         (["top", "--interval", "0"], "--interval"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -178,6 +178,7 @@ def _with_connection(command: Command) -> Command:
         **options: Any,
     ) -> Any:
         if target is None:
+            _refuse_without_target(("tls", "ca", "certificate", "key", "server_name", "timeout"))
             return command(*arguments, connection=None, **options)
         connection = Connection(
             target=target,
@@ -200,6 +201,15 @@ def _with_connection(command: Command) -> Command:
             raise Failure(line, code) from error
 
     return wrapper
+
+
+def _refuse_without_target(names: Collection[str]) -> None:
+    """Refuse options that say how to reach a service when there is none to be reached."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in names and source is click.core.ParameterSource.COMMANDLINE:
+            raise Failure(f"{option.opts[0]}: goes with --target only", REFUSED)
 
 
 pool_option = click.option(

@@ -247,7 +247,13 @@ def _task_limits(stage: StageSpec, limits: Limits) -> None:
     if stage.min_tasks is not None:
         whole("min_tasks", stage.min_tasks, 1, limits.max_tasks_per_stage)
     if stage.max_tasks is not None:
-        whole("max_tasks", stage.max_tasks, stage.min_tasks or 1, MAX_BYTES)
+        whole("max_tasks", stage.max_tasks, 1, MAX_BYTES)
+        if stage.min_tasks is not None and stage.max_tasks < stage.min_tasks:
+            raise InvalidField(
+                "max_tasks",
+                f"is {stage.max_tasks}, less than min_tasks, {stage.min_tasks}; raise it, or lower "
+                "min_tasks",
+            )
     if stage.max_attempts is not None:
         whole("max_attempts", stage.max_attempts, 1, MAX_ATTEMPTS)
     if stage.task_timeout is not None:
