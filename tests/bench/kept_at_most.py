@@ -17,8 +17,8 @@ over more seeds.  Its columns:
 * *no noise*: the true work is declared, but of the whole job and its stages alone.  With ``exact``,
   which counts as 100 %, that of every task is known as well.
 
-None of them is a proof that nothing better is possible: who orders jobs otherwise than ``uwfq``
-does, or runs tasks only to learn from them, may keep more.
+None of them is a bound, and a better guess can even keep less.  Who orders jobs otherwise than
+``uwfq`` does, or runs tasks only to learn from them, may keep more.
 
 Behind each figure stands its standard error over the seeds of noise.  With ``--workload-seeds``
 the built-in workloads are drawn so many times each, and their gains are added up: one draw says
