@@ -43,9 +43,9 @@ def launch_in_order(app: Application, kind: str) -> None:
     # Not 1: what the first ones measure moves the deadlines of those that still wait.
     assert found >= 0.85, [(name, deadlines[name]) for name in order]
     # The late one is not behind what the hoarder has piled up before: all six, first come first
-    # served; one or two here, and the more the longer it takes this machine to ask for nine.
+    # served.  The longer it takes to ask for nine, the more of them have been served in theory.
     late = order.index(next(name for name in order if name.startswith("late")))
-    assert sum(name.startswith("hoarder") for name in order[:late]) <= 4
+    assert sum(name.startswith("hoarder") for name in order[:late]) <= 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
