@@ -187,6 +187,13 @@ async def test_an_orphan_ends_with_its_service(tmp_path: Path) -> None:
         assert complete_snapshots(connection) == []
 
 
+def stand_in(program: str, script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``program`` run in the place of the interpreter."""
+    script.write_text(program.format(python=sys.executable))
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+
 #: Stands in for the interpreter that runs the compaction, in a sandbox without ``setpriority``.
 MAY_NOT_STEP_BACK = """#!{python}
 import os, runpy, sys
@@ -204,10 +211,7 @@ async def test_a_compaction_that_may_not_lower_its_priority_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without its snapshots the journal would grow until the service stops."""
-    script = tmp_path / "sandboxed"
-    script.write_text(MAY_NOT_STEP_BACK.format(python=sys.executable))
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
+    stand_in(MAY_NOT_STEP_BACK, tmp_path / "sandboxed", monkeypatch)
     watched = open_sqlite(tmp_path / "data", EARLY)
     watched.journal.append(numbered(1, 1000))
     await until(
@@ -240,10 +244,7 @@ async def test_a_killed_compaction_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service removes what the process had written when it died."""
-    script = tmp_path / "dies"
-    script.write_text(DIES_HALFWAY.format(python=sys.executable))
-    script.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(script))
+    stand_in(DIES_HALFWAY, tmp_path / "dies", monkeypatch)
     watched = open_sqlite(tmp_path / "data", EARLY)
     watched.journal.append(numbered(1, 1000))
     await until_stats(watched, snapshot_failures=1)
