@@ -15,6 +15,7 @@ from uwfq_service.core.estimation import (
     LEAST_DECLARATIONS,
     MAX_WORK,
     MIN_WORK,
+    NEWCOMERS,
     Estimator,
     Source,
 )
@@ -103,6 +104,29 @@ def test_memory_is_bounded(history: list[Note], capacity: int) -> None:
     image = taught(history, capacity).dump()
     assert len(image["cards"]) <= capacity
     assert all(len(card[3]) < KEPT + BLOCK for card in image["cards"])
+
+
+@given(
+    history=st.lists(
+        st.tuples(st.sampled_from(["", *"abcdefgh"]), st.sampled_from(["alice", "bob"])),
+        max_size=60,
+    ),
+    capacity=st.integers(4, 24),
+)
+def test_the_cards_are_those_of_a_slow_reckoning(
+    history: list[tuple[str, str]], capacity: int
+) -> None:
+    """Least recently noted first; before all others those noted once, if they are many."""
+    kept: dict[tuple[str, str], int] = {}
+    for signature, user in history:
+        for subject in dict.fromkeys([signature, ""]):
+            for whose in (user, ""):
+                if (subject, whose) not in kept and len(kept) == capacity:
+                    once = [key for key, notes in kept.items() if notes == 1]
+                    del kept[(once if len(once) > NEWCOMERS * capacity else list(kept))[0]]
+                kept[subject, whose] = kept.pop((subject, whose), 0) + 1
+    image = taught([(*note, None, 1.0) for note in history], capacity).dump()
+    assert [(subject, user) for subject, user, *_ in image["cards"]] == list(kept)
 
 
 @given(works=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=KEPT))

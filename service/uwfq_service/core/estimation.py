@@ -48,12 +48,13 @@ import enum
 import math
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
-K = TypeVar("K", bound=Hashable)
+#: What a card is found by: drawer, subject, user.
+_Key = tuple[str, str, str]
 
 #: What is predicted lies in this range, whatever was measured.
 MIN_WORK: Final = 1e-6
@@ -83,6 +84,9 @@ AGREED: Final = 0.75
 LEAST_DECLARATIONS: Final = 4
 LEAST_CALIBRATION: Final = math.log(1.1)
 LARGEST_CALIBRATION: Final = math.log(100)
+#: Part of the cards that those with a single note may keep from older ones.  It is the time that a
+#: new signature has to come back in.
+NEWCOMERS: Final = 0.25
 #: Jobs that the error is taken over.
 RECENT_JOBS: Final = 512
 #: ln bytes of a note without a size.
@@ -243,7 +247,9 @@ class Estimator:
     """Predicts work in one pool, and learns from what was measured there.
 
     ``prior_work`` (slot-seconds) is the answer while nothing is known.  At most ``capacity`` cards
-    are kept, and those of declarations besides; the least recently noted ones go first.
+    are kept, and as many of declarations.  When there is no room, the least recently noted one
+    goes, but those with a single note before all others as long as they are many: what is run
+    once and never again does not drive out what recurs.
     """
 
     def __init__(self, *, prior_work: float, capacity: int = 10_000) -> None:
@@ -252,7 +258,9 @@ class Estimator:
         self._capacity = capacity
         #: By (drawer, subject, user), the least recently noted first.  A subject is a signature or
         #: "" for any, among jobs with "/name" behind it for a stage.  User "": whoever.
-        self._cards: OrderedDict[tuple[str, str, str], _Card] = OrderedDict()
+        self._cards: OrderedDict[_Key, _Card] = OrderedDict()
+        #: Of those the ones with a single note, the oldest first.
+        self._noted_once: OrderedDict[_Key, None] = OrderedDict()
         #: Of declarations, by user.  Apart, so that no number of signatures drives them out.
         self._declared: OrderedDict[str, _Card] = OrderedDict()
         #: Measured / predicted, latest last.
@@ -345,7 +353,14 @@ class Estimator:
     def observe_declared(self, user: str, declared: float, work_measured: float) -> None:
         """Learn what a job took whose work was declared.  O(1)."""
         ratio = _within_range(work_measured) / _within_range(declared)
-        self._card(self._declared, user).note(_NO_SIZE, math.log(ratio))
+        card = self._declared.get(user)
+        if card is None:
+            if len(self._declared) == self._capacity:
+                self._declared.popitem(last=False)
+            card = self._declared[user] = _Card()
+        else:
+            self._declared.move_to_end(user)
+        card.note(_NO_SIZE, math.log(ratio))
 
     def observe_stage(
         self, signature: str, user: str, input_bytes: int | None, work_measured: float
@@ -366,18 +381,28 @@ class Estimator:
         size, ln_work = _ln_bytes(input_bytes), math.log(work)
         for subject in subjects:
             for whose in (user, ""):
-                self._card(self._cards, (drawer, subject, whose)).note(size, ln_work)
+                self._card((drawer, subject, whose)).note(size, ln_work)
 
-    def _card(self, cards: OrderedDict[K, _Card], key: K) -> _Card:
-        """The card that is to be noted on; of a full drawer the least recently noted one goes."""
-        card = cards.get(key)
+    def _card(self, key: _Key) -> _Card:
+        """The card that is to be noted on; for a new one another may have to go."""
+        card = self._cards.get(key)
         if card is None:
-            if len(cards) == self._capacity:
-                cards.popitem(last=False)
-            card = cards[key] = _Card()
+            if len(self._cards) == self._capacity:
+                self._forget_one()
+            card = self._cards[key] = _Card()
+            self._noted_once[key] = None
         else:
-            cards.move_to_end(key)
+            self._cards.move_to_end(key)
+            self._noted_once.pop(key, None)
         return card
+
+    def _forget_one(self) -> None:
+        if len(self._noted_once) > NEWCOMERS * self._capacity:
+            key, _ = self._noted_once.popitem(last=False)
+            del self._cards[key]
+        else:
+            key, _ = self._cards.popitem(last=False)
+            self._noted_once.pop(key, None)
 
     @property
     def error(self) -> Error:
@@ -417,6 +442,8 @@ class Estimator:
             card = loaded._cards[drawer, subject, user] = _Card()
             card.sizes.extend(sizes)
             card.works.extend(works)
+            if len(works) == 1:
+                loaded._noted_once[drawer, subject, user] = None
         # Older images have none.
         for user, ratios in image.get("declared", ()):
             card = loaded._declared[user] = _Card()

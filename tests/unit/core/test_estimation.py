@@ -162,6 +162,27 @@ class TestMemory:
         assert estimator.predict("c", "alice", None).source == Source.SIGNATURE_USER
         assert estimator.predict("d", "bob", None).source == Source.POOL
 
+    def test_what_is_run_once_does_not_drive_out_what_recurs(self) -> None:
+        """A notebook's thousand one-off queries, and the dashboard that comes back in between."""
+        estimator = Estimator(prior_work=5.0, capacity=40)
+        for _ in range(2):
+            estimator.observe("dashboard", "olga", None, 3.0, predicted=None)
+        for n in range(1000):
+            estimator.observe(f"once-{n}", "alice", None, 1.0, predicted=None)
+        assert estimator.predict("dashboard", "olga", None).source == Source.SIGNATURE_USER
+        assert estimator.predict("once-999", "alice", None).source == Source.SIGNATURE_USER
+        assert estimator.predict("once-900", "alice", None).source == Source.USER
+
+    def test_what_recurred_once_makes_room_for_what_recurs_now(self) -> None:
+        """Having been seen twice is no right to stay for ever; a newcomer has time to come back."""
+        estimator = Estimator(prior_work=5.0, capacity=40)
+        for n in range(100):
+            for _ in range(2):
+                estimator.observe(f"q{n}", "alice", None, 1.0, predicted=None)
+                estimator.observe(f"once-{n}", "alice", None, 1.0, predicted=None)
+        assert estimator.predict("q99", "alice", None).source == Source.SIGNATURE_USER
+        assert estimator.predict("q0", "alice", None).source == Source.USER
+
     def test_a_dump_is_plain_and_gives_the_same_estimator(self) -> None:
         """Predictions, error and what is forgotten next."""
         estimator = Estimator(prior_work=5.0, capacity=8)
