@@ -29,6 +29,7 @@ from tests.oracles.teller import (
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
 from uwfq_service.core.errors import NoRanking, TasksAreLeased
+from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.replies import AckStatus, JobReply, LeaseStatus, NextTaskReply, RenewReply
 from uwfq_service.core.scheduler import Scheduler
 
@@ -84,6 +85,28 @@ class Machine(Teller):
                 engine_id=ENGINE if engine else "",
             )
         )
+
+    @rule(specs=stages(), seconds=st.sampled_from([0.0, 12.0, 60.0]))
+    def come_anew(self, specs: tuple[cmd.StageSpec, ...], seconds: float) -> None:
+        """Somebody whom nobody knows: only one who is idle gives way."""
+        self.wait(seconds)
+        pool = self.scheduler.pools[POOL]
+        pool.policy.advance(self.now)
+        known = dict(pool.users)
+        remembered = {job.user.name for job in self.scheduler.jobs()}
+        idle = {
+            user.name
+            for user in known.values()
+            if (user.weight, user.max_running_slots, user.max_waiting_jobs) == (WEIGHT_SCALE, 0, 0)
+            and user.name not in remembered
+            and not pool.policy.is_active(user)
+        }
+        name = f"new-{self.jobs}"
+        self.submit_job(cmd.SubmitJob(pool=POOL, user=name, stages=specs))
+        gone = set(known) - set(pool.users)
+        assert gone in (set(), idle)
+        assert not gone or len(known) == HASTY.limits.max_users_per_pool
+        assert name in pool.users or not gone
 
     @rule(pick=picks, specs=stages(first=10), close=st.booleans())
     def add_stages(self, pick: int, specs: tuple[cmd.StageSpec, ...], close: bool) -> None:

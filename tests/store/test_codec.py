@@ -90,6 +90,7 @@ def test_kind_numbers_never_change() -> None:
         20: "Recovered",
         21: "StagesDropped",
         22: "TasksRan",
+        23: "UsersForgotten",
     }
 
 

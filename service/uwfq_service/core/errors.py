@@ -83,11 +83,11 @@ class NoRanking(SchedulerError):
 
 
 class UsersFull(SchedulerError):
-    """A pool has as many users as it may.  They are kept for good, so waiting does not help."""
+    """A pool has as many users as it may, and none that was idle when they were looked through."""
 
     def __init__(self, pool: str, limit: int) -> None:
         super().__init__(
-            f"pool {pool!r} has {limit} users, the most allowed, and keeps them: "
+            f"pool {pool!r} has {limit} users, the most allowed, and none of them is idle: "
             "raise limits.max_users_per_pool, or name fewer users"
         )
         self.pool = pool

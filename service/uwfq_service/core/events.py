@@ -262,6 +262,13 @@ class JobsForgotten(Event, frozen=True, kw_only=True):
     count: int
 
 
+class UsersForgotten(Event, frozen=True, kw_only=True):
+    """Idle users of a pool are not remembered any longer: others have come."""
+
+    pool: str
+    users: tuple[str, ...]
+
+
 class Recovered(Event, frozen=True, kw_only=True):
     """The service came back; leases and workers get a fresh lease time to report in."""
 
@@ -290,5 +297,6 @@ AnyEvent = (
     | TasksReady
     | JobEnded
     | JobsForgotten
+    | UsersForgotten
     | Recovered
 )

@@ -94,6 +94,7 @@ def _dump_pool(state: State, pool: Pool) -> dict[str, Any]:
         "fixed_slots": pool.fixed_slots,
         "advisory_task_runtime": pool.advisory_task_runtime,
         "launch_serial": pool.launch_serial,
+        "next_user": pool.next_user,
         "overhead": pool.overhead,
         "users": [[getattr(user, name) for name in _USER] for user in pool.users.values()],
         "workers": [
@@ -197,6 +198,8 @@ def _load_pool(state: State, image: dict[str, Any]) -> None:
         user.started_sum = state.number(0)
         pool.users[user.name] = user
         pool.next_user = user.number + 1
+    # Higher than any user's: the latest may have been forgotten.  An older image does not say.
+    pool.next_user = image.get("next_user", pool.next_user)
     for name, slots, prefetch, engine, poll_id, poll_leases in image["workers"]:
         worker = pool.workers[name] = Worker(pool, name)
         worker.slots, worker.prefetch, worker.engine = slots, prefetch, engine

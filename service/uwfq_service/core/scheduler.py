@@ -24,18 +24,17 @@ from uwfq_service.core.admission import Admission, fingerprint, job_fingerprint
 from uwfq_service.core.decider import Decider
 from uwfq_service.core.dispatch import Dispatch
 from uwfq_service.core.errors import (
-    BacklogFull,
     JobConflict,
     JobNotOpen,
     NotFound,
     TasksAreLeased,
     UnknownJob,
-    UsersFull,
 )
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
 from uwfq_service.core.policy.base import first_within
 from uwfq_service.core.replies import Done, JobReply, Reply
 from uwfq_service.core.reports import Reports
+from uwfq_service.core.room import Room
 from uwfq_service.core.settings import Settings
 from uwfq_service.core.stage import Stage
 from uwfq_service.core.state import State
@@ -44,7 +43,7 @@ from uwfq_service.core.upkeep import Upkeep
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from uwfq_service.core.model import Pool, User
+    from uwfq_service.core.model import Pool
 
 
 #: Of the reason for a cancellation so much is kept.
@@ -76,6 +75,7 @@ class Scheduler:
         self.settings = settings or Settings()
         self.state = state or State(self.settings, number)
         self._decider = Decider(self.state)
+        self._room = Room(self.state)
         self._reports = Reports(self._decider, jitter)
         self._dispatch = Dispatch(self._decider, self._reports)
         self._upkeep = Upkeep(self._decider, self._reports, self._dispatch)
@@ -213,7 +213,7 @@ class Scheduler:
             if known.fingerprint != digest:
                 raise JobConflict("job", known.job_id)
             return self._job_reply(known, known.stages, now, duplicate=True)
-        self._check_room(pool, command.user)
+        idle_users = self._room.for_job(pool, command.user, now)
         if command.engine_id:
             self._decider.check_worker_room(pool, command.engine_id)
         calibration = self._calibration(pool, command.user)
@@ -223,6 +223,7 @@ class Scheduler:
             command.stages, {}, declared_work=command.declared_work, alone=alone
         )
         number = self.state.next_job
+        self._forget_users(pool, idle_users, now)
         if command.engine_id:
             self._decider.touch_engine(pool, command.engine_id, now)
         self._decider.emit(
@@ -259,18 +260,6 @@ class Scheduler:
             key = (command.pool, command.user, command.request_id)
             return self.state.jobs_by_request.get(key)
         return None
-
-    def _check_room(self, pool: Pool, user_name: str) -> None:
-        limits = self.settings.limits
-        if pool.unfinished_jobs >= limits.max_jobs_per_pool:
-            raise BacklogFull("pool", pool.name, limits.max_jobs_per_pool)
-        user = pool.users.get(user_name)
-        if user is None:
-            self._check_user_room(pool, user)
-            return
-        limit = user.max_waiting_jobs or limits.max_jobs_per_user
-        if user.unfinished_jobs >= limit:
-            raise BacklogFull("user", user_name, limit)
 
     def _name_job(self, number: int) -> str:
         name = f"job-{number}"
@@ -408,7 +397,7 @@ class Scheduler:
         validation.set_user(command, self.settings.limits)
         pool = self._decider.pool(command.pool)
         user = pool.users.get(command.user)
-        self._check_user_room(pool, user)
+        idle_users = self._room.for_user(pool, command.user, now)
         event = ev.UserSet(
             at=now,
             pool=pool.name,
@@ -422,13 +411,13 @@ class Scheduler:
             user.max_running_slots,
             user.max_waiting_jobs,
         ):
+            self._forget_users(pool, idle_users, now)
             self._decider.emit(event)
         return Done()
 
-    def _check_user_room(self, pool: Pool, user: User | None) -> None:
-        limit = self.settings.limits.max_users_per_pool
-        if user is None and len(pool.users) >= limit:
-            raise UsersFull(pool.name, limit)
+    def _forget_users(self, pool: Pool, users: tuple[str, ...], now: Any) -> None:
+        if users:
+            self._decider.emit(ev.UsersForgotten(at=now, pool=pool.name, users=users))
 
     def _configure_pool(self, command: cmd.ConfigurePool, now: Any) -> Reply:
         validation.configure_pool(command, self.settings.limits)

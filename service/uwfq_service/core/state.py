@@ -127,6 +127,7 @@ class State:
             ev.TasksReady: self.attempts.tasks_ready,
             ev.JobEnded: self._job_ended,
             ev.JobsForgotten: self._jobs_forgotten,
+            ev.UsersForgotten: self._users_forgotten,
             ev.Recovered: self._recovered,
         }
 
@@ -426,6 +427,12 @@ class State:
             # Job and stages name each other, so that nothing less than a full collection, which
             # the service cannot afford, would find that nobody else does.
             job.stages = []
+
+    def _users_forgotten(self, event: ev.UsersForgotten) -> None:
+        pool = self.pools[event.pool]
+        pool.policy.advance(event.at)
+        for name in event.users:
+            pool.policy.forget_user(pool.users.pop(name))
 
     def watch_retention(self, not_before: Any = 0) -> None:
         """Let finished jobs be looked through when the first of them has been kept long enough."""

@@ -270,7 +270,12 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     _key("limits.max_jobs_per_user", "Unfinished jobs of a user in a pool.", low=1, high=1e8),
     _key("limits.max_jobs_per_pool", "Unfinished jobs in a pool.", low=1, high=1e8),
-    _key("limits.max_users_per_pool", "Users of a pool, who are kept for good.", low=1, high=1e8),
+    _key(
+        "limits.max_users_per_pool",
+        "Users of a pool; idle ones are forgotten when others come.",
+        low=1,
+        high=1e8,
+    ),
     _key("limits.max_workers_per_pool", "Live workers of a pool.", low=1, high=1e6),
     _key("store.snapshot_records", "Events after which a snapshot is due.", low=1000, high=1e9),
     _key("store.snapshot_bytes", "Bytes of events after which one is due.", low=2**20, high=1e12),

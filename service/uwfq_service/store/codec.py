@@ -53,6 +53,7 @@ KINDS: Final[Mapping[int, type[Event]]] = {
     20: events.Recovered,
     21: events.StagesDropped,
     22: events.TasksRan,
+    23: events.UsersForgotten,
 }
 
 #: Kinds whose format is not their first.

@@ -317,8 +317,8 @@ def test_backlogs_are_bounded() -> None:
     assert isinstance(refused(core, second), BacklogFull)
 
 
-def test_users_are_counted_for_good() -> None:
-    """Waiting for room is no remedy, so the refusal is another one than that of a backlog."""
+def test_users_are_bounded() -> None:
+    """By a refusal of its own, since nobody need ever leave: one has settings, one a job."""
     core = Driver(settings=Settings(limits=Limits(max_users_per_pool=2)))
     core.submit("a", "a1", stage("s", 1.0))
     core.cancel("a1")

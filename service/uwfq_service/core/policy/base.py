@@ -76,6 +76,9 @@ class NarrowOrder(ABC):
     def pause_changed(self, user: User) -> None:
         """``user``, who may not be here, is paused, or is not any more."""
 
+    def forget_user(self, user: User) -> None:
+        """``user``, of whom nothing is here, is not remembered any more."""
+
     def close(self) -> None:
         """Nobody will use it any more."""
 
@@ -139,6 +142,12 @@ class Policy(ABC):
         job.policy_state = None
         for stage in job.stages:
             stage.policy_state = None
+
+    def forget_user(self, user: User) -> None:
+        """``user``, who is idle and virtually inactive, is not remembered any more."""
+        user.policy_state = None
+        for order in self._narrow.values():
+            order.forget_user(user)
 
     def add_stage(self, stage: Stage, now: Any) -> None:
         """``stage`` has become ready: the stages that it depends on are done."""

@@ -37,6 +37,10 @@ class HeadOrder(Generic[Q]):
         self._unseen: list[Entry] = []
         self._stale: list[Q] = []
 
+    def forget_user(self, user: User) -> None:
+        """``user``, of whom nothing is launchable, is not remembered any more."""
+        self._queues.pop(user.number, None)
+
     def _is_unseen(self, job: Job) -> bool:
         """Whether a job's deadline is no more than a guess; the paper trusts its estimates."""
         if not job.guessed or self._trusts_estimates:

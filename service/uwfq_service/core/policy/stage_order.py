@@ -103,6 +103,9 @@ class UserOrder(NarrowOrder):
         if mine is not None:
             self._place(user, mine)
 
+    def forget_user(self, user: User) -> None:
+        self._users.pop(user.number, None)
+
     def first(self) -> Stage | None:
         return self._order[0][-1] if self._order else None
 
@@ -152,6 +155,10 @@ class OrderPolicy(Policy):
     def pause_changed(self, user: User) -> None:
         for order in (self._order, *self._narrow.values()):
             order.pause_changed(user)
+
+    def forget_user(self, user: User) -> None:
+        super().forget_user(user)
+        self._order.forget_user(user)
 
     def first(self) -> Stage | None:
         return self._order.first()

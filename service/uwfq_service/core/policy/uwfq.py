@@ -150,6 +150,10 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             clock.job, clock.forgotten = None, True
             clock.let_go()
 
+    def forget_user(self, user: User) -> None:
+        Policy.forget_user(self, user)
+        HeadOrder.forget_user(self, user)
+
     def running_changed(self, stage: Stage, slots: int) -> None:
         job = stage.job
         queue: UserQueue = job.user.policy_state
@@ -255,6 +259,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         return NarrowHeads(self._clock, trusts_estimates=not self.corrects_estimates)
 
     def _queue_of(self, user: User) -> UserQueue:
+        """The user's queue, made if need be: not for looking, which is to change nothing."""
         queue: UserQueue | None = user.policy_state
         if queue is None:
             clock = self.user_clock(user.number, user.weight, self.number(0))
@@ -282,7 +287,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
 
     def user_virtual_time(self, user: User, now: Any) -> Any:
         """U of a user."""
-        return self._queue_of(user).clock.value_at(self._clock.value(now))
+        queue: UserQueue | None = user.policy_state
+        return self.number(0) if queue is None else queue.clock.value_at(self._clock.value(now))
 
     def time_until(self, deadline: Any, now: Any) -> Any | None:
         until = self._clock.time_until(deadline)
@@ -295,10 +301,14 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         return len(self._clock.active)
 
     def is_active(self, user: User) -> bool:
-        return self._queue_of(user).clock.active
+        queue: UserQueue | None = user.policy_state
+        return queue is not None and queue.clock.active
 
     def fluid_service(self, user: User, now: Any) -> Any | None:
-        clock = self._queue_of(user).clock
+        queue: UserQueue | None = user.policy_state
+        if queue is None:
+            return self.number(0)
+        clock = queue.clock
         return clock.fluid_charged - clock.remaining(self._clock.value(now))
 
     # -- snapshots ------------------------------------------------------------------------------
