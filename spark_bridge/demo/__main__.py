@@ -51,7 +51,7 @@ from spark_bridge.demo.processes import ProcessFailed, spark_home_of
 @click.option(
     "--event-logs",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keep Spark's event logs there, for `uwfq simulate`.",
+    help="Keep Spark's event logs there, for `uwfq simulate` and spark_bridge.demo.slot_time.",
 )
 def main(
     python: Path,

@@ -41,11 +41,12 @@ def rehearse(queries: list[str]) -> None:
 
 
 def run(
-    arrivals: list[dict[str, Any]], settings: dict[str, str], pools: bool
+    label: str, arrivals: list[dict[str, Any]], settings: dict[str, str], pools: bool
 ) -> list[dict[str, Any]]:
     """Let the queries arrive, each in a thread of its own; what became of each.
 
-    ``settings`` are the session's; ``pools``: each user's stages are in a pool of stock Spark's.
+    Spark shows each as ``label: name``.  ``settings`` are the session's; ``pools``: each user's
+    stages are in a pool of stock Spark's.
     """
     for key, value in settings.items():
         _session().conf.set(key, value)
@@ -54,7 +55,7 @@ def run(
 
     def ask(arrival: dict[str, Any]) -> None:
         _ask_as(arrival["user"], pool=arrival["user"] if pools else None)
-        _session().sparkContext.setJobDescription(arrival["name"])
+        _session().sparkContext.setJobDescription(f"{label}: {arrival['name']}")
         time.sleep(max(0.0, begun + arrival["at_seconds"] - time.monotonic()))
         asked = time.monotonic()
         try:

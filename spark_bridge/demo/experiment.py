@@ -166,6 +166,7 @@ def _answers(driver: Driver, scheduler: str, plan: list[Arrival]) -> list[dict[s
     partitioning = str(scheduler == "bridge-partitioning").lower()
     answers: list[dict[str, Any]] = driver.call(
         "run",
+        label=scheduler,
         arrivals=[dataclasses.asdict(arrival) for arrival in plan],
         settings={"spark.uwfq.partitioning.enabled": partitioning},
         pools=scheduler == "fair",
