@@ -179,6 +179,16 @@ async def test_jobs_are_filtered_by_user_and_state() -> None:
         assert violation.field == "page_token"
 
 
+async def test_jobs_of_a_pool_that_does_not_exist_are_asked_for() -> None:
+    """It is a mistake, not a pool without jobs."""
+    async with serving() as service:
+        await service.submit()
+        assert not (await service.jobs.ListJobs(rpc.ListJobsRequest(user="nobody"))).jobs
+        refusal = await refused(service.jobs.ListJobs(rpc.ListJobsRequest(pool="defualt")))
+        assert refusal.code == grpc.StatusCode.NOT_FOUND
+        assert refusal.detail(details.ResourceInfo).resource_name == "defualt"
+
+
 async def test_a_state_that_does_not_exist_is_refused() -> None:
     """A number that a newer client may know."""
     async with serving() as service:

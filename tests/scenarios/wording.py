@@ -111,7 +111,7 @@ def describe_reply(reply: replies.Reply) -> list[str]:
                 f"lease {renewal.lease_id}: {renewal.status.name.lower()}"
                 for renewal in reply.renewals
             ]
-        case replies.Done():
+        case replies.UserReply() | replies.Done():
             return []
 
 

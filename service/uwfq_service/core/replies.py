@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 
 from uwfq_service.core.commands import Record
-from uwfq_service.core.model import Job, Lease
+from uwfq_service.core.model import Job, Lease, User
 from uwfq_service.core.stage import Stage
 
 
@@ -104,8 +104,14 @@ class RenewReply(Record, frozen=True, kw_only=True):
     renewals: tuple[Renewal, ...]
 
 
+class UserReply(Record, frozen=True, kw_only=True):
+    """After SetUser."""
+
+    user: User
+
+
 class Done(Record, frozen=True, kw_only=True):
-    """After a command whose answer says nothing more (SetUser, ConfigurePool, Tick)."""
+    """After a command whose answer says nothing more (ConfigurePool, Tick)."""
 
 
-Reply = JobReply | NextTaskReply | TaskDoneReply | RenewReply | Done
+Reply = JobReply | NextTaskReply | TaskDoneReply | RenewReply | UserReply | Done

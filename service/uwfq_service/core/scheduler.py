@@ -32,7 +32,7 @@ from uwfq_service.core.errors import (
 )
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
 from uwfq_service.core.policy.base import first_within
-from uwfq_service.core.replies import Done, JobReply, Reply
+from uwfq_service.core.replies import Done, JobReply, Reply, UserReply
 from uwfq_service.core.reports import Reports
 from uwfq_service.core.room import Room
 from uwfq_service.core.settings import Settings
@@ -157,6 +157,10 @@ class Scheduler:
     def pools(self) -> dict[str, Pool]:
         """The pools by name."""
         return self.state.pools
+
+    def pool(self, name: str) -> Pool:
+        """A pool; raises ``UnknownPool``."""
+        return self._decider.pool(name)
 
     def job(self, job_id: str) -> Job:
         """A job that is remembered; raises ``UnknownJob``."""
@@ -413,7 +417,7 @@ class Scheduler:
         ):
             self._forget_users(pool, idle_users, now)
             self._decider.emit(event)
-        return Done()
+        return UserReply(user=pool.users[command.user])
 
     def _forget_users(self, pool: Pool, users: tuple[str, ...], now: Any) -> None:
         if users:

@@ -7,8 +7,6 @@ from typing import Final
 from uwfq.v1 import admin_service_pb2 as admin
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core import views
-from uwfq_service.core.errors import UnknownPool
-from uwfq_service.core.model import Pool
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import convert, convert_views, paging
 from uwfq_service.server.convert import DEFAULT_POOL
@@ -35,12 +33,9 @@ class AdminRpc:
     async def set_user(self, request: admin.SetUserRequest, _: Context) -> admin.SetUserResponse:
         """Set a user's weight and caps."""
         command = convert.set_user(request)
-        await self._engine.call(command)
-        view = await self._engine.read_admitted(
-            lambda scheduler, now: views.user_status(
-                _pool(scheduler, command.pool).users[command.user], now
-            )
-        )
+        reply = await self._engine.call(command)
+        # Held by reference: one without settings may be forgotten as soon as others come.
+        view = await self._engine.read_admitted(lambda _, now: views.user_status(reply.user, now))
         return admin.SetUserResponse(user=convert_views.user(view))
 
     async def list_users(
@@ -53,7 +48,7 @@ class AdminRpc:
         size = paging.page_size(request.page_size)
 
         def look(scheduler: Scheduler, now: float) -> tuple[list[types.User], str | None]:
-            users = _pool(scheduler, pool).users
+            users = scheduler.pool(pool).users
             names = paging.names_after(users, after, size + 1)
             page = names[:size]
             found = [convert_views.user(views.user_status(users[name], now)) for name in page]
@@ -68,7 +63,7 @@ class AdminRpc:
         """One pool, as it stands."""
         name = request.pool or DEFAULT_POOL
         view = await self._engine.read(
-            lambda scheduler, now: views.pool_status(scheduler, _pool(scheduler, name), now)
+            lambda scheduler, now: views.pool_status(scheduler, scheduler.pool(name), now)
         )
         return admin.GetPoolResponse(pool=convert_views.pool(view))
 
@@ -81,11 +76,3 @@ class AdminRpc:
             ]
         )
         return admin.ListPoolsResponse(pools=map(convert_views.pool, found))
-
-
-def _pool(scheduler: Scheduler, name: str) -> Pool:
-    """The pool of that name; raises ``UnknownPool``."""
-    pool = scheduler.pools.get(name)
-    if pool is None:
-        raise UnknownPool(name)
-    return pool

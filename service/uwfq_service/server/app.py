@@ -31,7 +31,7 @@ from grpc_reflection.v1alpha import reflection
 
 from uwfq_service.core.commands import ConfigurePool, SetUser
 from uwfq_service.core.errors import SchedulerError
-from uwfq_service.core.replies import Done
+from uwfq_service.core.replies import Done, UserReply
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import logs, metrics
 from uwfq_service.server.acceptors import Acceptors
@@ -175,7 +175,7 @@ class Server:
             except SchedulerError as error:
                 raise ConfigError([f"pools.{name}: {error}"]) from None
 
-    async def _unless_failed(self, reply: asyncio.Future[Done]) -> None:
+    async def _unless_failed(self, reply: asyncio.Future[Done] | asyncio.Future[UserReply]) -> None:
         """Wait for a reply that will never come if the service breaks meanwhile."""
         failed = asyncio.create_task(self._end.wait())
         await asyncio.wait((reply, failed), return_when=asyncio.FIRST_COMPLETED)

@@ -133,6 +133,8 @@ class SchedulerRpc:
             )
 
         def look(scheduler: Scheduler, now: float) -> tuple[list[types.Job], int | None]:
+            if pool:
+                scheduler.pool(pool)  # To no avail would be taken for "it has no jobs".
             jobs, last = paging.scan(
                 paging.jobs_before(scheduler, after),
                 wanted=wanted,

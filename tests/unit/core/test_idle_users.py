@@ -8,9 +8,11 @@ import pytest
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
+from uwfq_service.core import views
 from uwfq_service.core.errors import SchedulerError, UsersFull
 from uwfq_service.core.invariants import check
 from uwfq_service.core.policy import POLICIES
+from uwfq_service.core.replies import UserReply
 from uwfq_service.core.room import LOOK_PAUSE
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Limits, Settings
@@ -115,6 +117,17 @@ def test_what_an_operator_has_set_is_kept() -> None:
         driver.at(100.0 + LOOK_PAUSE)
         assert not is_refused(driver, newcomer)
         assert users(driver) == ["bo", "cy"]
+
+
+def test_whoever_set_a_user_can_be_told_of_one_who_is_forgotten_by_then() -> None:
+    """Others may come between the decision and the answer."""
+    driver = Driver(slots=2, settings=TWO_USERS)
+    driver.submit("bo", "b1", stage("s", 100.0))
+    reply = driver.apply(cmd.SetUser(pool=POOL, user="ada"))
+    assert isinstance(reply, UserReply)
+    driver.apply(cmd.SetUser(pool=POOL, user="cy"))
+    assert users(driver) == ["bo", "cy"]
+    assert views.user_status(reply.user, driver.now).user == "ada"
 
 
 def test_idle_users_are_not_looked_for_all_the_time() -> None:
