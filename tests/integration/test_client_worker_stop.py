@@ -186,3 +186,39 @@ async def test_the_blocking_run_ends_by_request_from_another_thread(service: Fak
     await service.until(lambda: service.requests["NextTask"])
     await asyncio.to_thread(worker.request_stop)
     await serving
+
+
+async def test_a_worker_may_serve_in_one_event_loop_after_another(service: FakeService) -> None:
+    """Each ``asyncio.run`` has a loop of its own."""
+    worker = Worker(service.target, slots=1, retry=EAGER)
+    worker.handler("noop")(nothing)
+
+    async def serve() -> None:
+        async with worker:
+            while not worker.stats.polls:  # noqa: ASYNC110  # Nothing tells of a poll.
+                await asyncio.sleep(0.01)
+
+    for _ in range(2):
+        await asyncio.to_thread(asyncio.run, serve())
+
+
+async def test_a_worker_may_be_stopped_from_another_event_loop(service: FakeService) -> None:
+    """Whoever stops it need not be where it serves; and may lose patience."""
+    service.add_job("j", 1)
+    started, go = asyncio.Event(), asyncio.Event()
+    worker = Worker(service.target, slots=1, retry=EAGER)
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        started.set()
+        await go.wait()
+
+    serving = asyncio.create_task(worker.serve())
+    await started.wait()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(worker.stop(), 0.01)
+    stopping = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(worker.stop())))
+    go.set()
+    await asyncio.wait_for(stopping, 10)
+    await serving
+    assert len(service.results) == 1
