@@ -143,6 +143,13 @@ func TestQueuedTasksTellWhenTheyStarted(t *testing.T) {
 	})
 }
 
+// brokenError panics when it is nil, which an error may be that compares unequal to nil.
+type brokenError struct{ cause error }
+
+func (e *brokenError) Error() string { return e.cause.Error() }
+
+func (e *brokenError) Unwrap() error { return e.cause }
+
 func TestFailuresAreReportedWithTheirMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -154,14 +161,25 @@ func TestFailuresAreReportedWithTheirMessage(t *testing.T) {
 			"panic":  func(context.Context, *Task) (*Measurement, error) { panic("at the disco") },
 			"goexit": func(context.Context, *Task) (*Measurement, error) { runtime.Goexit(); return nil, nil },
 			"long":   func(context.Context, *Task) (*Measurement, error) { return nil, errors.New(strings.Repeat("é", 3000)) },
+			"nil": func(context.Context, *Task) (*Measurement, error) {
+				var err *brokenError
+				return nil, err
+			},
+			"nil for good": func(context.Context, *Task) (*Measurement, error) {
+				var err *brokenError
+				return nil, Permanent(err)
+			},
 		}
+		const broken = "panic: runtime error: invalid memory address or nil pointer dereference"
 		wanted := map[string]*uwfqv1.TaskFailure{
-			"error":     {Message: "disk on fire", Retryable: true},
-			"permanent": {Message: "no such column", Retryable: false},
-			"panic":     {Message: "panic: at the disco", Retryable: true},
-			"goexit":    {Message: "the handler has ended its goroutine", Retryable: true},
-			"long":      {Message: strings.Repeat("é", 2048), Retryable: true},
-			"other":     {Message: `no handler for kind "other"`, Retryable: true},
+			"error":        {Message: "disk on fire", Retryable: true},
+			"permanent":    {Message: "no such column", Retryable: false},
+			"panic":        {Message: "panic: at the disco", Retryable: true},
+			"goexit":       {Message: "the handler has ended its goroutine", Retryable: true},
+			"long":         {Message: strings.Repeat("é", 2048), Retryable: true},
+			"nil":          {Message: broken, Retryable: true},
+			"nil for good": {Message: broken, Retryable: true},
+			"other":        {Message: `no handler for kind "other"`, Retryable: true},
 		}
 		worker := NewWorker(service.client(t), WorkerOptions{Slots: 1, Logger: slog.New(slog.DiscardHandler)})
 		for kind, handler := range fails {
