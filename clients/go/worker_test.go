@@ -122,7 +122,6 @@ func TestAWorkerNeverRunsMoreThanItsSlots(t *testing.T) {
 }
 
 // A task that has queued is not charged for its time in the queue.
-
 func TestQueuedTasksTellWhenTheyStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -227,36 +226,6 @@ func TestAKindsOwnHandlerGoesFirst(t *testing.T) {
 		_ = worker.Stop(t.Context())
 	})
 }
-
-// A busy worker needs one call per batch: no TaskDone while there is something to poll for.
-
-// With a poll parked for the free slot, a result is reported by itself.
-
-// Else a task that needs all slots would wait for the parked poll to time out.
-
-// The poll is repeated under its id and brings the same leases; each is run once.
-
-// A result is kept until it is acknowledged; reporting it twice counts once.
-
-// Two of five calls fail, half of them after they were carried out.
-
-// What ran meanwhile is reported afterwards, once, and work goes on.
-
-// Another worker has the task by now.
-
-// What queues is answered without being run.
-
-// What queues runs, too: the service may count it as begun.
-
-// Nothing is left behind at the service, not even what a broken poll was granted.
-
-// What runs is reported as a retryable failure, what was not begun goes back.
-
-// A poll may be answered just when the worker gives up; the goodbye hands its leases back.
-
-// SIGTERM lets the worker finish; whoever is in a hurry sends another signal.
-
-// An idle worker does not wait for long for a service that is away; one with results does.
 
 func TestMistakesAreNamed(t *testing.T) {
 	client, err := New("127.0.0.1:1")
