@@ -166,10 +166,12 @@ class Worker:
             raise RuntimeError("this worker is serving already")
         if not self._handlers:
             raise ValueError("a worker needs a handler: @worker.handler(kind)")
+        session = Session(self._options, self._handlers)
+        # In this order: another thread that finds it serving stops this session, not the last one.
         self._ended = concurrent.futures.Future()
+        self._session = session
         self._serving = True
         try:
-            self._session = session = Session(self._options, self._handlers)
             if self._stop_requested:
                 session.request_stop()
             with _signals(session, grace_seconds) if signals else contextlib.nullcontext():
