@@ -92,7 +92,16 @@ func (l *launcher) call(a *attempt) (measured *Measurement, err error) {
 		}
 	}()
 	measured, err = handler(ctx, task)
-	return measured, withCause(ctx, err)
+	return measured, readable(withCause(ctx, err))
+}
+
+// readable is the same error, once all that will be read off it has been.  A nil pointer that is
+// returned as an error panics at that: here, where it is a failure like any other.
+func readable(err error) error {
+	if err != nil {
+		_, _ = err.Error(), isPermanent(err)
+	}
+	return err
 }
 
 // withCause is a handler's error, with the reason why it was told to stop, if it was.

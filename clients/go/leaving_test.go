@@ -13,6 +13,7 @@ import (
 	"github.com/uwfq/uwfq/clients/go/uwfqv1"
 )
 
+// What queues runs, too: the service may count it as begun.
 func TestStopFinishesAndReportsWhatIsHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -60,6 +61,7 @@ func TestTheEndOfTheContextStopsAWorkerToo(t *testing.T) {
 	})
 }
 
+// Nothing is left behind at the service, not even what a broken poll was granted.
 func TestStopFetchesLeasesWhoseAnswerWasLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -79,6 +81,7 @@ func TestStopFetchesLeasesWhoseAnswerWasLost(t *testing.T) {
 	})
 }
 
+// What runs is reported as a retryable failure, what was not begun goes back.
 func TestStopGivesUpAfterItsGrace(t *testing.T) {
 	for name, stop := range map[string]func(*testing.T, *serving){
 		"of the option": func(t *testing.T, worker *serving) { worker.stopWithGrace() },
@@ -130,6 +133,7 @@ func TestStopGivesUpAfterItsGrace(t *testing.T) {
 	}
 }
 
+// A poll may be answered just when the worker gives up; the goodbye hands its leases back.
 func TestNothingIsBegunAfterGivingUp(t *testing.T) {
 	ledger := newLedger(2, 2)
 	ledger.grant([]*Task{{LeaseId: 1, Slots: 1}, {LeaseId: 2, Slots: 1}}, time.Now())
@@ -148,6 +152,7 @@ func TestNothingIsBegunAfterGivingUp(t *testing.T) {
 	}
 }
 
+// SIGTERM lets the worker finish; whoever is in a hurry sends another signal.
 func TestASignalDrainsAndASecondOneGivesUp(t *testing.T) {
 	service := newFakeService(t)
 	service.addJob("j", 1, &Task{})
@@ -192,6 +197,7 @@ func TestAnIdleWorkerStopsAtOnceThoughItsPollIsParked(t *testing.T) {
 	})
 }
 
+// An idle worker does not wait for long for a service that is away; one with results does.
 func TestPatienceWithAServiceThatIsAway(t *testing.T) {
 	for name, test := range map[string]struct {
 		tasks          int

@@ -17,6 +17,7 @@ import (
 	"github.com/uwfq/uwfq/clients/go/uwfqv1"
 )
 
+// A busy worker needs one call per batch: no TaskDone while there is something to poll for.
 func TestResultsRideOnTheNextPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -34,6 +35,7 @@ func TestResultsRideOnTheNextPoll(t *testing.T) {
 	})
 }
 
+// With a poll parked for the free slot, a result is reported by itself.
 func TestAResultDoesNotWaitForAParkedPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -50,6 +52,7 @@ func TestAResultDoesNotWaitForAParkedPoll(t *testing.T) {
 	})
 }
 
+// Else a task that needs all slots would wait for the parked poll to time out.
 func TestAParkedPollIsAskedAnewWhenMoreSlotsAreFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -68,6 +71,7 @@ func TestAParkedPollIsAskedAnewWhenMoreSlotsAreFree(t *testing.T) {
 	})
 }
 
+// The poll is repeated under its id and brings the same leases; each is run once.
 func TestALostAnswerToAPollLosesNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -91,6 +95,7 @@ func TestALostAnswerToAPollLosesNoLease(t *testing.T) {
 	})
 }
 
+// A result is kept until it is acknowledged; reporting it twice counts once.
 func TestResultsAreKeptUntilAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -112,6 +117,7 @@ func TestResultsAreKeptUntilAcknowledged(t *testing.T) {
 	})
 }
 
+// Two of five calls fail, half of them after they were carried out.
 func TestWhateverGetsLostEachTaskRunsAndCountsOnce(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
@@ -146,6 +152,7 @@ func TestWhateverGetsLostEachTaskRunsAndCountsOnce(t *testing.T) {
 	}
 }
 
+// What ran meanwhile is reported afterwards, once, and work goes on.
 func TestAWorkerOutlivesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -240,6 +247,7 @@ func TestARevokedLeaseCancelsItsContext(t *testing.T) {
 	}
 }
 
+// Another worker has the task by now.
 func TestAnExpiredLeaseCancelsItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -258,6 +266,7 @@ func TestAnExpiredLeaseCancelsItsContext(t *testing.T) {
 	})
 }
 
+// What queues is answered without being run.
 func TestARevokedLeaseThatQueuesIsNotRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)

@@ -122,7 +122,6 @@ func TestAWorkerNeverRunsMoreThanItsSlots(t *testing.T) {
 }
 
 // A task that has queued is not charged for its time in the queue.
-
 func TestQueuedTasksTellWhenTheyStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -143,6 +142,13 @@ func TestQueuedTasksTellWhenTheyStarted(t *testing.T) {
 	})
 }
 
+// brokenError panics when it is nil, which an error may be that compares unequal to nil.
+type brokenError struct{ cause error }
+
+func (e *brokenError) Error() string { return e.cause.Error() }
+
+func (e *brokenError) Unwrap() error { return e.cause }
+
 func TestFailuresAreReportedWithTheirMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -154,14 +160,25 @@ func TestFailuresAreReportedWithTheirMessage(t *testing.T) {
 			"panic":  func(context.Context, *Task) (*Measurement, error) { panic("at the disco") },
 			"goexit": func(context.Context, *Task) (*Measurement, error) { runtime.Goexit(); return nil, nil },
 			"long":   func(context.Context, *Task) (*Measurement, error) { return nil, errors.New(strings.Repeat("é", 3000)) },
+			"nil": func(context.Context, *Task) (*Measurement, error) {
+				var err *brokenError
+				return nil, err
+			},
+			"nil for good": func(context.Context, *Task) (*Measurement, error) {
+				var err *brokenError
+				return nil, Permanent(err)
+			},
 		}
+		const broken = "panic: runtime error: invalid memory address or nil pointer dereference"
 		wanted := map[string]*uwfqv1.TaskFailure{
-			"error":     {Message: "disk on fire", Retryable: true},
-			"permanent": {Message: "no such column", Retryable: false},
-			"panic":     {Message: "panic: at the disco", Retryable: true},
-			"goexit":    {Message: "the handler has ended its goroutine", Retryable: true},
-			"long":      {Message: strings.Repeat("é", 2048), Retryable: true},
-			"other":     {Message: `no handler for kind "other"`, Retryable: true},
+			"error":        {Message: "disk on fire", Retryable: true},
+			"permanent":    {Message: "no such column", Retryable: false},
+			"panic":        {Message: "panic: at the disco", Retryable: true},
+			"goexit":       {Message: "the handler has ended its goroutine", Retryable: true},
+			"long":         {Message: strings.Repeat("é", 2048), Retryable: true},
+			"nil":          {Message: broken, Retryable: true},
+			"nil for good": {Message: broken, Retryable: true},
+			"other":        {Message: `no handler for kind "other"`, Retryable: true},
 		}
 		worker := NewWorker(service.client(t), WorkerOptions{Slots: 1, Logger: slog.New(slog.DiscardHandler)})
 		for kind, handler := range fails {
@@ -209,36 +226,6 @@ func TestAKindsOwnHandlerGoesFirst(t *testing.T) {
 		_ = worker.Stop(t.Context())
 	})
 }
-
-// A busy worker needs one call per batch: no TaskDone while there is something to poll for.
-
-// With a poll parked for the free slot, a result is reported by itself.
-
-// Else a task that needs all slots would wait for the parked poll to time out.
-
-// The poll is repeated under its id and brings the same leases; each is run once.
-
-// A result is kept until it is acknowledged; reporting it twice counts once.
-
-// Two of five calls fail, half of them after they were carried out.
-
-// What ran meanwhile is reported afterwards, once, and work goes on.
-
-// Another worker has the task by now.
-
-// What queues is answered without being run.
-
-// What queues runs, too: the service may count it as begun.
-
-// Nothing is left behind at the service, not even what a broken poll was granted.
-
-// What runs is reported as a retryable failure, what was not begun goes back.
-
-// A poll may be answered just when the worker gives up; the goodbye hands its leases back.
-
-// SIGTERM lets the worker finish; whoever is in a hurry sends another signal.
-
-// An idle worker does not wait for long for a service that is away; one with results does.
 
 func TestMistakesAreNamed(t *testing.T) {
 	client, err := New("127.0.0.1:1")

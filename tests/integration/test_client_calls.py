@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -261,8 +263,14 @@ async def test_operators_calls(service: FakeService, client: Client) -> None:
     user = await client.set_user("alice", weight=2.5)
     assert (user.user, user.weight, user.max_running_slots) == ("alice", 2.5, None)
     assert not service.requests["SetUser"][0].HasField("max_running_slots")
-    pools = await client.list_pools(timeout=math.inf)
+    pools = await client.list_pools()
     assert [pool.policy for pool in pools] == ["uwfq"]
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e300, float(sys.maxsize), threading.TIMEOUT_MAX])
+async def test_a_time_out_may_be_longer_than_anybody_waits(client: Client, seconds: float) -> None:
+    """It is no instant that has passed, which gRPC would take it for."""
+    assert await client.list_pools(timeout=seconds)
 
 
 async def test_the_blocking_client_does_the_same(service: FakeService) -> None:
@@ -315,3 +323,39 @@ async def test_a_closed_client_says_so(service: FakeService) -> None:
     blocking.close()
     with pytest.raises(RuntimeError, match="closed"):
         blocking.list_pools()
+
+
+async def test_closing_a_client_fails_what_is_under_way(service: FakeService) -> None:
+    """As a closed client fails: nobody has cancelled the callers, whom gRPC would let end so."""
+    service.add_job("j", 1)
+    service.refuse("GetJob", unavailable(), times=10)
+    slow = RetryPolicy(initial_backoff_seconds=0.02)
+    client = Client(service.target, retry=slow)
+
+    async def consume() -> None:
+        async for _ in client.watch("j"):
+            pass
+
+    calls = [client.wait("j"), consume(), client.get_job("j")]
+    under_way = [asyncio.ensure_future(call) for call in calls]
+    await service.until(
+        lambda: len(service.requests["WatchJob"]) == 2 and service.requests["GetJob"]
+    )
+    await client.aclose()
+    for ended in await asyncio.gather(*under_way, return_exceptions=True):
+        assert isinstance(ended, RuntimeError)
+        assert "closed" in str(ended)
+
+
+async def test_a_cancelled_caller_stays_cancelled_though_its_client_was_closed(
+    service: FakeService,
+) -> None:
+    """Else its task group would take it for failed."""
+    service.add_job("j", 1)
+    client = Client(service.target)
+    waiting = asyncio.create_task(client.wait("j"))
+    await service.until(lambda: service.requests["WatchJob"])
+    waiting.cancel()
+    await client.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import math
 import os
 import random
 import threading
@@ -36,6 +37,18 @@ async def test_every_task_is_run_and_reported_once(service: FakeService) -> None
     assert {result.success.rows for result in service.results.values()} == set(range(20))
     assert all(result.success.input_bytes == 7 for result in service.results.values())
     assert worker.stats.succeeded == 20
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e300])
+async def test_a_poll_may_be_parked_for_longer_than_anybody_waits(
+    service: FakeService, seconds: float
+) -> None:
+    """The service says how long it is; the call's deadline is no instant that has passed."""
+    service.add_job("j", 1)
+    worker = Worker(service.target, slots=1, poll_seconds=seconds, retry=EAGER)
+    worker.handler("noop")(nothing)
+    async with worker:
+        await service.until(lambda: len(service.results) == 1)
 
 
 @pytest.mark.parametrize("executor", ["thread", "inline"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from typing import Any
 
 import pytest
 
 from tests.integration.fake_service import FakeService, unavailable
 from tests.integration.workers import EAGER, nothing
 from uwfq_client import Task, Worker
+from uwfq_client.session import Session
 
 
 async def test_stop_finishes_and_reports_what_is_held(service: FakeService) -> None:
@@ -186,3 +188,62 @@ async def test_the_blocking_run_ends_by_request_from_another_thread(service: Fak
     await service.until(lambda: service.requests["NextTask"])
     await asyncio.to_thread(worker.request_stop)
     await serving
+
+
+async def test_a_worker_may_serve_in_one_event_loop_after_another(service: FakeService) -> None:
+    """Each ``asyncio.run`` has a loop of its own."""
+    worker = Worker(service.target, slots=1, retry=EAGER)
+    worker.handler("noop")(nothing)
+
+    async def serve() -> None:
+        async with worker:
+            while not worker.stats.polls:  # noqa: ASYNC110  # Nothing tells of a poll.
+                await asyncio.sleep(0.01)
+
+    for _ in range(2):
+        await asyncio.to_thread(asyncio.run, serve())
+
+
+async def test_a_worker_may_be_stopped_from_another_event_loop(
+    service: FakeService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever stops it need not be where it serves; and may lose patience."""
+    service.add_job("j", 1)
+    started, go = asyncio.Event(), asyncio.Event()
+    worker = Worker(service.target, slots=1, retry=EAGER)
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        started.set()
+        await go.wait()
+
+    serving = asyncio.create_task(worker.serve())
+    await started.wait()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(worker.stop(), 0.01)
+    with pytest.raises(TimeoutError):
+        await asyncio.to_thread(lambda: asyncio.run(asyncio.wait_for(worker.stop(), 0.01)))
+    stopping = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(worker.stop())))
+    go.set()
+    await asyncio.wait_for(stopping, 10)
+    await serving
+    assert len(service.results) == 1
+    assert not [each for each in caplog.records if each.name == "concurrent.futures"]
+
+
+async def test_a_stop_while_it_begins_to_serve_again_is_heard(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the round before, whose event loop is closed."""
+    worker = Worker(service.target, slots=1, retry=EAGER)
+    worker.handler("noop")(nothing)
+
+    class Late(Session):
+        def __init__(self, *arguments: Any) -> None:
+            worker.request_stop()
+            super().__init__(*arguments)
+
+    worker.request_stop()
+    await asyncio.to_thread(lambda: asyncio.run(worker.serve()))
+    monkeypatch.setattr("uwfq_client.worker.Session", Late)
+    await worker.serve()

@@ -63,6 +63,7 @@ export class Channel {
     { timeoutSeconds, signal }: CallSettings,
   ): Promise<MessageShape<O>> {
     const bytes = encoded(method.input, request);
+    const options = { deadline: deadline(timeoutSeconds) };
     this.#ready(signal);
     try {
       return await new Promise<MessageShape<O>>((resolve, reject) => {
@@ -72,7 +73,7 @@ export class Channel {
           (answer: Buffer) => fromBinary(method.output, answer),
           bytes,
           this.#metadata,
-          { deadline: deadline(timeoutSeconds) },
+          options,
           (error, response) => {
             done();
             if (response === undefined)
@@ -95,6 +96,7 @@ export class Channel {
     { timeoutSeconds, signal }: CallSettings,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
     const bytes = encoded(method.input, request);
+    const options = { deadline: deadline(timeoutSeconds) };
     this.#ready(signal);
     const call = this.#grpc.makeServerStreamRequest(
       path(method),
@@ -102,7 +104,7 @@ export class Channel {
       (answer: Buffer) => fromBinary(method.output, answer),
       bytes,
       this.#metadata,
-      { deadline: deadline(timeoutSeconds) },
+      options,
     );
     // What comes after the loop was left, the end of the call above all, concerns nobody.
     call.on("error", () => undefined);
@@ -173,6 +175,10 @@ function path(method: DescMethodUnary | DescMethodServerStreaming): string {
   return `/${method.parent.typeName}/${method.name}`;
 }
 
+/** 31 years: beyond it gRPC knows no deadline, and the call would never end. */
+const FOR_EVER_SECONDS = 1e9;
+
 function deadline(timeoutSeconds: number): number {
-  return Date.now() + timeoutSeconds * 1000;
+  if (Number.isNaN(timeoutSeconds)) throw new RangeError("timeoutSeconds is NaN");
+  return timeoutSeconds > FOR_EVER_SECONDS ? Infinity : Date.now() + timeoutSeconds * 1000;
 }

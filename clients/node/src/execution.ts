@@ -58,17 +58,15 @@ export async function run(handler: Handler, attempt: Attempt): Promise<Ending> {
     const runtimeSeconds = now() - began;
     // A handler that was told to stop has failed for that reason, however it put it.
     if (signal.aborted) return { outcome: failure(textOf(signal.reason), true, runtimeSeconds) };
-    if (thrown instanceof PermanentFailure) {
-      return { outcome: failure(textOf(thrown), false, runtimeSeconds) };
-    }
-    const stack = thrown instanceof Error ? thrown.stack : undefined;
-    return { outcome: failure(textOf(thrown), true, runtimeSeconds), stack };
+    if (isPermanent(thrown)) return { outcome: failure(textOf(thrown), false, runtimeSeconds) };
+    return { outcome: failure(textOf(thrown), true, runtimeSeconds), stack: stackOf(thrown) };
   }
 }
 
 function success(measured: unknown, runtimeSeconds: number): Outcome {
   if (measured !== undefined && (measured === null || typeof measured !== "object")) {
-    throw new PermanentFailure(`the handler returned ${typeof measured}, not a measurement`);
+    const returned = measured === null ? "null" : typeof measured;
+    throw new PermanentFailure(`the handler returned ${returned}, not a measurement`);
   }
   const { inputBytes, rows } = (measured ?? {}) as Record<string, unknown>;
   const value = create(TaskSuccessSchema, {
@@ -101,10 +99,12 @@ const MESSAGE_BYTES = 4096;
 
 /** What was thrown, in words, as long as the service keeps them. */
 function textOf(thrown: unknown): string {
-  const bytes = new Uint8Array(MESSAGE_BYTES);
-  // Cuts between characters, and leaves no half of a surrogate pair, which protobuf would refuse.
-  const { written } = new TextEncoder().encodeInto(words(thrown), bytes);
-  return new TextDecoder().decode(bytes.subarray(0, written));
+  return sound("the handler threw what has no text", () => {
+    const bytes = new Uint8Array(MESSAGE_BYTES);
+    // Cuts between characters, and leaves no half of a surrogate pair, which protobuf would refuse.
+    const { written } = new TextEncoder().encodeInto(words(thrown), bytes);
+    return new TextDecoder().decode(bytes.subarray(0, written));
+  });
 }
 
 /** Of our own errors the message says it; of others the type says half of it. */
@@ -112,6 +112,27 @@ function words(thrown: unknown): string {
   if (thrown instanceof PermanentFailure || thrown instanceof Stopped) return thrown.message;
   if (thrown instanceof Error) return `${thrown.name}: ${thrown.message}`;
   return typeof thrown === "string" ? thrown : inspect(thrown);
+}
+
+function isPermanent(thrown: unknown): boolean {
+  return sound(false, () => thrown instanceof PermanentFailure);
+}
+
+function stackOf(thrown: unknown): string | undefined {
+  return sound(undefined, () => (thrown instanceof Error ? thrown.stack : undefined));
+}
+
+/**
+ * What a look at something thrown gives; `otherwise`, when that throws in turn.
+ *
+ * It is the handler's own and may do anything: its getters may throw, its message be no text.
+ */
+function sound<Value>(otherwise: Value, look: () => Value): Value {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
 }
 
 /** Why an attempt is to stop: the reason that its handler finds in its signal. */

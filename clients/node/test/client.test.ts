@@ -102,6 +102,23 @@ test("a service that is away is waited for, within the time-out", async () => {
 });
 
 test(
+  "a time-out may be longer than anybody waits, but must be a number",
+  asking(async (client, service) => {
+    service.addJob("j", 1);
+    for (const timeoutSeconds of [Infinity, Number.MAX_SAFE_INTEGER, Number.MAX_VALUE]) {
+      assert.equal((await client.get({ jobId: "j" }, { timeoutSeconds })).job.jobId, "j");
+      for await (const job of client.watch("j", { timeoutSeconds })) {
+        assert.equal(job.jobId, "j");
+        break;
+      }
+    }
+    const wrong = { timeoutSeconds: NaN };
+    await assert.rejects(client.get({ jobId: "j" }, wrong), /timeoutSeconds is NaN/);
+    await assert.rejects(client.wait("j", wrong), /timeoutSeconds is NaN/);
+  }),
+);
+
+test(
   "every detail of a refusal is readable",
   asking(async (client, service) => {
     const violations = [

@@ -1,6 +1,7 @@
 /** What a worker does when all goes well, when handlers fail, and when it is to stop. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 
 import { status } from "@grpc/grpc-js";
 
@@ -143,6 +144,7 @@ test(
         throw new Error("ü".repeat(5000));
       },
       wrong: () => 12 as Measurement,
+      nothing: () => null as unknown as Measurement,
       negative: () => ({ rows: -1 }),
       huge: () => ({ inputBytes: 2n ** 64n }),
     };
@@ -150,10 +152,10 @@ test(
     const worker = new Worker(service.target, { ...EAGER, slots: 1 });
     for (const [kind, act] of Object.entries(acts)) worker.handle(kind, act);
     const served = worker.serve();
-    await service.until(() => service.results.size === 8);
+    await service.until(() => service.results.size === 9);
     await worker.stop();
     await served;
-    const [throws, permanent, odd, long, wrong, negative, huge, unknown] = [
+    const [throws, permanent, odd, long, wrong, nothing, negative, huge, unknown] = [
       ...service.results.values(),
     ].map(({ outcome }) => (outcome.case === "failure" ? outcome.value : undefined));
     assert.equal(throws?.message, "TypeError: no such column");
@@ -164,12 +166,60 @@ test(
     assert.equal(Buffer.byteLength(long?.message ?? ""), 4095); // "Error: " and whole characters.
     assert.equal(wrong?.message, "the handler returned number, not a measurement");
     assert.equal(wrong.retryable, false);
+    assert.equal(nothing?.message, "the handler returned null, not a measurement");
     assert.match(negative?.message ?? "", /rows -1/);
     assert.match(huge?.message ?? "", /inputBytes 18446744073709551616/);
     assert.equal(huge?.retryable, false);
     assert.equal(unknown?.message, 'no handler for kind "unknown"');
     assert.equal(unknown.retryable, true);
-    assert.equal(worker.stats.failed, 8);
+    assert.equal(worker.stats.failed, 9);
+  }),
+);
+
+test(
+  "whatever can be thrown is a failed attempt, though it cannot be read",
+  serving(async (service) => {
+    class Unreadable extends Error {
+      override get message(): string {
+        throw new Error("inner");
+      }
+    }
+    const acts: (() => unknown)[] = [
+      () => new Unreadable(),
+      () => Object.assign(new Error(), { message: Symbol("m") }),
+      () => Object.assign(new PermanentFailure(), { message: 5 }),
+      () => ({
+        [inspect.custom]() {
+          throw new Error("inner");
+        },
+      }),
+      () => {
+        const { proxy, revoke } = Proxy.revocable({}, {});
+        revoke();
+        return proxy;
+      },
+      () => Object.create(null) as unknown,
+      () => null,
+    ];
+    service.addJob("j", acts.length);
+    const worker = new Worker(service.target, { ...EAGER, slots: 1 });
+    worker.handle("noop", ({ taskIndex }) => {
+      throw acts[taskIndex]?.();
+    });
+    const served = worker.serve();
+    await service.until(() => service.results.size === acts.length);
+    await worker.stop();
+    await served;
+    const unknown = "the handler threw what has no text";
+    assert.deepEqual(endings(service), [
+      unknown,
+      unknown,
+      unknown,
+      unknown,
+      unknown,
+      "[Object: null prototype] {}",
+      "null",
+    ]);
   }),
 );
 

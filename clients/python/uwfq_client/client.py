@@ -27,7 +27,7 @@ from collections.abc import (
     Sequence,
 )
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar
+from typing import Final, ParamSpec, Self, TypeVar
 
 import grpc.aio
 
@@ -453,6 +453,11 @@ class Client:
         await self._transport.sleep(wait)
 
 
+#: 31 years.  gRPC takes what is far beyond for an instant that has passed.
+_FOR_EVER: Final = 1e9
+
+
 def _remaining(deadline: float) -> float | None:
     """Seconds until then; ``None`` is gRPC's word for "for ever"."""
-    return None if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
+    remaining = deadline - time.monotonic()
+    return None if remaining > _FOR_EVER else max(remaining, 0.0)

@@ -7,6 +7,7 @@ cannot be pickled has to travel.
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import dataclasses
 import inspect
@@ -52,21 +53,28 @@ class Outcome:
 
 
 def run_handler(handler: BlockingHandler, task: Task) -> Outcome:
-    """Call a blocking handler.  Raises nothing that the handler raises, not even ``SystemExit``."""
+    """Call a blocking handler.  Raises nothing that the handler raises, but ``KeyboardInterrupt``.
+
+    An attempt without an outcome would keep its slot, and its lease, for ever.
+    """
     began = time.perf_counter()
     try:
         measurement = handler(task)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # Whatever it raises is its outcome.
+    except KeyboardInterrupt:
+        raise  # Of an inline handler it is the worker's Ctrl-C.
+    except BaseException as error:  # noqa: BLE001  # Whatever it raises is its outcome.
         return _failed(error, time.perf_counter() - began)
     return _succeeded(measurement, time.perf_counter() - began)
 
 
 async def run_coroutine(handler: CoroutineHandler, task: Task) -> Outcome:
-    """Await a coroutine handler.  Lets its cancellation pass."""
+    """Await a coroutine handler.  Lets its cancellation pass, and ``KeyboardInterrupt``."""
     began = time.perf_counter()
     try:
         measurement = await handler(task)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # Whatever it raises is its outcome.
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001  # Whatever it raises is its outcome.
         return _failed(error, time.perf_counter() - began)
     return _succeeded(measurement, time.perf_counter() - began)
 

@@ -137,6 +137,8 @@ class Launcher:
             runtime = self._loop.time() - attempt.started_at
             reason = attempt.stop_reason or "the handler was cancelled"
             self._end(attempt, Outcome(runtime, failure=reason))
+        elif (error := running.exception()) is not None:  # Ctrl-C, which ends the loop as well.
+            self._end(attempt, Outcome(0.0, failure=_words(error)))
         else:
             self._end(attempt, running.result())
         self.launch()
@@ -171,20 +173,22 @@ class Launcher:
         executor: concurrent.futures.Executor,
         future: concurrent.futures.Future[Outcome],
     ) -> Outcome:
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError:
+        if future.cancelled():
             return Outcome(0.0, failure="the worker stopped before the task began")
-        except Exception as error:  # noqa: BLE001  # Not the handler's: pickling, a dead process.
-            return self._executor_failed(executor, error)
+        # Asked for, not raised: a KeyboardInterrupt from another thread is not ours to end by.
+        error = future.exception()
+        # Not the handler's, as a rule: pickling, a dead process.
+        return future.result() if error is None else self._executor_failed(executor, error)
 
-    def _executor_failed(self, executor: concurrent.futures.Executor, error: Exception) -> Outcome:
+    def _executor_failed(
+        self, executor: concurrent.futures.Executor, error: BaseException
+    ) -> Outcome:
         broken = isinstance(error, concurrent.futures.BrokenExecutor)
         # All tasks of a broken pool end so; the first of them brings the new pool.
         if broken and executor is self._executor and isinstance(self._kind, str):
             executor.shutdown(wait=False)
             self._executor = self._new_executor()
-        return Outcome(0.0, failure=f"{type(error).__name__}: {error}")
+        return Outcome(0.0, failure=_words(error))
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         if not self._ledger.finish(attempt, outcome):
@@ -246,3 +250,7 @@ class Launcher:
         if isinstance(self._kind, concurrent.futures.Executor):
             return self._kind
         return make_executor(self._kind, self._ledger.slots)
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -52,6 +52,8 @@ log = logging.getLogger("uwfq_client")
 
 #: Time-out of a report or a renewal, and what a poll gets beyond its wait, seconds.
 _ANSWER_SECONDS: Final = 15.0
+#: A year; the service parks no poll for so long.
+_LONGEST_POLL_SECONDS: Final = 365 * 86_400.0
 #: How long a stopping worker tries to bring its last results to a service that does not answer;
 #: about a lease, after which nobody waits for them.
 _LAST_REPORT_SECONDS: Final = 30.0
@@ -213,7 +215,8 @@ class Session:
 
     async def _call_poll(self, request: pb.NextTaskRequest) -> pb.NextTaskResponse | None:
         """The answer; ``None`` when the report has called the poll off."""
-        timeout = request.wait_seconds + _ANSWER_SECONDS
+        # gRPC would take what is far beyond for an instant that has passed.
+        timeout = min(request.wait_seconds, _LONGEST_POLL_SECONDS) + _ANSWER_SECONDS
         self._poll_call = self._transport.scheduler.NextTask(request, timeout=timeout)
         try:
             return await self._poll_call

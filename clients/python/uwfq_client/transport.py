@@ -105,8 +105,12 @@ class AsyncTransport:
         timeout: float | None,
     ) -> Response:
         """Ask once."""
+        _check_open(self._closed)
         try:
             return await method(request, timeout=timeout)
+        except asyncio.CancelledError:
+            self._check_cancelled()
+            raise
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
 
@@ -117,14 +121,27 @@ class AsyncTransport:
         timeout: float | None,
     ) -> AsyncGenerator[Response, None]:
         """Ask once, for many answers."""
+        _check_open(self._closed)
         call = method(request, timeout=timeout)
         try:
             async for response in call:
                 yield response
+        except asyncio.CancelledError:
+            self._check_cancelled()
+            raise
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
+
+    def _check_cancelled(self) -> None:
+        """Say that it was our closing, not somebody's cancelling, that has ended a call.
+
+        gRPC ends it as if the caller had been cancelled, and a task that ends so ends in silence.
+        """
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():
+            _check_open(self._closed)
 
     async def sleep(self, seconds: float) -> None:
         """Let other coroutines run for so long."""

@@ -65,6 +65,9 @@ class Worker:
 
     ``report_delay_seconds`` is how long a result may wait for the next poll to take it along.
     ``poll_seconds`` is how long a poll may be parked at the service when there is nothing to run.
+
+    ``worker_id`` (made of host, process and chance unless it is given) must be new at each start
+    and nobody else's: two workers of one id are given the same tasks.
     """
 
     def __init__(
@@ -110,7 +113,8 @@ class Worker:
         self._session: Session | None = None
         self._serving = False
         self._stop_requested = False
-        self._ended = asyncio.Event()
+        #: Done when it has ended to serve: of no event loop, as each round may have another.
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         #: What ``async with`` serves in.
         self._background: asyncio.Task[None] | None = None
 
@@ -139,12 +143,15 @@ class Worker:
     # ------------------------------------------------------------------------------------- serving
 
     def run(self, grace_seconds: float | None = None) -> None:
-        """Serve until SIGTERM or SIGINT; the main program of a worker process.
+        """Serve until SIGTERM or SIGINT; the main program of a worker process, in its main thread.
+
+        In another thread use ``asyncio.run(worker.serve())`` and ``request_stop``.
 
         The first signal lets it finish and report what it holds, at most for ``grace_seconds``
         (``None``: for as long as it takes); the second makes it give up at once.  What was given up
         is reported as failed and will be tried again.  A *thread* that ignores ``task.cancelled``
-        still keeps the process from exiting until it returns.
+        still keeps the process from exiting until it returns, and so does a handler in another
+        process, which cannot see it.
         """
         asyncio.run(self.serve(signals=True, grace_seconds=grace_seconds))
 
@@ -159,17 +166,19 @@ class Worker:
             raise RuntimeError("this worker is serving already")
         if not self._handlers:
             raise ValueError("a worker needs a handler: @worker.handler(kind)")
+        session = Session(self._options, self._handlers)
+        # In this order: another thread that finds it serving stops this session, not the last one.
+        self._ended = concurrent.futures.Future()
+        self._session = session
         self._serving = True
-        self._ended.clear()
         try:
-            self._session = session = Session(self._options, self._handlers)
             if self._stop_requested:
                 session.request_stop()
             with _signals(session, grace_seconds) if signals else contextlib.nullcontext():
                 await session.serve()
         finally:
             self._serving = self._stop_requested = False
-            self._ended.set()
+            self._ended.set_result(None)
 
     def request_stop(self, grace_seconds: float | None = None) -> None:
         """Begin to stop, from any thread; ``serve`` and ``run`` return when all is reported.
@@ -181,14 +190,16 @@ class Worker:
             self._session.loop.call_soon_threadsafe(self._session.request_stop, grace_seconds)
 
     async def stop(self, grace_seconds: float | None = None) -> None:
-        """Stop, and wait until what was held is finished and reported.
+        """Stop, and wait until what was held is finished and reported; on any event loop.
 
         What is not finished within ``grace_seconds`` (``None``: whatever it takes) is given up:
         reported as failed, to be tried again.  Not for handlers: they would wait for themselves.
         """
         if self._serving:
+            ended = self._ended
             self.request_stop(grace_seconds)
-            await self._ended.wait()
+            # Others may wait for the same: whoever is cancelled here must not cancel it for them.
+            await asyncio.shield(asyncio.wrap_future(ended))
 
     async def __aenter__(self) -> Self:
         """Serve in the background for the length of the block."""

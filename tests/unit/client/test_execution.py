@@ -39,10 +39,12 @@ def test_a_return_is_a_success_with_what_was_measured() -> None:
         (ValueError("bad"), "ValueError: bad", True),
         (PermanentFailure("no such column"), "no such column", False),
         (SystemExit(3), "SystemExit: 3", True),
+        (GeneratorExit(), "GeneratorExit: ", True),
+        (pytest.fail.Exception("odd"), "Failed: odd", True),
     ],
 )
 def test_an_exception_is_a_failure(error: BaseException, message: str, retryable: bool) -> None:
-    """Even SystemExit: a handler must not end its worker."""
+    """Even one that is no Exception: a handler must not end its worker, nor keep its slot."""
 
     def handler(task: Task) -> None:
         raise error
@@ -56,6 +58,20 @@ def test_an_exception_is_a_failure(error: BaseException, message: str, retryable
     ):
         assert (outcome.failure, outcome.retryable) == (message, retryable)
         assert "Traceback" in outcome.trace
+
+
+def test_the_cancellation_of_something_else_is_a_failure_of_a_blocking_handler() -> None:
+    """It comes out of ``asyncio.run``, say, when what the handler waits for was cancelled."""
+
+    async def wait_for_a_cancelled_task() -> None:
+        task = asyncio.create_task(asyncio.sleep(1))
+        task.cancel()
+        await task
+
+    outcome = run_handler(lambda _: asyncio.run(wait_for_a_cancelled_task()), Task())
+    assert outcome.failure is not None
+    assert outcome.failure.startswith("CancelledError")
+    assert outcome.retryable
 
 
 def test_a_wrong_return_is_said_at_once() -> None:

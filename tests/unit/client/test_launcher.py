@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from tests.integration.client_handlers import interrupt_itself
 from uwfq.v1 import types_pb2
 from uwfq_client import Task
+from uwfq_client.execution import ExecutorKind
 from uwfq_client.launcher import Launcher
 from uwfq_client.ledger import Ledger
 
@@ -37,3 +41,18 @@ async def test_a_handler_that_was_interrupted_may_clean_up_while_its_worker_clos
     go.set()
     await closing
     assert cleaned
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+async def test_an_interrupt_in_an_executor_fails_its_attempt_only(executor: ExecutorKind) -> None:
+    """It cannot be the worker's Ctrl-C, and an attempt without an end would keep its slot."""
+    ended = asyncio.Event()
+    ledger = Ledger(slots=1, prefetch=0)
+    launcher = Launcher(ledger, {None: interrupt_itself}, executor, ended.set)
+    ledger.grant([types_pb2.TaskLease(lease_id=1, slots=1, attempt=1)], now=0.0)
+    launcher.launch()
+    await ended.wait()
+    (result,) = ledger.take_results()
+    assert result.failure.message == "KeyboardInterrupt: no"
+    assert result.failure.retryable
+    await launcher.close()

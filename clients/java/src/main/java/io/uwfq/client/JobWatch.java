@@ -1,6 +1,7 @@
 package io.uwfq.client;
 
 import io.grpc.Channel;
+import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.stub.ClientCallStreamObserver;
 import io.grpc.stub.ClientResponseObserver;
@@ -34,7 +35,7 @@ final class JobWatch implements Flow.Publisher<Job> {
   public void subscribe(Flow.Subscriber<? super Job> subscriber) {
     Progress progress = new Progress(subscriber);
     subscriber.onSubscribe(progress);
-    progress.open();
+    progress.open(new UwfqException(Status.Code.UNAVAILABLE, "the client is closed", null));
   }
 
   /** One subscriber's watch: one stream after another. Its own lock guards it. */
@@ -75,6 +76,15 @@ final class JobWatch implements Flow.Publisher<Job> {
       ClientCallStreamObserver<WatchJobRequest> open = finish();
       if (open != null) {
         open.cancel("nobody watches any more", null);
+      }
+    }
+
+    /** Opens a stream, unless the client was closed: then nobody would tell how that has ended. */
+    private void open(UwfqException otherwise) {
+      if (channel instanceof ManagedChannel managed && managed.isShutdown()) {
+        end(otherwise);
+      } else {
+        open();
       }
     }
 
@@ -123,7 +133,8 @@ final class JobWatch implements Flow.Publisher<Job> {
         end(error);
         return;
       }
-      CompletableFuture.delayedExecutor(wait.toNanos(), TimeUnit.NANOSECONDS).execute(this::open);
+      CompletableFuture.delayedExecutor(wait.toNanos(), TimeUnit.NANOSECONDS)
+          .execute(() -> open(error));
     }
 
     private void end(Throwable error) {

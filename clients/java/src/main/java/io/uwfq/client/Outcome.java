@@ -32,9 +32,16 @@ record Outcome(
   /** A handler has thrown, whatever it is. */
   static Outcome thrown(Throwable error, double runtimeSeconds) {
     boolean permanent = error instanceof PermanentFailure;
-    // The text of our own exception is the message; of others, the type says half of it.
-    String text = permanent ? String.valueOf(error.getMessage()) : error.toString();
-    return new Outcome(runtimeSeconds, null, text, !permanent, error);
+    try {
+      // The text of our own exception is the message; of others, the type says half of it.
+      String text = String.valueOf(permanent ? error.getMessage() : error.toString());
+      return new Outcome(runtimeSeconds, null, text, !permanent, error);
+    } catch (Throwable broken) {
+      // Its class is the handler's own: a message read off a cause that is missing, say. The log
+      // would read it, too.
+      String text = error.getClass().getName() + ": (its text cannot be had)";
+      return new Outcome(runtimeSeconds, null, text, !permanent, null);
+    }
   }
 
   /** The attempt did not begin, or did not come to its end, through no fault of its handler. */

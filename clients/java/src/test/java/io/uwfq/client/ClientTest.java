@@ -15,6 +15,7 @@ import io.grpc.Channel;
 import io.grpc.ClientCall;
 import io.grpc.ClientInterceptor;
 import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.ManagedChannel;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.uwfq.v1.GetJobRequest;
@@ -32,6 +33,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -268,6 +270,22 @@ class ClientTest {
     UwfqException refusal = assertThrows(UwfqException.class, () -> client.waitFor("j"));
     assertEquals(Status.Code.NOT_FOUND, refusal.code());
     assertEquals(1, calls(WatchJobRequest.class));
+  }
+
+  @Test
+  void aWatchEndsWithItsClient() throws Exception {
+    service.put(job("j", JobState.JOB_STATE_WAITING));
+    ManagedChannel channel = service.channel();
+    Client closing = Client.connect(Endpoint.of(channel));
+    CompletableFuture<Job> waiting = closing.async().waitFor("j");
+    service.await(() -> calls(WatchJobRequest.class) == 1);
+    channel.shutdownNow();
+    for (CompletableFuture<Job> each : List.of(waiting, closing.async().waitFor("j"))) {
+      CompletionException ended =
+          assertThrows(CompletionException.class, each.orTimeout(10, TimeUnit.SECONDS)::join);
+      UwfqException closed = assertInstanceOf(UwfqException.class, ended.getCause());
+      assertEquals(Status.Code.UNAVAILABLE, closed.code());
+    }
   }
 
   @Test

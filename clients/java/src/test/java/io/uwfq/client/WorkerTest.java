@@ -151,6 +151,41 @@ class WorkerTest {
     assertTrue(failure(4).getRetryable());
   }
 
+  /** Such as reads its message off a cause that it does not have. */
+  private static final class Wordless extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    @Override
+    public String getMessage() {
+      return getCause().getMessage();
+    }
+  }
+
+  private static final class Textless extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    @Override
+    public String toString() {
+      return null;
+    }
+  }
+
+  @Test
+  void whatIsThrownNeedNotHaveAText() throws Exception {
+    service.addTasks("j", 2);
+    Handler handler =
+        task -> {
+          throw task.index() == 0 ? new Wordless() : new Textless();
+        };
+    try (Worker worker = worker().slots(1).handler("noop", handler).build().start()) {
+      awaitResults(2);
+      assertEquals(2, statsAtTheEnd(worker).failed());
+    }
+    assertEquals(Wordless.class.getName() + ": (its text cannot be had)", failure(1).getMessage());
+    assertTrue(failure(1).getRetryable());
+    assertEquals("null", failure(2).getMessage());
+  }
+
   @Test
   void theDefaultHandlerTakesWhatNobodyElseDoes() throws Exception {
     service.addTasks(1, TaskLease.newBuilder().setKind("a"));
