@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
         lease_seconds = 7
 
         [limits]
-        max_batch = 50
+        max_batch = 5000
 
         [pools.web]
 
@@ -101,7 +101,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(file:
     assert config.data == "from-file"
     assert config.scheduling.lease_seconds == 7
     assert config.scheduling.limits == config.limits
-    assert config.limits.max_batch == 50
+    assert config.limits.max_batch == 5000
 
 
 def test_the_environment_can_name_the_file(file: Path) -> None:
@@ -112,8 +112,8 @@ def test_the_environment_can_name_the_file(file: Path) -> None:
 
 def test_text_is_read_as_a_number_where_one_is_expected() -> None:
     """The environment and the command line know nothing else."""
-    config = load({"limits.max_batch": "20"}, environ={"UWFQ_SCHEDULING_RETRY_BACKOFF": "0.25"})
-    assert config.limits.max_batch == 20
+    config = load({"limits.max_batch": "6000"}, environ={"UWFQ_SCHEDULING_RETRY_BACKOFF": "0.25"})
+    assert config.limits.max_batch == 6000
     assert config.scheduling.retry_backoff == 0.25
 
 
@@ -165,7 +165,7 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
             "x",
             "pools.a.polcy: no such setting (command line); did you mean policy?",
         ),
-        ("limits.max_batch", "many", "must be a whole number of at least 1, at most 1,000,000"),
+        ("limits.max_batch", "many", "must be a whole number of at least 5,000, at most 1,000,000"),
         # A stage's number is kept in 16 bits.
         (
             "limits.max_stages_per_job",
@@ -174,7 +174,7 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
         ),
         ("limits.max_batch", 1.5, "must be a whole number"),
         ("limits.max_batch", True, "must be a whole number"),
-        ("limits.max_batch", 0, "not 0"),
+        ("limits.max_batch", 4999, "not 4999"),
         ("scheduling.lease_seconds", 0, "must be a number above 0"),
         ("scheduling.lease_seconds", "nan", "must be a number above 0"),
         ("scheduling.lease_seconds", "inf", "must be a number above 0"),
