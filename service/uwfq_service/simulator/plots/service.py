@@ -53,7 +53,8 @@ def served(run: Run, groups: Sequence[Group], fluid: FluidService) -> Served:
     return Served(
         instants=instants,
         received=[_received(own, instants) for own in launches],
-        fluid=[_fluid([fluid.get(user, ()) for user in group.users], instants) for group in groups],
+        # One by one, for they are long.
+        fluid=[_fluid((fluid.get(user, ()) for user in group.users), instants) for group in groups],
     )
 
 
