@@ -202,6 +202,15 @@ def test_a_user_may_be_called_like_a_colour() -> None:
     assert "[red]" in shown([run_of([finished(user="[red]")])])
 
 
+def test_no_name_is_obeyed_by_the_terminal() -> None:
+    """Names come from other people's logs: each stays on its line, and the terminal as it was."""
+    slow = run_of([finished(user="\x1b[2J\nroot", finish=2.0)], workload="\x1b]0;mine\x07")
+    text = shown([slow, run_of(slow.jobs, policy="fifo", workload=slow.workload)])
+    assert not any(char in text for char in "\x1b\x07\x00")
+    assert text.startswith("\\x1b]0;mine\\x07\n")
+    assert sum(line.startswith("\\x1b[2J\\nroot ") for line in text.splitlines()) == 2
+
+
 def test_a_workload_is_introduced_by_what_all_its_runs_share() -> None:
     """What they differ in stands in their names."""
     whole = busy(options=Options(policy="uwfq", seed=3))
