@@ -103,6 +103,15 @@ def test_names_are_text() -> None:
     assert reader.text.count('<script>alert("1")</script>') >= 3
 
 
+def test_every_link_has_a_place_of_its_own() -> None:
+    """Also when a workload is called like another part of the page."""
+    runs = [busy(workload="definitions"), busy(workload="Definitions"), busy(workload="other")]
+    reader = Reader(html.page(runs))
+    places = reader.values("id")
+    assert len(set(places)) == len(places) == 4
+    assert reader.values("href") == [f"#{place}" for place in places]
+
+
 def test_every_option_of_every_run_is_told() -> None:
     """What is needed to do it again."""
     options = Options(policy="uwfq", estimates="noisy:0.5", seed=7, faults=Faults(stragglers=0.25))
