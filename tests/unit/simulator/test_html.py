@@ -214,6 +214,14 @@ def test_the_latest_job_is_told_and_a_run_may_be_on_time() -> None:
     )
 
 
+def test_a_lag_of_the_last_bits_is_none() -> None:
+    """Nor is one that is nothing beside the other: nobody is 0.0 s late."""
+    ours = run_of([finished(finish=1.0 + 1e-15, fluid_finish=1.0)])
+    for theirs, told in ((1.0 + 2e-15, "on time under ujf"), (5000.0, "4,999.0 s late under ujf")):
+        other = run_of([finished(finish=theirs, fluid_finish=1.0)], policy="ujf")
+        assert f"the latest job is on time under uwfq, {told}" in " ".join(answer([ours, other]))
+
+
 def test_deadlines_are_told_when_there_is_a_baseline() -> None:
     """How many jobs gain and lose, and how much of their response there."""
     runs = pair(1.0, 2.0)
