@@ -116,6 +116,23 @@ def test_writing_a_report_leaves_nothing_beside_it(tmp_path: Path) -> None:
     assert json.loads(path.read_text())[0]["policy"] == "uwfq"
 
 
+def test_a_report_that_is_written_anew_stays_as_private_as_it_was(tmp_path: Path) -> None:
+    """Its rights are those that somebody gave it."""
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    path.chmod(0o600)
+    report.write_json(path, [])
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["r" * 255, "名" * 85])
+def test_a_report_may_have_any_name_that_a_file_may_have(tmp_path: Path, name: str) -> None:
+    """The temporary one beside it is no longer."""
+    path = tmp_path / name
+    report.write_json(path, [])
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_report_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
