@@ -11,6 +11,7 @@ from tests.unit.simulator.synthetic import busy, finished, run_of, the_example
 from uwfq_service.simulator import report
 from uwfq_service.simulator.naming import labels, slug, slugs
 from uwfq_service.simulator.runs import Faults, Options, Partitioning, Run
+from uwfq_service.simulator.tables import Cell, comparison
 
 #: As it stands in workload.md, but for ``workload`` and the rounded utilization.
 EXAMPLE = """
@@ -199,6 +200,16 @@ def test_the_best_figure_is_marked_unless_all_are_alike() -> None:
         for part in report.tables([fast, run_of([finished(finish=1.0)], policy="fifo")]):
             console.print(part)
     assert "\x1b[1;32m" not in captured.get()
+
+
+def test_nothing_has_no_sign() -> None:
+    """A lag of the last bits, to either side, looks the same, and neither is the best."""
+    runs = [
+        run_of([finished(finish=finish, fluid_finish=1.0)], policy=policy)
+        for policy, finish in (("uwfq", 1.0 - 1e-15), ("fifo", 1.0 + 1e-15))
+    ]
+    table = next(table for table in comparison(runs, users=1) if "max lag, s" in table.columns)
+    assert [row[-1] for row in table.rows] == [Cell("0.00000"), Cell("0.00000")]
 
 
 def test_many_users_are_folded() -> None:
