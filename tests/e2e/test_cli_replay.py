@@ -306,6 +306,15 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
     assert complaint in line
 
 
+def test_a_device_is_written_to_as_it_is(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody but root may make a file beside it, and none is needed there."""
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+    assert main(["replay", str(tiny), "--target", NOBODY, "--output", "/dev/null"]) == 1
+    assert f"no service answers at {NOBODY}" in capsys.readouterr().err
+
+
 def test_an_unreachable_service_is_said_in_one_line(tiny: Path) -> None:
     """Exit code 1: it may be there next time."""
     ran = replayed(tiny, "--target", NOBODY, "--timeout", "2")

@@ -179,6 +179,8 @@ def _check_output(output: Path | None) -> None:
         return
     if output.is_dir():
         raise Failure(f"--output {output}: is a directory; name a file", REFUSED)
+    if output.exists() and not output.is_file():
+        return  # A device or a pipe is written to as it is.
     directory = output.resolve().parent
     if not directory.is_dir() or not os.access(directory, os.W_OK):
         raise Failure(f"--output {output}: cannot write in {directory}", REFUSED)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.output import terminal
+from uwfq_service.cli.output import printable, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
@@ -345,7 +345,7 @@ def _progress(
         def start(what: str) -> None:
             nonlocal begun
             begun += 1
-            progress.update(bar, description=what, completed=begun)
+            progress.update(bar, description=printable(what), completed=begun)
 
         def advance(done: int, total: int) -> None:
             progress.update(bar, completed=begun + done / total)

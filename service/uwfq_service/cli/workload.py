@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.output import number, seconds, table, terminal
+from uwfq_service.cli.output import number, printable, seconds, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
 
 if TYPE_CHECKING:
@@ -287,7 +287,8 @@ def _summarize(made: Workload) -> None:
         f"over {seconds(numbers.span)}"
     )
     click.echo(
-        f"{made.name}: {numbers.jobs:,} jobs with {numbers.tasks:,} tasks of {numbers.users:,} "
-        f"users, {number(numbers.work, 0)} slot-seconds; {load} on {made.slots:,} slots",
+        f"{printable(made.name)}: {numbers.jobs:,} jobs with {numbers.tasks:,} tasks of "
+        f"{numbers.users:,} users, {number(numbers.work, 0)} slot-seconds; {load} on "
+        f"{made.slots:,} slots",
         err=True,
     )

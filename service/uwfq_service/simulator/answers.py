@@ -123,7 +123,9 @@ def _user(count: int) -> str:
 def _lags(subject: Run, name: str, reference: Run, other: str) -> str:
     lags = [metrics.summary(run).max_lag_over_fluid for run in (subject, reference)]
     show = amounts(lags)
-    ours, theirs = (f"{show(lag)} s late" if lag > 0 else "on time" for lag in lags)
+    ours, theirs = (
+        f"{show(lag)} s late" if lag > 0 and show(lag) != show(0.0) else "on time" for lag in lags
+    )
     return (
         f"Held against an ideal cluster that serves all users at once, the latest job is {ours} "
         f"under {name}, {theirs} under {other}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -17,9 +18,12 @@ def write(path: Path, content: bytes) -> None:
         return
     # A link goes on pointing where it points.
     target = path.resolve()
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    # No longer than any name may be, whatever that of the file is.
+    part = target.with_name(f".uwfq.{os.getpid()}.part")
     try:
         part.write_bytes(content)
+        if target.exists():
+            shutil.copymode(target, part)
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from heapq import heappop, heappush
 
@@ -52,7 +52,7 @@ def fluid_cluster(
     return cluster
 
 
-def service_curves(run: Run) -> dict[str, Curve]:
+def service_curves(run: Run) -> Mapping[str, Curve]:
     """What the fluid cluster gives each user over time, for the jobs of ``run`` as they came."""
     arrivals = sorted((job.submit, index, job.user, job.work) for index, job in enumerate(run.jobs))
     return fluid_cluster(arrivals, run.slots, run.capacity, run.weights, curves=True).curves
@@ -71,17 +71,47 @@ class _User:
         self.jobs: list[tuple[float, int]] = []
         #: Number of the valid entry in the heap of departures.
         self.entry = 0
-        #: All its service when V was ``noted_at``, and how it came to that.
-        self.total = 0.0
-        self.noted_at = 0.0
-        self.curve: Curve = []
+        #: Corners of the clock at which it came, left, came again…
+        self.stays: list[int] = []
+
+
+class ServiceCurves(Mapping[str, Curve]):
+    """Each user's service over time, from the cluster's clock: made when it is asked for.
+
+    With every change of a rate there is a corner in the curve of every user who is there: too many
+    to keep for all of them.
+    """
+
+    def __init__(self, clock: Curve, users: Mapping[str, _User]) -> None:
+        """``clock``: V at every instant at which its rate changes."""
+        self._clock = clock
+        self._users = users
+
+    def __getitem__(self, name: str) -> Curve:
+        """The curve of one user.  O(corners while it was there)."""
+        user = self._users[name]
+        curve: Curve = []
+        before = 0.0
+        for came, left in zip(user.stays[::2], user.stays[1::2], strict=True):
+            begin = self._clock[came][1]
+            curve += [
+                (at, before + (v - begin) * user.weight) for at, v in self._clock[came : left + 1]
+            ]
+            before = curve[-1][1]
+        return curve
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._users)
+
+    def __len__(self) -> int:
+        return len(self._users)
 
 
 class FluidCluster:
     """The cluster in the making; ``fluid_cluster`` feeds it."""
 
     def __init__(self, slots: float, weights: Mapping[str, float], *, curves: bool = False) -> None:
-        """``curves``: note each user's service over time, for a plot.  O(active users) a change."""
+        """``curves``: note what each user's service over time follows from, for a plot."""
         self._slots = slots
         self._users = {name: _User(name, weight) for name, weight in weights.items()}
         self._active: dict[str, _User] = {}
@@ -92,7 +122,8 @@ class FluidCluster:
         #: Heap of (V at which a user's next job is finished, entry, user).
         self._departures: list[tuple[float, int, _User]] = []
         self._entries = 0
-        self._curves = curves
+        #: (instant, V) wherever a rate changes; ``None``: nobody wants curves.
+        self._clock: Curve | None = [] if curves else None
         #: When each job is finished, by the number that ``arrive`` was given.
         self.finishes: dict[int, float] = {}
 
@@ -100,16 +131,17 @@ class FluidCluster:
         """``job`` brings ``work`` at the instant ``at``, which never falls."""
         self._run_until(at)
         owner = self._users[user]
+        self._note()
         if not owner.jobs:
             # U stands still while its user has no work: being away earns nothing.
-            owner.at = owner.noted_at = self._v
+            owner.at = self._v
             self._active[user] = owner
             self._weight += Fraction(owner.weight)
+            self._note_stay(owner)
         else:
             self._catch_up(owner)
         heappush(owner.jobs, (owner.served + work, job))
         self._await_departure(owner)
-        self._note()
 
     def set_slots(self, at: float, slots: float) -> None:
         """The cluster has another number of slots from ``at`` on."""
@@ -122,9 +154,9 @@ class FluidCluster:
         self._run_until(math.inf)
 
     @property
-    def curves(self) -> dict[str, Curve]:
+    def curves(self) -> ServiceCurves:
         """Each user's service over time, once everything is finished."""
-        return {user.name: user.curve for user in self._users.values()}
+        return ServiceCurves(self._clock or [], self._users)
 
     def _run_until(self, at: float) -> None:
         while self._active and self._slots:
@@ -154,6 +186,7 @@ class FluidCluster:
         else:
             del self._active[user.name]
             self._weight -= Fraction(user.weight)
+            self._note_stay(user)
 
     def _catch_up(self, user: _User) -> None:
         user.served += (self._v - user.at) * user.weight / len(user.jobs)
@@ -168,12 +201,14 @@ class FluidCluster:
         )
 
     def _note(self) -> None:
-        """A rate changes: every curve that is not flat gets a corner."""
-        if not self._curves:
+        """A rate changes: the clock gets a corner."""
+        if self._clock is None:
             return
-        for user in self._active.values():
-            user.total += (self._v - user.noted_at) * user.weight
-            user.noted_at = self._v
-            corner = (self._now, user.total)
-            if not user.curve or user.curve[-1] != corner:
-                user.curve.append(corner)
+        corner = (self._now, self._v)
+        if not self._clock or self._clock[-1] != corner:
+            self._clock.append(corner)
+
+    def _note_stay(self, user: _User) -> None:
+        """A user comes or leaves at the last corner."""
+        if self._clock is not None:
+            user.stays.append(len(self._clock) - 1)

@@ -26,6 +26,8 @@ from uwfq_service.simulator.tables import comparison, conditions
 
 #: Users with a row of their own on the page.
 _USERS_ON_A_PAGE: Final = 50
+#: The anchor of the last part of the page, in the template.
+_DEFINITIONS: Final = "definitions"
 
 
 def write_html(
@@ -49,10 +51,11 @@ def page(runs: Sequence[Run], plots: Sequence[Plot] = (), baselines: Sequence[Ru
     )
     environment.filters["unbroken"] = _unbroken
     groups = by_workload(runs)
+    _, *anchors = slugs([_DEFINITIONS, *groups])
     return environment.get_template("report.html.j2").render(
         workloads=[
             _workload(anchor, group, plots, baseline_of(group[0], baselines))
-            for anchor, group in zip(slugs(list(groups)), groups.values(), strict=True)
+            for anchor, group in zip(anchors, groups.values(), strict=True)
         ],
         against=sorted({baseline.options.policy for baseline in baselines}),
         version=importlib.metadata.version("uwfq"),

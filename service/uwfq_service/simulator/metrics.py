@@ -25,7 +25,8 @@ from uwfq_service.simulator.runs import FinishedJob, Run
 BANDS: Final = ((0, 80), (80, 95), (95, 100))
 #: Two instants this close, in seconds or relative to the later one, are the same one: the order of
 #: additions differs from policy to policy, and so may the last bits of their sums.
-_SAME_INSTANT: Final = 1e-9
+_SAME_SECONDS: Final = 1e-9
+_SAME_PART: Final = 1e-12
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,7 +206,7 @@ def _total_work(jobs: Iterable[FinishedJob]) -> float:
 
 
 def _same_instant(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=_SAME_INSTANT, abs_tol=_SAME_INSTANT)
+    return math.isclose(one, other, rel_tol=_SAME_PART, abs_tol=_SAME_SECONDS)
 
 
 def _mean_ratio(ratios: Sequence[float]) -> float:

@@ -236,7 +236,7 @@ def amounts(*columns: Sequence[float]) -> Callable[[float], str]:
     """How amounts that stand together are written: alike, the largest with four digits or more."""
     largest = max(abs(value) for values in columns for value in values)
     digits = sum(largest < limit for limit in (0.1, 1, 10, 1_000)) + 1
-    return f"{{:,.{digits}f}}".format
+    return f"{{:z,.{digits}f}}".format
 
 
 def _folded(users: Sequence[metrics.UserSummary], most: int) -> list[metrics.UserSummary]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
@@ -165,3 +166,18 @@ def test_the_curves_of_a_run_follow_its_workers() -> None:
         jobs = [job for job in run.jobs if job.user == user]
         assert curve[-1][1] == pytest.approx(sum(job.work for job in jobs))
         assert curve[-1][0] == pytest.approx(max(job.fluid_finish for job in jobs))
+
+
+def test_curves_of_many_users_take_little_room() -> None:
+    """A rate changes for all who are there; that it did is noted once, and not for each of them."""
+    users = [f"user{number}" for number in range(1_000)]
+    arrivals = [(float(number), number, user, 5.0) for number, user in enumerate(users)]
+    tracemalloc.start()
+    try:
+        curves = fluid_cluster(arrivals, 2, [], dict.fromkeys(users, 1.0), curves=True).curves
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert curves["user0"][-1][1] == pytest.approx(5.0)
+    assert len(curves["user500"]) > 400
+    assert kept < 3_000_000

@@ -77,6 +77,14 @@ def test_tasks_share_the_work_by_runtime(tmp_path: Path) -> None:
     assert [job.stages[0].tasks for job in workload.jobs] == [(9.0, 3.0, 1e-6), (6.0, 6.0)]
 
 
+def test_a_trace_of_jobs_that_mostly_took_no_time_keeps_the_others(tmp_path: Path) -> None:
+    """Their median is 0, and five times that would leave none of the work."""
+    path = trace(tmp_path, *(f"{job},0,0,1,1,0,{job // 3},1,{job // 3},u" for job in range(5)))
+    for limit in (5.0, math.inf):
+        workload = read_google(path, work_scale=1.0, drop_above_medians=limit)
+        assert [job.total_work for job in workload.jobs] == [1e-6, 1e-6, 1e-6, 0.001, 0.001]
+
+
 def test_columns_may_stand_in_any_order_and_rows_anywhere(tmp_path: Path) -> None:
     """With a byte order mark, quotes, blank lines and spaces, as spreadsheets write them."""
     path = tmp_path / "trace.csv"
@@ -114,6 +122,7 @@ def test_ids_may_have_64_bits(tmp_path: Path) -> None:
         ("1,-5,0,1,1,0,1,1,1000,u", "line 3, column ts_submit: is -5; it must be 0 or more"),
         ("1,,0,1,1,0,1,1,1000,u", "line 3, column ts_submit: is empty"),
         ("1,0,0,1,1,0,1,1,1e999,u", "line 3, column resource_run_time: is inf; it must"),
+        ("1,0,0,1,1,0,1e308,1,1,u", "line 3, column runtime: is 1e+308; it must be 0 or more, at"),
         ("1,0,0,1,1,0.5,1,1,1,u", "line 3, column task_id: '0.5' is no whole number"),
         ("1,0,0,1,1,,1,1,1,u", "line 3, column task_id: is empty"),
         (",0,0,1,1,0,1,1,1,u", "line 3, column workflow_id: is empty"),

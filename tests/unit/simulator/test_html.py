@@ -103,6 +103,15 @@ def test_names_are_text() -> None:
     assert reader.text.count('<script>alert("1")</script>') >= 3
 
 
+def test_every_link_has_a_place_of_its_own() -> None:
+    """Also when a workload is called like another part of the page."""
+    runs = [busy(workload="definitions"), busy(workload="Definitions"), busy(workload="other")]
+    reader = Reader(html.page(runs))
+    places = reader.values("id")
+    assert len(set(places)) == len(places) == 4
+    assert reader.values("href") == [f"#{place}" for place in places]
+
+
 def test_every_option_of_every_run_is_told() -> None:
     """What is needed to do it again."""
     options = Options(policy="uwfq", estimates="noisy:0.5", seed=7, faults=Faults(stragglers=0.25))
@@ -203,6 +212,14 @@ def test_the_latest_job_is_told_and_a_run_may_be_on_time() -> None:
         "Held against an ideal cluster that serves all users at once, the latest job is on time "
         "under uwfq, 2.000 s late under ujf."
     )
+
+
+def test_a_lag_of_the_last_bits_is_none() -> None:
+    """Nor is one that is nothing beside the other: nobody is 0.0 s late."""
+    ours = run_of([finished(finish=1.0 + 1e-15, fluid_finish=1.0)])
+    for theirs, told in ((1.0 + 2e-15, "on time under ujf"), (5000.0, "4,999.0 s late under ujf")):
+        other = run_of([finished(finish=theirs, fluid_finish=1.0)], policy="ujf")
+        assert f"the latest job is on time under uwfq, {told}" in " ".join(answer([ours, other]))
 
 
 def test_deadlines_are_told_when_there_is_a_baseline() -> None:

@@ -241,6 +241,31 @@ def test_an_id_that_was_taken_again_stays_unique(tmp_path: Path) -> None:
     assert [job.job for job in imported(past, tmp_path).jobs] == ["nightly", "nightly#2"]
 
 
+@pytest.mark.parametrize("name", ["j" * 128, "名" * 42 + "jj"])
+def test_a_long_id_that_was_taken_again_is_cut_short(tmp_path: Path, name: str) -> None:
+    """The service took all 128 bytes of it, and so does a workload."""
+    past = Past(retention_seconds=1.0)
+    for _ in range(2):
+        past.submit(name, stage("a"))
+        past.run(seconds=1.0)
+        past.at(past.now - EPOCH + 10)
+    first, second = (job.job for job in imported(past, tmp_path).jobs)
+    assert first == name
+    assert second.endswith("#2")
+    assert name.startswith(second.removesuffix("#2"))
+
+
+def test_an_id_that_was_taken_again_is_no_other_jobs(tmp_path: Path) -> None:
+    """Somebody may have thought of the same way to tell them apart."""
+    past = Past(retention_seconds=1.0)
+    for name in ("nightly#3", "nightly", "nightly"):
+        past.submit(name, stage("a"))
+        past.run(seconds=1.0)
+        past.at(past.now - EPOCH + 10)
+    names = [job.job for job in imported(past, tmp_path).jobs]
+    assert names == ["nightly#3", "nightly", "nightly##3"]
+
+
 # ---------------------------------------------------------------- stages that come later
 
 

@@ -200,6 +200,29 @@ def test_later_than_the_baseline_violates_and_earlier_is_slack() -> None:
     )
 
 
+def test_late_is_late_however_far_from_the_start() -> None:
+    """Submissions may be counted from 1970: a second is one still, and the last bits are none."""
+    then = 1.75e9
+    baseline = run_of(
+        [
+            finished("late", submit=then, finish=then + 4.0),
+            finished("early", submit=then, finish=then + 4.0),
+            finished("on time", submit=then, finish=then + 4.0),
+        ],
+        policy="ujf",
+    )
+    run = run_of(
+        [
+            finished("late", submit=then, finish=then + 5.0),
+            finished("early", submit=then, finish=then + 3.0),
+            finished("on time", submit=then, finish=then + 4.0 + 1e-5),
+        ]
+    )
+    assert metrics.deadlines(run, baseline) == Deadlines(
+        policy="ujf", violations=1, slacks=1, dvr=1 / 4, dsr=1 / 4
+    )
+
+
 def test_a_run_has_neither_violation_nor_slack_against_itself() -> None:
     """All ratios are 0, not undefined."""
     run = busy("fifo")

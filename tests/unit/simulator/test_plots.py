@@ -1,6 +1,7 @@
 """The pictures: what they show is compared with the run, how they look is for people to judge."""
 
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -355,6 +356,30 @@ def test_the_share_of_others_is_the_sum_of_theirs() -> None:
     found = service.served(run, style.groups_of([run]), curves)
     assert [line[-1] for line in found.fluid] == pytest.approx([1.0] * 9 + [3.0])
     assert [line[-1] for line in found.received] == pytest.approx([1.0] * 9 + [3.0])
+
+
+def test_curves_are_read_one_by_one_and_in_a_settled_order() -> None:
+    """Those of thousands are too long to keep, and the last bit of a sum depends on its order."""
+
+    class Curve(list[tuple[float, float]]):
+        """A list that can be seen to be gone."""
+
+    class Curves(dict[str, Curve]):
+        """Makes curves when it is asked for them."""
+
+        def get(self, user: str, default: object = None) -> Curve:
+            assert sum(ref() is not None for ref in made) <= 1, "the one before may be there"
+            asked.append(user)
+            curve = Curve([(0.0, 0.0), (1.0, 1.0)])
+            made.append(weakref.ref(curve))
+            return curve
+
+    asked: list[str] = []
+    made: list[weakref.ref[Curve]] = []
+    jobs = [finished(f"j{index}", user=f"u{index}", work=40.0 - index) for index in range(40)]
+    run = run_of(jobs, launches=[Launch(0.0, 1.0, index, index, 0, 0) for index in range(40)])
+    service.served(run, style.groups_of([run]), Curves())
+    assert asked == sorted(asked[:9], key=lambda user: int(user[1:])) + sorted(asked[9:])
 
 
 # ------------------------------------------------------------------------------- lag

@@ -11,6 +11,7 @@ from tests.unit.simulator.synthetic import busy, finished, run_of, the_example
 from uwfq_service.simulator import report
 from uwfq_service.simulator.naming import labels, slug, slugs
 from uwfq_service.simulator.runs import Faults, Options, Partitioning, Run
+from uwfq_service.simulator.tables import Cell, comparison
 
 #: As it stands in workload.md, but for ``workload`` and the rounded utilization.
 EXAMPLE = """
@@ -116,6 +117,23 @@ def test_writing_a_report_leaves_nothing_beside_it(tmp_path: Path) -> None:
     assert json.loads(path.read_text())[0]["policy"] == "uwfq"
 
 
+def test_a_report_that_is_written_anew_stays_as_private_as_it_was(tmp_path: Path) -> None:
+    """Its rights are those that somebody gave it."""
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    path.chmod(0o600)
+    report.write_json(path, [])
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["r" * 255, "名" * 85])
+def test_a_report_may_have_any_name_that_a_file_may_have(tmp_path: Path, name: str) -> None:
+    """The temporary one beside it is no longer."""
+    path = tmp_path / name
+    report.write_json(path, [])
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_report_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +202,16 @@ def test_the_best_figure_is_marked_unless_all_are_alike() -> None:
     assert "\x1b[1;32m" not in captured.get()
 
 
+def test_nothing_has_no_sign() -> None:
+    """A lag of the last bits, to either side, looks the same, and neither is the best."""
+    runs = [
+        run_of([finished(finish=finish, fluid_finish=1.0)], policy=policy)
+        for policy, finish in (("uwfq", 1.0 - 1e-15), ("fifo", 1.0 + 1e-15))
+    ]
+    table = next(table for table in comparison(runs, users=1) if "max lag, s" in table.columns)
+    assert [row[-1] for row in table.rows] == [Cell("0.00000"), Cell("0.00000")]
+
+
 def test_many_users_are_folded() -> None:
     """The ten rows are the nine with the most work, and one for all others, who add up."""
     users = [f"user_{index}" for index in range(30)]
@@ -200,6 +228,15 @@ def test_many_users_are_folded() -> None:
 def test_a_user_may_be_called_like_a_colour() -> None:
     """Names are text, not markup."""
     assert "[red]" in shown([run_of([finished(user="[red]")])])
+
+
+def test_no_name_is_obeyed_by_the_terminal() -> None:
+    """Names come from other people's logs: each stays on its line, and the terminal as it was."""
+    slow = run_of([finished(user="\x1b[2J\nroot", finish=2.0)], workload="\x1b]0;mine\x07")
+    text = shown([slow, run_of(slow.jobs, policy="fifo", workload=slow.workload)])
+    assert not any(char in text for char in "\x1b\x07\x00")
+    assert text.startswith("\\x1b]0;mine\\x07\n")
+    assert sum(line.startswith("\\x1b[2J\\nroot ") for line in text.splitlines()) == 2
 
 
 def test_a_workload_is_introduced_by_what_all_its_runs_share() -> None:

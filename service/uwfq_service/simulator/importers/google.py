@@ -48,6 +48,9 @@ WORK_SCALE: Final = 20 / 32 * 24
 #: Jobs with more work than so many times the median are dropped.
 DROP_ABOVE_MEDIANS: Final = 5.0
 
+#: No amount of a trace is larger, and sums of such amounts are finite.
+_MOST: Final = 1e18
+
 _COLUMNS: Final = (
     "user_id",
     "workflow_id",
@@ -95,7 +98,8 @@ def read_google(
     """Read a trace; its jobs in the order of submission, nothing declared.
 
     ``work_scale`` is slot-seconds here per slot-second there.  ``drop_above_medians``: jobs with
-    more than so many times the median of all jobs' work are left out; ``math.inf`` keeps all.
+    more than so many times the median of all jobs' work are left out; ``math.inf`` keeps all, and
+    so does a median of 0.
     Users keep the names that they have in the trace unless they are renamed.
 
     Raises ``WorkloadError``, which names line and column, or ``OSError``.
@@ -130,7 +134,10 @@ def read_google(
 
 
 def _like_sized(jobs: Mapping[str, _Job], drop_above_medians: float) -> dict[str, _Job]:
-    limit = drop_above_medians * statistics.median(job.work_slot_ms for job in jobs.values())
+    median = statistics.median(job.work_slot_ms for job in jobs.values())
+    if not median:
+        return dict(jobs)  # Most took no time by the trace's clock, and tell no size.
+    limit = drop_above_medians * median
     return {name: job for name, job in jobs.items() if job.work_slot_ms <= limit}
 
 
@@ -212,8 +219,8 @@ def _row(line: int, fields: list[str], place: Mapping[str, int], width: int) -> 
             value = float(written)
         except ValueError:
             raise _wrong(line, column, f"{written!r} is no number") from None
-        if not 0 <= value < math.inf:
-            raise _wrong(line, column, f"is {value:g}; it must be 0 or more")
+        if not 0 <= value <= _MOST:
+            raise _wrong(line, column, f"is {value:g}; it must be 0 or more, at most {_MOST:g}")
         return value
 
     def whole_number(column: str) -> int:

@@ -28,7 +28,7 @@ Units: seconds from the first submission; work in slot-seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,7 @@ import msgspec
 from uwfq_service.core.estimation import DECLARATIONS
 from uwfq_service.simulator.importers.recorder import RecordedJob, RecordedStage, Recorder
 from uwfq_service.simulator.workload import (
+    MAX_NAME_BYTES,
     MAX_TEXT_BYTES,
     VERSION,
     JobSpec,
@@ -155,10 +156,7 @@ def jobs_of(recorded: Sequence[RecordedJob]) -> tuple[JobSpec, ...]:
     jobs = []
     for job in recorded:
         admitted = job.admitted
-        # A service forgets old jobs, and then takes their ids again.
-        name = (
-            admitted.job_id if admitted.job_id not in names else f"{admitted.job_id}#{admitted.job}"
-        )
+        name = _new_name(admitted.job_id, admitted.job, names)
         names.add(name)
         jobs.append(
             JobSpec(
@@ -172,6 +170,16 @@ def jobs_of(recorded: Sequence[RecordedJob]) -> tuple[JobSpec, ...]:
             )
         )
     return tuple(jobs)
+
+
+def _new_name(job_id: str, number: int, taken: Container[str]) -> str:
+    """The job's id, or one like it: a service forgets old jobs, and then takes their ids again."""
+    name, mark = job_id, f"#{number}"
+    while name in taken:
+        room = MAX_NAME_BYTES - len(mark)
+        name = job_id.encode()[:room].decode(errors="ignore") + mark
+        mark = f"#{mark}"
+    return name
 
 
 def _stages(job: RecordedJob) -> Iterator[StageSpec]:
