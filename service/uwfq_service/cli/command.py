@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from uwfq_service.cli.output import printable, seconds
+from uwfq_service.cli.output import seconds
+from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
     from uwfq_client import Task

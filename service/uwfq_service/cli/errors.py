@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from uwfq_service.cli.output import printable
+from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
     from uwfq_client import UwfqError

@@ -17,12 +17,12 @@ from uwfq_service.cli.output import (
     facts,
     number,
     output_option,
-    printable,
     seconds,
     since,
     table,
     terminal,
 )
+from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

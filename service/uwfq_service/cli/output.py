@@ -10,18 +10,17 @@ import dataclasses
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
 Command = Callable[..., Any]
-
-#: Characters that a terminal obeys instead of showing, and how they are shown.
-_OBEYED: Final = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
 
 
 def output_option(command: Command) -> Command:
@@ -69,11 +68,6 @@ def terminal(*, stderr: bool = False) -> Console:
     if not console.is_terminal:
         console = Console(stderr=stderr, highlight=False, width=1_000)
     return console
-
-
-def printable(text: str) -> str:
-    """What others have called their users and jobs, as one line that no terminal obeys."""
-    return text.translate(_OBEYED)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.output import printable, terminal
+from uwfq_service.cli.output import terminal
 from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
+from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
     from uwfq_service.simulator.runs import Options, Run

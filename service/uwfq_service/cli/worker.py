@@ -23,8 +23,9 @@ import click
 from uwfq_service.cli.command import Program, run_command
 from uwfq_service.cli.connection import Connection, connected, pool_option
 from uwfq_service.cli.errors import REFUSED, Failure, explained
-from uwfq_service.cli.output import emit, facts, output_option, printable, seconds
+from uwfq_service.cli.output import emit, facts, output_option, seconds
 from uwfq_service.cli.ranges import Number
+from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
     from uwfq_client import Task

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.output import number, printable, seconds, table, terminal
+from uwfq_service.cli.output import number, seconds, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
+from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
     from uwfq_service.simulator.workload import Workload

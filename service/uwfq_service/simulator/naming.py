@@ -5,17 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from uwfq_service.simulator.runs import Partitioning, Run
-
-#: Characters that a terminal obeys instead of showing, and how they are shown.
-_OBEYED: Final = {code: ascii(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
-
-
-def one_line(text: str) -> str:
-    """What others have called their users and workloads, as one line that no terminal obeys."""
-    return text.translate(_OBEYED)
 
 
 def by_workload(runs: Iterable[Run]) -> dict[str, list[Run]]:

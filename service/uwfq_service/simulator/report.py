@@ -16,9 +16,10 @@ from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from uwfq_service.printable import printable
 from uwfq_service.simulator import files, metrics
 from uwfq_service.simulator.answers import answer
-from uwfq_service.simulator.naming import by_workload, one_line
+from uwfq_service.simulator.naming import by_workload
 from uwfq_service.simulator.runs import FinishedJob, Run
 from uwfq_service.simulator.tables import Table, comparison, conditions
 
@@ -105,10 +106,10 @@ def tables(runs: Sequence[Run], baselines: Sequence[Run] = ()) -> list[Renderabl
     for workload, group in by_workload(runs).items():
         if parts:
             parts.append("")
-        parts.append(Text(one_line(workload), style="bold underline"))
+        parts.append(Text(printable(workload), style="bold underline"))
         parts.append(Text(conditions(group), style="dim"))
         baseline = baseline_of(group[0], baselines)
-        parts += ["", *(Text(one_line(sentence)) for sentence in answer(group, baseline))]
+        parts += ["", *(Text(printable(sentence)) for sentence in answer(group, baseline))]
         for table in comparison(group, baseline, users=_USERS_ON_A_TERMINAL):
             parts += ["", Text(table.title, style="bold"), _rendered(table)]
             if table.note:
@@ -124,6 +125,6 @@ def _rendered(table: Table) -> RenderableType:
     for row in table.rows:
         # Text, for a user may be called "[red]".
         made.add_row(
-            *(Text(one_line(cell.text), style="bold green" if cell.best else "") for cell in row)
+            *(Text(printable(cell.text), style="bold green" if cell.best else "") for cell in row)
         )
     return made
