@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 #: Users that are forgotten at once: everybody waits for that, and it is one record of the journal.
 FORGOTTEN_AT_ONCE: Final = 10_000
-#: Least seconds between two looks for idle users of one pool, which take some 50 ms with the most
-#: users and remembered jobs that the defaults allow.
+#: Looking for idle users takes some 50 ms with the most users and remembered jobs that the defaults
+#: allow.  If fewer than one in ``SCARCE`` users were idle, nobody looks again for so many seconds.
+SCARCE: Final = 20
 LOOK_PAUSE: Final = 10.0
 
 
@@ -33,8 +34,8 @@ class Room:
     def __init__(self, state: State) -> None:
         self._state = state
         self._limits = state.settings.limits
-        #: By pool, when idle users were last looked for.
-        self._looked_at: dict[str, Any] = {}
+        #: By pool, when idle users were last looked for, and there were few.
+        self._scarce_at: dict[str, Any] = {}
 
     def for_job(self, pool: Pool, user_name: str, now: Any) -> tuple[str, ...]:
         """Refuse one job too many; the users to be forgotten for the sake of its own."""
@@ -61,18 +62,20 @@ class Room:
 
     def _idle_users(self, pool: Pool, now: Any) -> tuple[str, ...]:
         """Users who can be forgotten, the first ones first.  O(users + finished jobs)."""
-        looked_at = self._looked_at.get(pool.name)
-        if looked_at is not None and now - looked_at < LOOK_PAUSE:
+        scarce_at = self._scarce_at.get(pool.name)
+        if scarce_at is not None and now - scarce_at < LOOK_PAUSE:
             return ()
-        self._looked_at[pool.name] = now
         pool.policy.advance(now)
         remembered = {job.user for job in self._state.finished}
-        idle = (
+        found = (
             user.name
             for user in pool.users.values()
             if user not in remembered and not _has_settings(user) and not _is_owed_anything(user)
         )
-        return tuple(islice(idle, FORGOTTEN_AT_ONCE))
+        idle = tuple(islice(found, FORGOTTEN_AT_ONCE))
+        if len(idle) * SCARCE < len(pool.users):
+            self._scarce_at[pool.name] = now
+        return idle
 
 
 def _has_settings(user: User) -> bool:

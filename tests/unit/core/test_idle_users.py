@@ -142,6 +142,15 @@ def test_idle_users_are_not_looked_for_all_the_time() -> None:
     assert not is_refused(driver, newcomer)
 
 
+def test_many_may_come_at_once_where_many_are_idle() -> None:
+    """The next look is due when all who were found have been replaced."""
+    driver = full_pool()
+    driver.at(20.0)
+    for number in range(20):
+        driver.apply(cmd.SetUser(pool=POOL, user=f"user-{number}"))
+    assert users(driver) == ["bo", "user-19"]
+
+
 def test_a_refused_job_costs_nobody_their_place() -> None:
     """There would be room, but something else is wrong with it."""
     driver = full_pool()
