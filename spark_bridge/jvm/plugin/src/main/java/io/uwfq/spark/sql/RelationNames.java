@@ -24,7 +24,8 @@ import scala.Option;
  * with what tells one day's from the next masked: the value in {@code day=2026-01-01}, and parts of
  * a path that are a date or a time of day ({@code 2026-01-01}, {@code 2026/01/01}, {@code
  * 20260101}, {@code 20260101T0600}). A part that merely contains digits ({@code events_2}) keeps
- * them. A cached table is the query that filled it.
+ * them. What a stream reads is the directories of its files. A cached table is the query that
+ * filled it.
  */
 final class RelationNames {
   /** More roots than this tell nothing new, and a query may list thousands of files. */
@@ -75,6 +76,8 @@ final class RelationNames {
     if (relation.relation() instanceof HadoopFsRelation files) {
       return Scala.<Path>list(files.location().rootPaths()).stream()
           .limit(MOST_ROOTS)
+          // A micro-batch of a stream names its files, which are others each time.
+          .map(root -> relation.isStreaming() && !root.isRoot() ? root.getParent() : root)
           .map(root -> ofPath(root.toString()))
           .distinct()
           .sorted()

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.uwfq.spark.conversation.JobShape;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -15,6 +16,7 @@ import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.apache.spark.sql.streaming.StreamingQuery;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -180,6 +182,56 @@ class SignatureTest extends LocalSpark {
       sql("DROP TABLE IF EXISTS made");
     }
     assertEquals(0, service.figures().planningErrors.sum());
+  }
+
+  @Test
+  void theMicroBatchesOfAStreamAreOneQuery() throws Exception {
+    List<String> signatures = new CopyOnWriteArrayList<>();
+    SparkListener listener =
+        new SparkListener() {
+          @Override
+          public void onJobStart(SparkListenerJobStart start) {
+            String root = start.properties().getProperty("spark.sql.execution.root.id");
+            signatures.add(QueryShapes.of(Long.parseLong(root)).signature());
+          }
+        };
+    for (String directory : List.of("stream", "other-stream")) {
+      for (int batch = 0; batch < 3; batch++) {
+        spark
+            .range(batch, 9)
+            .selectExpr("id", "id % 3 AS k")
+            .coalesce(1)
+            .write()
+            .mode("append")
+            .parquet(path(directory));
+      }
+    }
+    spark.sparkContext().addSparkListener(listener);
+    List<String> distinct = new ArrayList<>();
+    try {
+      for (String directory : List.of("stream", "other-stream")) {
+        Dataset<Row> files =
+            spark
+                .readStream()
+                .schema("id long, k long")
+                .option("maxFilesPerTrigger", 1)
+                .parquet(path(directory));
+        for (Dataset<Row> query : List.of(files, files.groupBy("k").count())) {
+          signatures.clear();
+          StreamingQuery stream = query.writeStream().format("noop").outputMode("update").start();
+          stream.processAllAvailable();
+          stream.stop();
+          waitForListeners();
+          assertTrue(signatures.size() >= 3, signatures.toString());
+          assertEquals(1, Set.copyOf(signatures).size(), signatures.toString());
+          distinct.add(signatures.get(0));
+        }
+      }
+    } finally {
+      spark.sparkContext().removeSparkListener(listener);
+    }
+    assertTrue(distinct.stream().allMatch(signature -> signature.startsWith("sql1-")));
+    assertEquals(4, Set.copyOf(distinct).size(), distinct.toString());
   }
 
   @Test
