@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from tests.integration.serving import durable, result
@@ -39,6 +40,19 @@ async def test_a_restart_with_nothing_new_writes_nothing_but_its_return(tmp_path
     for expected in (1, 2, 3):
         async with durable(tmp_path) as service:
             assert service.server.engine.sequence == expected
+
+
+async def test_a_pool_that_is_not_configured_any_more_stays_and_is_told(tmp_path: Path) -> None:
+    """A typo in its name would look the same, and leave its jobs waiting."""
+    for policy, expected in (("pools.etl.policy", []), ("pools.elt.policy", ["pools.etl"])):
+        config = load({"listen": "127.0.0.1:0", "data": str(tmp_path), policy: "fair"})
+        server = Server(config)
+        with capture_logs() as logs:
+            await server.start()
+        told = [line["warning"].split()[0] for line in logs if line["event"] == "configuration"]
+        assert told == expected
+        assert "etl" in server.engine.glance(lambda scheduler: list(scheduler.pools))
+        await server.stop()
 
 
 async def test_two_services_do_not_share_a_directory(tmp_path: Path) -> None:

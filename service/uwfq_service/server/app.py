@@ -161,7 +161,14 @@ class Server:
             recovered_events=recovery.sequence,
             recovery_seconds=round(recovery.seconds, 3),
         )
-        for warning in config.warnings:
+        configured = {pool.configure.pool for pool in config.pools}
+        left_over = (
+            f"pools.{name} is not configured any more: the pool stays as it was, with its jobs and "
+            "its users' settings"
+            for name in scheduler.pools
+            if name not in configured
+        )
+        for warning in (*config.warnings, *left_over):
             log.warning("configuration", warning=warning)
 
     async def _apply_pools(self) -> None:
