@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.apache.spark.api.java.function.VoidFunction2;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.sql.Dataset;
@@ -186,15 +187,7 @@ class SignatureTest extends LocalSpark {
 
   @Test
   void theMicroBatchesOfAStreamAreOneQuery() throws Exception {
-    List<String> signatures = new CopyOnWriteArrayList<>();
-    SparkListener listener =
-        new SparkListener() {
-          @Override
-          public void onJobStart(SparkListenerJobStart start) {
-            String root = start.properties().getProperty("spark.sql.execution.root.id");
-            signatures.add(QueryShapes.of(Long.parseLong(root)).signature());
-          }
-        };
+    List<String> distinct = new ArrayList<>();
     for (String directory : List.of("stream", "other-stream")) {
       for (int batch = 0; batch < 3; batch++) {
         spark
@@ -205,33 +198,34 @@ class SignatureTest extends LocalSpark {
             .mode("append")
             .parquet(path(directory));
       }
-    }
-    spark.sparkContext().addSparkListener(listener);
-    List<String> distinct = new ArrayList<>();
-    try {
-      for (String directory : List.of("stream", "other-stream")) {
-        Dataset<Row> files =
-            spark
-                .readStream()
-                .schema("id long, k long")
-                .option("maxFilesPerTrigger", 1)
-                .parquet(path(directory));
-        for (Dataset<Row> query : List.of(files, files.groupBy("k").count())) {
-          signatures.clear();
-          StreamingQuery stream = query.writeStream().format("noop").outputMode("update").start();
-          stream.processAllAvailable();
-          stream.stop();
-          waitForListeners();
-          assertTrue(signatures.size() >= 3, signatures.toString());
-          assertEquals(1, Set.copyOf(signatures).size(), signatures.toString());
-          distinct.add(signatures.get(0));
-        }
+      Dataset<Row> files =
+          spark
+              .readStream()
+              .schema("id long, k long")
+              .option("maxFilesPerTrigger", 1)
+              .parquet(path(directory));
+      for (Dataset<Row> query : List.of(files, files.groupBy("k").count())) {
+        List<String> signatures = signaturesOfBatches(query);
+        assertEquals(3, signatures.size(), signatures.toString());
+        assertEquals(1, Set.copyOf(signatures).size(), signatures.toString());
+        distinct.add(signatures.get(0));
       }
-    } finally {
-      spark.sparkContext().removeSparkListener(listener);
     }
     assertTrue(distinct.stream().allMatch(signature -> signature.startsWith("sql1-")));
     assertEquals(4, Set.copyOf(distinct).size(), distinct.toString());
+  }
+
+  private static List<String> signaturesOfBatches(Dataset<Row> query) throws Exception {
+    List<String> signatures = new CopyOnWriteArrayList<>();
+    VoidFunction2<Dataset<Row>, Long> note =
+        (rows, batch) -> {
+          long execution = QueryShapes.rootExecutionId(spark.sparkContext()).orElseThrow();
+          signatures.add(QueryShapes.of(execution).signature());
+        };
+    StreamingQuery stream = query.writeStream().outputMode("update").foreachBatch(note).start();
+    stream.processAllAvailable();
+    stream.stop();
+    return signatures;
   }
 
   @Test
