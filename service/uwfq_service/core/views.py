@@ -151,12 +151,11 @@ def job_status(job: Job, now: Any) -> JobStatus:
 
 def stage_status(stage: Stage) -> StageStatus:
     """One stage; of one that was dropped, or whose job was cut short, nothing waits any more."""
-    waiting = stage.task_count - stage.done - stage.running
-    dropped = stage.job.ended or stage.dropped_work is not None
+    waiting = 0 if stage.job.ended else stage.waiting + len(stage.backing_off or ())
     return StageStatus(
         stage=stage.name,
         task_count=stage.task_count,
-        waiting=0 if dropped else max(waiting, 0),
+        waiting=waiting,
         running=stage.running,
         done=stage.done,
         estimated_work=float(stage.work),
@@ -234,8 +233,7 @@ def explain(job: Job, max_ahead: int, now: Any) -> Explanation:
     before, found = _jobs_before(job)
     start = None
     if not job.ended and pool.slots and found:
-        start = sum(_waiting_work(other) for other in before) / pool.slots
-        start = 0.0 if start == 0 and pool.running_slots < pool.slots else start
+        start = _until_room(pool, sum(map(_waiting_work, before)), now)
     deadline = policy.virtual_deadline(job)
     finish = None
     if deadline is not None and not job.ended:
@@ -271,6 +269,33 @@ def _waiting_work(job: Job) -> Any:
     )
 
 
+def _until_room(pool: Pool, ahead: Any, now: Any) -> Any:
+    """Seconds until a slot is free for what comes behind so much work, by the estimates.
+
+    Attempts that run give their slots free one after another; who overruns is done any moment.
+    O(n log n) over the pool's leases.
+    """
+    running = []
+    queued: Any = 0
+    for worker in pool.workers.values():
+        for lease in worker.leases.values():
+            if lease.started_at is None:
+                queued += lease.estimate
+            else:
+                left = lease.estimate / lease.slots - (now - lease.started_at)
+                running.append((max(left, 0), lease.slots))
+    free = pool.slots - sum(slots for _, slots in running)
+    # Beside a free slot, queues of other workers are in nobody's way.
+    work = ahead + queued if ahead or free <= 0 else 0
+    at: Any = 0
+    for left, slots in sorted(running):
+        if free > 0 and (left - at) * free >= work:
+            break
+        work -= max(free, 0) * (left - at)
+        at, free = left, free + slots
+    return at + work / free
+
+
 def _ahead(job: Job) -> JobAhead:
     return JobAhead(
         job_id=job.job_id,
@@ -286,7 +311,7 @@ def _reason(job: Job, ahead: int) -> str:
     pool, user = job.pool, job.user
     if job.ended:
         return f"It is over: {job.state}."
-    if user.paused:
+    if user.paused and job.offered:
         return (
             f"User {user.name!r} occupies {user.running_slots} slots, "
             f"all of the cap of {user.max_running_slots}."

@@ -1,0 +1,98 @@
+"""What is told of jobs: what of them waits, when they start, and why not sooner."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.oracles.driver import POOL, Driver, stage
+from tests.unit.core.test_engine_jobs import Engine
+from uwfq_service.core import commands as cmd
+from uwfq_service.core import views
+
+
+def test_a_second_attempt_beside_the_first_takes_nothing_off_what_waits() -> None:
+    """Of three tasks one runs twice: two wait, also while the rival of a done one still runs."""
+    engine = Engine()
+    engine.add("s", 3)
+    engine.begin("s", 0)
+    engine.begin("s", 0, attempt=2)
+    (seen,) = views.job_status(engine.job, engine.core.now).stages
+    assert (seen.waiting, seen.running, seen.done) == (2, 2, 0)
+    engine.end("s", 0)
+    (seen,) = views.job_status(engine.job, engine.core.now).stages
+    assert (seen.waiting, seen.running, seen.done) == (2, 1, 1)
+
+
+def test_a_task_in_backoff_waits() -> None:
+    """It is neither running nor done."""
+    core = Driver()
+    job = core.submit("ada", "a", stage("s", 1.0, 1.0))
+    (lease,) = core.poll()
+    core.fail(lease, 0.0)
+    assert views.job_status(job, core.now).stages[0].waiting == 2
+
+
+# -- when does it start ------------------------------------------------------------------------
+
+
+def start(core: Driver, job: str) -> float | None:
+    """When the next task of a job is predicted to start."""
+    return views.explain(core.scheduler.job(job), 9, core.now).predicted_start
+
+
+def test_what_runs_is_waited_for() -> None:
+    """The next one starts when a slot runs free, not now."""
+    core = Driver(slots=1)
+    core.submit("ada", "a", stage("s", 10.0))
+    (lease,) = core.poll()
+    core.submit("bo", "b", stage("s", 1.0))
+    core.at(4.0)
+    assert start(core, "b") == pytest.approx(6.0)
+    core.at(10.0)
+    core.done(lease, 10.0)
+    assert start(core, "b") == 0.0
+
+
+def test_slots_run_free_one_after_another() -> None:
+    """Those ahead take the first ones, and the rest of what they need as all come free."""
+    core = Driver(slots=2)
+    core.submit("ada", "a", stage("s", 10.0, 4.0))
+    core.poll(slots=2)
+    core.submit("bo", "b", stage("s", 3.0))
+    core.submit("cy", "c", stage("s", 30.0))
+    assert start(core, "b") == pytest.approx(4.0)
+    # bo's task ends after 4 + 3 seconds, before the slot of 10 is free.
+    assert start(core, "c") == pytest.approx(7.0)
+
+
+def test_with_a_free_slot_it_starts_at_once() -> None:
+    """Whatever runs beside it, or waits in the queue of another worker."""
+    core = Driver()
+    core.submit("ada", "a", stage("s", 10.0, 10.0))
+    core.poll("full", slots=1, prefetch=1)
+    core.poll("idle", slots=1, max_tasks=0)
+    core.submit("bo", "b", stage("s", 1.0))
+    assert start(core, "b") == 0.0
+
+
+def test_what_is_queued_at_workers_goes_first() -> None:
+    """It was leased, so it has its turn before anything that waits here."""
+    core = Driver()
+    core.submit("ada", "a", stage("s", 10.0, 10.0))
+    core.poll(slots=1, prefetch=1)
+    core.submit("bo", "b", stage("s", 1.0))
+    assert start(core, "b") == pytest.approx(20.0)
+
+
+# -- why does it wait --------------------------------------------------------------------------
+
+
+def test_a_cap_is_no_reason_for_a_job_that_has_nothing_to_launch() -> None:
+    """All of its tasks run, and it would not end the sooner without the cap."""
+    core = Driver(slots=4)
+    core.apply(cmd.SetUser(pool=POOL, user="ada", max_running_slots=1))
+    running = core.submit("ada", "a1", stage("s", 1.0))
+    waiting = core.submit("ada", "a2", stage("s", 1.0))
+    core.poll()
+    assert "cap" not in views.explain(running, 9, core.now).reason
+    assert "cap" in views.explain(waiting, 9, core.now).reason
