@@ -141,9 +141,12 @@ class _Threads:
         return value
 
     def set(self, values: Mapping[str, str | None]) -> None:
+        # Of the JVM, where null removes a property, which PySpark's types do not tell.
+        properties = self._context._jsc  # noqa: SLF001
+        if properties is None:
+            return  # The application has ended meanwhile, and its properties with it.
         for key, value in values.items():
-            # Of the JVM, where null removes a property, which PySpark's types do not tell.
-            self._context._jsc.setLocalProperty(key, value)  # noqa: SLF001
+            properties.setLocalProperty(key, value)
 
 
 class _Connected:

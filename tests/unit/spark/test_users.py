@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from py4j.clientserver import ClientServer
 from pyspark import SparkContext
 
 from uwfq_spark import current_user, user, users
@@ -57,6 +58,25 @@ def test_what_is_no_user_and_no_weight_is_refused(
     """Before Spark is asked for anything."""
     with pytest.raises(ValueError, match=message), user(name, weight=weight):
         pass
+
+
+def test_an_application_may_end_within_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nobody left to be put back, and what went wrong in the block is what is told."""
+    properties: dict[str, str | None] = {}
+    context = SimpleNamespace(
+        _gateway=ClientServer.__new__(ClientServer),
+        _jsc=SimpleNamespace(setLocalProperty=properties.__setitem__),
+        getLocalProperty=properties.get,
+    )
+    monkeypatch.setattr(SparkContext, "_active_spark_context", context)
+
+    def stop_and_fail() -> None:
+        assert properties["spark.uwfq.user"] == "alice"
+        context._jsc = None  # As ``SparkContext.stop`` leaves it.
+        raise KeyError("its own")
+
+    with pytest.raises(KeyError, match="its own"), user("alice"):
+        stop_and_fail()
 
 
 def test_without_a_session_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
