@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Users that are forgotten at once: everybody waits for that, and it is one record of the journal.
 FORGOTTEN_AT_ONCE: Final = 10_000
-#: Looking for idle users takes some 50 ms with the most users and remembered jobs that the defaults
+#: Looking for idle users takes some 30 ms with the most users and remembered jobs that the defaults
 #: allow.  If fewer than one in ``SCARCE`` users were idle, nobody looks again for so many seconds.
 SCARCE: Final = 20
 LOOK_PAUSE: Final = 10.0
