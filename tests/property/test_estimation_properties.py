@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uwfq_service.core.estimation import (
-    BLOCK,
-    KEPT,
     LEAST_DECLARATIONS,
     MAX_WORK,
     MIN_WORK,
@@ -19,6 +17,7 @@ from uwfq_service.core.estimation import (
     Estimator,
     Source,
 )
+from uwfq_service.core.history_card import BLOCK, KEPT
 
 Note = tuple[str, str, int | None, float]
 

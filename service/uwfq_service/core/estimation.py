@@ -13,7 +13,9 @@ signatures of their own kind each, and one of a stage is never taken for one of 
 The cards of a signature are read for what to expect.  Those of a user and of the pool are about
 other work, and what they give is a *guess*.  A guess that is too low does much harm, one that is
 too high hardly any (``algorithm.md`` section 5), so of those cards not the middle is read but a
-value that most notes lie below.
+value that most notes lie below.  How a card is read says ``history_card.py``.  A user's own level
+is drawn towards the signature's, as if ``PULL`` notes said what that says: one odd run is not yet a
+habit.
 
 What a user declares is not predicted, but some are wrong in the same way each time.  A third drawer
 has a card for each user, of how that turned out, measured / declared.  What three quarters of its
@@ -21,37 +23,26 @@ notes agree upon is the *calibration*, by which the user's next declaration is m
 its notes on either side of 1 and leaves declarations alone, a habit has them on one.  There is no
 card for all users: nobody's declarations are to suffer from another's.
 
-A card is read in logarithms, where noise is symmetric and "twice as much" is one step anywhere:
-
-    ln work = level + exponent x ln bytes
-
-The *exponent* says how work grows with size: 0 not at all, 1 in proportion, above 1 faster.  It is
-the one of ``EXPONENTS`` that leaves the least absolute error; a user's own card borrows it from the
-signature's, which has seen more sizes.  The *level* is the median of what remains, so wild values
-move it no further than mild ones.  When the latest five all lie on one side of it, the world has
-changed and the level follows them.  A user's own level is drawn towards the signature's, as if
-``PULL`` notes said what that says: one odd run is not yet a habit.
-
-What is predicted depends on the notes alone, not on when it was asked for.  The numbers above were
-chosen by ``tests/bench/bench_estimator.py``, those of the third drawer by what
+What is predicted depends on the notes alone, not on when it was asked for.  The numbers here and of
+the cards were chosen by ``tests/bench/bench_estimator.py``, those of the third drawer by what
 ``tests/bench/published.py`` shows with ``--kept``.
 
 Units: work in slot-seconds, sizes in bytes.
 
-Source: medians against outliers, Huber 1964; pulling small samples to their group, James and Stein
-1961.  The paper assumes that runtimes are known (arXiv:2510.15485, section 4).
+Source: pulling small samples to their group, James and Stein 1961.  The paper assumes that runtimes
+are known (arXiv:2510.15485, section 4).
 """
 
 from __future__ import annotations
 
 import enum
 import math
-from array import array
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+
+from uwfq_service.core.history_card import NO_SIZE, Card, nearest_rank
 
 #: What a card is found by: drawer, subject, user.
 _Key = tuple[str, str, str]
@@ -59,28 +50,13 @@ _Key = tuple[str, str, str]
 #: What is predicted lies in this range, whatever was measured.
 MIN_WORK: Final = 1e-6
 MAX_WORK: Final = 1e12
-#: How work may grow with size.
-EXPONENTS: Final = (1.0, 0.75, 0.5, 0.25, 0.0, 1.25)
-#: What a step of 1 away from proportional growth counts for, in units of ln: where two notes fit
-#: everything, work is taken to grow with size.
-EXPONENT_DOUBT: Final = 0.3
-#: A card drops its oldest notes by the block, and has ``KEPT`` or a few more.
-BLOCK: Final = 8
-KEPT: Final = 16
-#: So many latest notes on one side of the level move it.
-SHIFT: Final = 5
 #: Notes that the signature's level counts for against a user's own.
 PULL: Final = 2.0
-#: Sizes below the smallest seen by more than this factor (its ln) are not extrapolated to: what is
-#: small has overhead, and a low estimate does more harm than a high one.
-BELOW_SEEN: Final = math.log(16)
 #: Part of the notes that a guess is not below, from a user's card and from the pool's.
 USER_QUANTILE: Final = 0.8
 POOL_QUANTILE: Final = 0.9
-#: Part of a user's declarations that must have been too low, or too high, by a factor for the next
-#: to be multiplied by it; how many there must be; the least factor (its ln) worth the trouble, and
-#: the largest, beyond which it is no habit but another unit.
-AGREED: Final = 0.75
+#: How many declarations there must be before what they agree on counts; the least factor (its ln)
+#: worth the trouble, and the largest, beyond which it is no habit but another unit.
 LEAST_DECLARATIONS: Final = 4
 LEAST_CALIBRATION: Final = math.log(1.1)
 LARGEST_CALIBRATION: Final = math.log(100)
@@ -89,8 +65,6 @@ LARGEST_CALIBRATION: Final = math.log(100)
 NEWCOMERS: Final = 0.25
 #: Jobs that the error is taken over.
 RECENT_JOBS: Final = 512
-#: ln bytes of a note without a size.
-_NO_SIZE: Final = -1.0
 
 
 class Source(enum.StrEnum):
@@ -138,106 +112,6 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
     p90: float = 0.0
 
 
-class _Card:
-    """The latest notes on one subject.  What is derived from them is made when it is asked for."""
-
-    __slots__ = (
-        "_agreed",
-        "_exponent",
-        "_level",
-        "_level_exponent",
-        "_smallest",
-        "_unsized",
-        "sizes",
-        "works",
-    )
-
-    def __init__(self) -> None:
-        #: ln bytes (``_NO_SIZE``: unknown) and ln work of each note, oldest first.
-        self.sizes = array("d")
-        self.works = array("d")
-
-        #: Derived; ``None``: stale.  The exponent, the level under ``_level_exponent``, the
-        #: smallest ln bytes, and the level of all notes regardless of size.
-        self._exponent: float | None = None
-        self._level: float | None = None
-        self._level_exponent = 0.0
-        self._smallest: float | None = None
-        self._unsized: float | None = None
-        self._agreed: float | None = None
-
-    def note(self, size: float, work: float) -> None:
-        """Add a note."""
-        works = self.works
-        self.sizes.append(size)
-        works.append(work)
-        count = len(works)
-        if count <= BLOCK or not count % BLOCK:
-            self._exponent = None
-            if count == KEPT + BLOCK:
-                del self.sizes[:BLOCK]
-                del works[:BLOCK]
-                self._smallest = None
-        if self._smallest is not None and 0 <= size < self._smallest:
-            self._smallest = size
-        self._level = self._unsized = self._agreed = None
-
-    @property
-    def exponent(self) -> float:
-        """How work grows with size.  Chosen anew when a block is full, as it seldom changes."""
-        if self._exponent is None:
-            count = len(self.works)
-            whole = count if count < BLOCK else count - count % BLOCK
-            sizes, works = _sized(self.sizes[:whole], self.works[:whole])
-            self._exponent = _best_exponent(sizes, works) if sizes else EXPONENTS[0]
-        return self._exponent
-
-    def level_at(self, size: float, exponent: float) -> float | None:
-        """The ln of the work to expect at ln bytes ``size``; ``None``: no note says its size."""
-        if self._level is None or self._level_exponent != exponent:
-            if self._smallest is None:
-                known = [size for size in self.sizes if size >= 0]
-                if not known:
-                    return None
-                self._smallest = min(known)
-            sizes, works = _sized(self.sizes, self.works)
-            self._level = _level([w - exponent * s for s, w in zip(sizes, works, strict=True)])
-            self._level_exponent = exponent
-        assert self._smallest is not None, "made together with the level"
-        return self._level + exponent * max(size, self._smallest - BELOW_SEEN)
-
-    def level(self) -> float:
-        """The ln of the work to expect of a job whose size is unknown."""
-        if self._unsized is None:
-            self._unsized = _level(self.works)
-        return self._unsized
-
-    def quantile(self, size: float, part: float) -> float:
-        """The ln of a work that ``part`` of the notes do not exceed.  Some 10 us."""
-        sizes, works = _sized(self.sizes, self.works)
-        if size < 0 or not sizes:
-            return _quantile(sorted(self.works), part)
-        exponent = self.exponent
-        rest = sorted(w - exponent * s for s, w in zip(sizes, works, strict=True))
-        return _quantile(rest, part) + exponent * max(size, min(sizes) - BELOW_SEEN)
-
-    def agreed(self) -> float:
-        """The value nearest to 0 that ``AGREED`` of the notes lie beyond; 0: they disagree."""
-        if self._agreed is None:
-            ordered = sorted(self.works)
-            low, high = _quantile(ordered, 1 - AGREED), _quantile(ordered, AGREED)
-            self._agreed = max(low, 0.0) + min(high, 0.0)
-        return self._agreed
-
-    def expect(self, size: float, exponent: float) -> float:
-        """The ln of the work to expect, of a known size or not."""
-        if size >= 0:
-            expected = self.level_at(size, exponent)
-            if expected is not None:
-                return expected
-        return self.level()
-
-
 #: The drawers.
 _JOBS: Final = "jobs"
 _STAGES: Final = "stages"
@@ -258,11 +132,11 @@ class Estimator:
         self._capacity = capacity
         #: By (drawer, subject, user), the least recently noted first.  A subject is a signature or
         #: "" for any, among jobs with "/name" behind it for a stage.  User "": whoever.
-        self._cards: OrderedDict[_Key, _Card] = OrderedDict()
+        self._cards: OrderedDict[_Key, Card] = OrderedDict()
         #: Of those the ones with a single note, the oldest first.
         self._noted_once: OrderedDict[_Key, None] = OrderedDict()
         #: Of declarations, by user.  Apart, so that no number of signatures drives them out.
-        self._declared: OrderedDict[str, _Card] = OrderedDict()
+        self._declared: OrderedDict[str, Card] = OrderedDict()
         #: Measured / predicted, latest last.
         self._ratios: deque[float] = deque(maxlen=RECENT_JOBS)
 
@@ -357,10 +231,10 @@ class Estimator:
         if card is None:
             if len(self._declared) == self._capacity:
                 self._declared.popitem(last=False)
-            card = self._declared[user] = _Card()
+            card = self._declared[user] = Card()
         else:
             self._declared.move_to_end(user)
-        card.note(_NO_SIZE, math.log(ratio))
+        card.note(NO_SIZE, math.log(ratio))
 
     def observe_stage(
         self, signature: str, user: str, input_bytes: int | None, work_measured: float
@@ -383,13 +257,13 @@ class Estimator:
             for whose in (user, ""):
                 self._card((drawer, subject, whose)).note(size, ln_work)
 
-    def _card(self, key: _Key) -> _Card:
+    def _card(self, key: _Key) -> Card:
         """The card that is to be noted on; for a new one another may have to go."""
         card = self._cards.get(key)
         if card is None:
             if len(self._cards) == self._capacity:
                 self._forget_one()
-            card = self._cards[key] = _Card()
+            card = self._cards[key] = Card()
             self._noted_once[key] = None
         else:
             self._cards.move_to_end(key)
@@ -410,7 +284,7 @@ class Estimator:
         ratios = sorted(self._ratios)
         if not ratios:
             return Error()
-        p10, p50, p90 = (_quantile(ratios, part) for part in (0.1, 0.5, 0.9))
+        p10, p50, p90 = (nearest_rank(ratios, part) for part in (0.1, 0.5, 0.9))
         return Error(jobs=len(ratios), p10=p10, p50=p50, p90=p90)
 
     def dump(self) -> dict[str, Any]:
@@ -439,15 +313,15 @@ class Estimator:
         loaded = cls(prior_work=prior_work, capacity=image["capacity"])
         for subject, user, sizes, works, *named in image["cards"]:
             (drawer,) = named or (_JOBS,)
-            card = loaded._cards[drawer, subject, user] = _Card()
+            card = loaded._cards[drawer, subject, user] = Card()
             card.sizes.extend(sizes)
             card.works.extend(works)
             if len(works) == 1:
                 loaded._noted_once[drawer, subject, user] = None
         # Older images have none.
         for user, ratios in image.get("declared", ()):
-            card = loaded._declared[user] = _Card()
-            card.sizes.extend([_NO_SIZE] * len(ratios))
+            card = loaded._declared[user] = Card()
+            card.sizes.extend([NO_SIZE] * len(ratios))
             card.works.extend(ratios)
         loaded._ratios.extend(image["ratios"])
         return loaded
@@ -465,57 +339,10 @@ def _within_range(work: float) -> float:
 
 def _ln_bytes(input_bytes: int | None) -> float:
     """The ln of a size, of 0 as of 1 byte."""
-    return _NO_SIZE if input_bytes is None else math.log(max(input_bytes, 1))
+    return NO_SIZE if input_bytes is None else math.log(max(input_bytes, 1))
 
 
-def _prediction(ln_work: float, source: Source, card: _Card) -> Prediction:
+def _prediction(ln_work: float, source: Source, card: Card) -> Prediction:
     # A steep extrapolation may leave the range of floats.
     work = _within_range(math.exp(min(ln_work, 700.0)))
     return Prediction(work=work, source=source, observations=len(card.works))
-
-
-def _sized(
-    sizes: Sequence[float], works: Sequence[float]
-) -> tuple[Sequence[float], Sequence[float]]:
-    """The notes that say their size."""
-    if _NO_SIZE not in sizes:
-        return sizes, works
-    kept = [(s, w) for s, w in zip(sizes, works, strict=True) if s >= 0]
-    return [s for s, _ in kept], [w for _, w in kept]
-
-
-def _best_exponent(sizes: Sequence[float], works: Sequence[float]) -> float:
-    """The exponent with the least sum of absolute residuals; the first of those that are equal."""
-    if max(sizes) == min(sizes):
-        return EXPONENTS[0]
-    best, least = EXPONENTS[0], math.inf
-    for exponent in EXPONENTS:
-        rest = sorted(w - exponent * s for s, w in zip(sizes, works, strict=True))
-        # The sum of distances from the median: the upper half less the lower.
-        half = len(rest) // 2
-        loss = sum(rest[-half:]) - sum(rest[:half]) if half else 0.0
-        loss += EXPONENT_DOUBT * abs(exponent - 1)
-        if loss < least - 1e-9:
-            best, least = exponent, loss
-    return best
-
-
-def _level(values: Sequence[float]) -> float:
-    """The median, or that of the latest ``SHIFT`` values if all of them lie on one side of it."""
-    median = _median(values)
-    if len(values) > SHIFT:
-        latest = values[-SHIFT:]
-        if min(latest) > median or max(latest) < median:
-            return _median(latest)
-    return median
-
-
-def _median(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _quantile(ordered: Sequence[float], part: float) -> float:
-    """Nearest rank."""
-    return ordered[max(0, math.ceil(part * len(ordered)) - 1)]

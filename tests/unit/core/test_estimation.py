@@ -9,15 +9,14 @@ import random
 import pytest
 
 from uwfq_service.core.estimation import (
-    KEPT,
     MAX_WORK,
     MIN_WORK,
     RECENT_JOBS,
-    SHIFT,
     Error,
     Estimator,
     Source,
 )
+from uwfq_service.core.history_card import KEPT, SHIFT
 
 
 def taught(*notes: tuple[str, str, int | None, float]) -> Estimator:
