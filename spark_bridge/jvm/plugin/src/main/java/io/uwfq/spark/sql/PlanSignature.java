@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.BiFunction;
+import java.util.regex.Pattern;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.Cast;
 import org.apache.spark.sql.catalyst.expressions.ExprId;
@@ -35,6 +36,7 @@ import org.apache.spark.sql.catalyst.plans.logical.Join;
 import org.apache.spark.sql.catalyst.plans.logical.LeafNode;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.catalyst.plans.logical.Sort;
+import org.apache.spark.sql.execution.columnar.InMemoryRelation;
 import scala.collection.Iterator;
 
 /**
@@ -55,19 +57,34 @@ final class PlanSignature {
 
   private static final int HEX_DIGITS = 32;
 
+  /** Columns that Spark named have other names: their expressions, literals included. */
+  private static final Pattern GIVEN_NAME = Pattern.compile("[\\p{L}_][\\p{L}\\p{N}_]*");
+
   private final StringBuilder text = new StringBuilder(4096);
   private final Map<Long, String> nameById = new HashMap<>();
+  private final boolean namesCachedTables;
   private int numberedNames;
 
-  private PlanSignature() {}
+  private PlanSignature(boolean namesCachedTables) {
+    this.namesCachedTables = namesCachedTables;
+  }
 
   /**
    * The signature of a plan; empty when it cannot be told, whatever the reason. Cost: one walk over
    * the plan.
    */
   static String of(LogicalPlan plan) {
+    return of(plan, true);
+  }
+
+  /** The same, whatever the cached tables that it reads. */
+  static String withoutCachedTables(LogicalPlan plan) {
+    return of(plan, false);
+  }
+
+  private static String of(LogicalPlan plan, boolean namesCachedTables) {
     try {
-      PlanSignature signature = new PlanSignature();
+      PlanSignature signature = new PlanSignature(namesCachedTables);
       signature.spell(queryOf(plan));
       return VERSION + hash(signature.text);
     } catch (Exception | LinkageError | AssertionError | StackOverflowError e) {
@@ -113,13 +130,19 @@ final class PlanSignature {
   }
 
   private void spellLeaf(LogicalPlan leaf) {
+    boolean cached = leaf instanceof InMemoryRelation;
     if (leaf instanceof CTERelationRef reference) {
       text.append(numbered(reference.cteId()));
-    } else {
+    } else if (!cached || namesCachedTables) {
       text.append(RelationNames.of(leaf));
     }
     for (Attribute column : Scala.<Attribute>list(leaf.output())) {
-      nameById.put(column.exprId().id(), column.name().toLowerCase(Locale.ROOT));
+      String name = column.name().toLowerCase(Locale.ROOT);
+      if (cached && !GIVEN_NAME.matcher(name).matches()) {
+        numbered(column.exprId());
+      } else {
+        nameById.put(column.exprId().id(), name);
+      }
     }
   }
 

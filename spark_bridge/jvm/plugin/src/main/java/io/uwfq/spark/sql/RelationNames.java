@@ -31,6 +31,9 @@ final class RelationNames {
   /** More roots than this tell nothing new, and a query may list thousands of files. */
   private static final int MOST_ROOTS = 1000;
 
+  /** As many, so that a loop of any length stays cheap. */
+  private static final int MOST_CACHED = 100;
+
   private static final String MASK = "*";
 
   /** A year, a year and month, or a full date, maybe with a time of day; maybe a file's ending. */
@@ -92,11 +95,23 @@ final class RelationNames {
         .toLowerCase(Locale.ROOT);
   }
 
+  /**
+   * The queries that filled it and the cached tables behind it, each once: what a loop makes of the
+   * last round's table and caches again has the same name in each round.
+   */
   private static String ofCached(InMemoryRelation cached) {
-    Option<LogicalPlan> query = cached.cacheBuilder().cachedPlan().logicalLink();
-    return query.isDefined()
-        ? QueryShapes.mark(query.get()).orElseGet(() -> PlanSignature.of(query.get()))
-        : "";
+    return CachedQueries.behind(cached).stream()
+        .limit(MOST_CACHED)
+        .map(query -> query.map(RelationNames::ofQuery).orElse(""))
+        .distinct()
+        .sorted()
+        .collect(Collectors.joining(","));
+  }
+
+  private static String ofQuery(LogicalPlan query) {
+    return CachedQueries.isReader(query)
+        ? PlanSignature.withoutCachedTables(query)
+        : QueryShapes.ownSignature(query);
   }
 
   /** A path without its dates. */
