@@ -3,9 +3,11 @@ package io.uwfq.spark.sql;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.BiConsumer;
@@ -37,6 +39,8 @@ import org.apache.spark.sql.catalyst.plans.logical.LeafNode;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.catalyst.plans.logical.Sort;
 import org.apache.spark.sql.execution.columnar.InMemoryRelation;
+import org.apache.spark.sql.execution.command.AnalyzeColumnCommand;
+import org.apache.spark.sql.execution.command.AnalyzeTablesCommand;
 import scala.collection.Iterator;
 
 /**
@@ -112,13 +116,13 @@ final class PlanSignature {
   }
 
   private void spell(QueryPlan<?> plan) {
-    text.append(plan.getClass().getSimpleName()).append('(');
+    text.append(nameOf(plan)).append('(');
     // Inputs first: they introduce the columns that the operator's expressions speak of.
     for (Object child : Scala.list(plan.children())) {
       spell((QueryPlan<?>) child);
     }
     if (plan instanceof Command) {
-      Scala.list(plan.innerChildren()).forEach(this::spell);
+      spellObjects(plan);
     } else if (plan instanceof LeafNode) {
       spellLeaf((LogicalPlan) plan);
     }
@@ -127,6 +131,33 @@ final class PlanSignature {
       Scala.<Expression>list(plan.expressions()).forEach(this::spell);
     }
     text.append(')');
+  }
+
+  private static String nameOf(QueryPlan<?> plan) {
+    String name = plan.getClass().getSimpleName();
+    // saveAsTable: later releases of Spark 4 put this command around the other.
+    return name.equals("SaveAsV1TableCommand") ? "CreateDataSourceTableAsSelectCommand" : name;
+  }
+
+  /**
+   * What a command is about: the queries in it, else the tables that it names. Some commands show
+   * neither, and have them among their arguments.
+   */
+  private void spellObjects(QueryPlan<?> command) {
+    Scala.list(command.innerChildren()).forEach(this::spell);
+    if (!command.innerChildren().isEmpty() || !command.children().isEmpty()) {
+      return;
+    }
+    List<Object> arguments = Arrays.asList(Scala.arguments(command));
+    List<LogicalPlan> queries =
+        arguments.stream()
+            .filter(argument -> argument instanceof LogicalPlan query && query.resolved())
+            .map(LogicalPlan.class::cast)
+            .toList();
+    queries.forEach(this::spell);
+    if (queries.isEmpty()) {
+      arguments.forEach(argument -> text.append(RelationNames.ofArgument(argument)));
+    }
   }
 
   private void spellLeaf(LogicalPlan leaf) {
@@ -156,7 +187,19 @@ final class PlanSignature {
       text.append(sort.global());
     } else if (plan instanceof CTERelationDef definition) {
       text.append(numbered(definition.id()));
+    } else if (plan instanceof AnalyzeColumnCommand analysis) {
+      if (analysis.columnNames().isDefined()) {
+        Scala.<String>list(analysis.columnNames().get()).forEach(this::spellName);
+      }
+    } else if (plan instanceof AnalyzeTablesCommand analysis) {
+      if (analysis.databaseName().isDefined()) {
+        spellName(analysis.databaseName().get());
+      }
     }
+  }
+
+  private void spellName(String name) {
+    text.append(name.toLowerCase(Locale.ROOT)).append(',');
   }
 
   private void spell(Expression expression) {

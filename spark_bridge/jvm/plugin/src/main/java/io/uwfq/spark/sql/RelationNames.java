@@ -6,6 +6,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.catalyst.TableIdentifier;
+import org.apache.spark.sql.catalyst.catalog.CatalogTable;
 import org.apache.spark.sql.catalyst.catalog.HiveTableRelation;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.plans.logical.LocalRelation;
@@ -87,6 +88,14 @@ final class RelationNames {
           .collect(Collectors.joining(","));
     }
     return relation.relation().getClass().getName();
+  }
+
+  /** An argument of a command: the table that it names; empty if it is anything else. */
+  static String ofArgument(Object argument) {
+    if (argument instanceof TableIdentifier table) {
+      return ofTable(table);
+    }
+    return argument instanceof CatalogTable table ? ofTable(table.identifier()) : "";
   }
 
   private static String ofTable(TableIdentifier table) {
