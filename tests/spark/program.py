@@ -240,6 +240,12 @@ def cached(user: str, name: str) -> list[int]:
         frame.unpersist()
 
 
+def saved(user: str, name: str, query: str) -> None:
+    """Save what a query gives as a table, in the place of what the last one gave."""
+    _ask_as(user, name)
+    _session().sql(query).write.mode("overwrite").saveAsTable("saved")
+
+
 def speculated(user: str, name: str, tasks: int, gate: str) -> int:
     """A job whose last task hangs on the first executor that takes it."""
     _ask_as(user, name)
@@ -294,7 +300,7 @@ if __name__ == "__main__":
             action.__name__: action
             for action in (
                 *(start, stop, logged, ask, keep_asking, stop_asking, hold, standings, figures),
-                *(retried, failed, cancelled, cancel, barrier, cached, speculated, shuffled),
+                *(retried, failed, cancelled, cancel, barrier, cached, saved, speculated, shuffled),
                 *(executors, executor_count, short_tasks, ten_stages),
             )
         }

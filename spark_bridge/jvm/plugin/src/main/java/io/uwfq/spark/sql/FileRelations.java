@@ -17,8 +17,13 @@ import scala.collection.immutable.Map;
  * tree transformations drop a copy that is equal to its original.
  */
 final class FileRelations {
-  /** The signature of the query that reads it. Options are case-insensitive: lower case. */
+  /**
+   * What the service knows the query by that reads it. Options are case-insensitive: lower case.
+   */
   private static final String SIGNATURE = "uwfq.signature";
+
+  /** The signature of that query by itself, whatever command runs it. */
+  private static final String OWN_SIGNATURE = "uwfq.ownsignature";
 
   /** There if the query's rows depend on how it is cut. */
   private static final String LEAVE = "uwfq.leave";
@@ -52,10 +57,12 @@ final class FileRelations {
         && hasSplittableEncoding(files.options());
   }
 
-  /** A copy that carries its query's signature, in the place of any that it carried before. */
-  static BaseRelation marked(BaseRelation relation, String signature, boolean mayCut) {
+  /** A copy that carries its query's signatures, in the place of any that it carried before. */
+  static BaseRelation marked(
+      BaseRelation relation, String signature, String ownSignature, boolean mayCut) {
     HadoopFsRelation files = (HadoopFsRelation) relation;
     Map<String, String> options = files.options().updated(SIGNATURE, signature);
+    options = options.updated(OWN_SIGNATURE, ownSignature);
     return Versions.copy(files, mayCut ? options : options.updated(LEAVE, "true"), session(files));
   }
 
@@ -65,10 +72,19 @@ final class FileRelations {
         files, files.options().updated(TARGET_BYTES, Long.toString(targetBytes)), session);
   }
 
-  /** The signature of the query that reads it; empty: the relation is not marked. */
+  /** What the service knows the query by that reads it; empty: the relation is not marked. */
   static Optional<String> signature(BaseRelation relation) {
+    return mark(relation, SIGNATURE);
+  }
+
+  /** The signature of that query by itself; empty: the relation is not marked. */
+  static Optional<String> ownSignature(BaseRelation relation) {
+    return mark(relation, OWN_SIGNATURE);
+  }
+
+  private static Optional<String> mark(BaseRelation relation, String key) {
     return relation instanceof HadoopFsRelation files
-        ? Optional.ofNullable(get(files.options(), SIGNATURE))
+        ? Optional.ofNullable(get(files.options(), key))
         : Optional.empty();
   }
 

@@ -36,13 +36,13 @@ public final class MarkQuery extends QueryRule<LogicalPlan> {
     if (!found[0]) {
       return plan;
     }
-    String signature =
-        QueryShapes.signatureOfRunningCommand(session.sparkContext())
-            .orElseGet(() -> PlanSignature.of(plan));
+    String own = PlanSignature.of(plan);
+    String signature = QueryShapes.signatureOfRunningCommand(session.sparkContext()).orElse(own);
     boolean mayCut = Repeatable.is(plan);
     return plan.transformDownWithSubqueries(
         Scala.rewriting(
-            node -> isFileScan(node) ? marked((LogicalRelation) node, signature, mayCut) : node));
+            node ->
+                isFileScan(node) ? marked((LogicalRelation) node, signature, own, mayCut) : node));
   }
 
   private static boolean isFileScan(LogicalPlan node) {
@@ -51,11 +51,12 @@ public final class MarkQuery extends QueryRule<LogicalPlan> {
         && FileRelations.isSupported(relation.relation());
   }
 
-  private static LogicalPlan marked(LogicalRelation node, String signature, boolean mayCut) {
+  private static LogicalPlan marked(
+      LogicalRelation node, String signature, String own, boolean mayCut) {
     Object[] arguments = Scala.arguments(node);
     for (int i = 0; i < arguments.length; i++) {
       if (arguments[i] == node.relation()) {
-        arguments[i] = FileRelations.marked(node.relation(), signature, mayCut);
+        arguments[i] = FileRelations.marked(node.relation(), signature, own, mayCut);
       }
     }
     return node.makeCopy(arguments);

@@ -3,13 +3,16 @@ package io.uwfq.spark.sql;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.BiFunction;
+import java.util.regex.Pattern;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.expressions.Cast;
 import org.apache.spark.sql.catalyst.expressions.ExprId;
@@ -35,6 +38,9 @@ import org.apache.spark.sql.catalyst.plans.logical.Join;
 import org.apache.spark.sql.catalyst.plans.logical.LeafNode;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.catalyst.plans.logical.Sort;
+import org.apache.spark.sql.execution.columnar.InMemoryRelation;
+import org.apache.spark.sql.execution.command.AnalyzeColumnCommand;
+import org.apache.spark.sql.execution.command.AnalyzeTablesCommand;
 import scala.collection.Iterator;
 
 /**
@@ -55,19 +61,34 @@ final class PlanSignature {
 
   private static final int HEX_DIGITS = 32;
 
+  /** Columns that Spark named have other names: their expressions, literals included. */
+  private static final Pattern GIVEN_NAME = Pattern.compile("[\\p{L}_][\\p{L}\\p{N}_]*");
+
   private final StringBuilder text = new StringBuilder(4096);
   private final Map<Long, String> nameById = new HashMap<>();
+  private final boolean namesCachedTables;
   private int numberedNames;
 
-  private PlanSignature() {}
+  private PlanSignature(boolean namesCachedTables) {
+    this.namesCachedTables = namesCachedTables;
+  }
 
   /**
    * The signature of a plan; empty when it cannot be told, whatever the reason. Cost: one walk over
    * the plan.
    */
   static String of(LogicalPlan plan) {
+    return of(plan, true);
+  }
+
+  /** The same, whatever the cached tables that it reads. */
+  static String withoutCachedTables(LogicalPlan plan) {
+    return of(plan, false);
+  }
+
+  private static String of(LogicalPlan plan, boolean namesCachedTables) {
     try {
-      PlanSignature signature = new PlanSignature();
+      PlanSignature signature = new PlanSignature(namesCachedTables);
       signature.spell(queryOf(plan));
       return VERSION + hash(signature.text);
     } catch (Exception | LinkageError | AssertionError | StackOverflowError e) {
@@ -95,13 +116,13 @@ final class PlanSignature {
   }
 
   private void spell(QueryPlan<?> plan) {
-    text.append(plan.getClass().getSimpleName()).append('(');
+    text.append(nameOf(plan)).append('(');
     // Inputs first: they introduce the columns that the operator's expressions speak of.
     for (Object child : Scala.list(plan.children())) {
       spell((QueryPlan<?>) child);
     }
     if (plan instanceof Command) {
-      Scala.list(plan.innerChildren()).forEach(this::spell);
+      spellObjects(plan);
     } else if (plan instanceof LeafNode) {
       spellLeaf((LogicalPlan) plan);
     }
@@ -112,14 +133,47 @@ final class PlanSignature {
     text.append(')');
   }
 
+  private static String nameOf(QueryPlan<?> plan) {
+    String name = plan.getClass().getSimpleName();
+    // saveAsTable: later releases of Spark 4 put this command around the other.
+    return name.equals("SaveAsV1TableCommand") ? "CreateDataSourceTableAsSelectCommand" : name;
+  }
+
+  /**
+   * What a command is about: the queries in it, else the tables that it names. Some commands show
+   * neither, and have them among their arguments.
+   */
+  private void spellObjects(QueryPlan<?> command) {
+    Scala.list(command.innerChildren()).forEach(this::spell);
+    if (!command.innerChildren().isEmpty() || !command.children().isEmpty()) {
+      return;
+    }
+    List<Object> arguments = Arrays.asList(Scala.arguments(command));
+    List<LogicalPlan> queries =
+        arguments.stream()
+            .filter(argument -> argument instanceof LogicalPlan query && query.resolved())
+            .map(LogicalPlan.class::cast)
+            .toList();
+    queries.forEach(this::spell);
+    if (queries.isEmpty()) {
+      arguments.forEach(argument -> text.append(RelationNames.ofArgument(argument)));
+    }
+  }
+
   private void spellLeaf(LogicalPlan leaf) {
+    boolean cached = leaf instanceof InMemoryRelation;
     if (leaf instanceof CTERelationRef reference) {
       text.append(numbered(reference.cteId()));
-    } else {
+    } else if (!cached || namesCachedTables) {
       text.append(RelationNames.of(leaf));
     }
     for (Attribute column : Scala.<Attribute>list(leaf.output())) {
-      nameById.put(column.exprId().id(), column.name().toLowerCase(Locale.ROOT));
+      String name = column.name().toLowerCase(Locale.ROOT);
+      if (cached && !GIVEN_NAME.matcher(name).matches()) {
+        numbered(column.exprId());
+      } else {
+        nameById.put(column.exprId().id(), name);
+      }
     }
   }
 
@@ -133,7 +187,19 @@ final class PlanSignature {
       text.append(sort.global());
     } else if (plan instanceof CTERelationDef definition) {
       text.append(numbered(definition.id()));
+    } else if (plan instanceof AnalyzeColumnCommand analysis) {
+      if (analysis.columnNames().isDefined()) {
+        Scala.<String>list(analysis.columnNames().get()).forEach(this::spellName);
+      }
+    } else if (plan instanceof AnalyzeTablesCommand analysis) {
+      if (analysis.databaseName().isDefined()) {
+        spellName(analysis.databaseName().get());
+      }
     }
+  }
+
+  private void spellName(String name) {
+    text.append(name.toLowerCase(Locale.ROOT)).append(',');
   }
 
   private void spell(Expression expression) {

@@ -3,6 +3,7 @@ package io.uwfq.spark.sql;
 import io.uwfq.spark.conversation.JobShape;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Function;
 import org.apache.spark.SparkContext;
 import org.apache.spark.sql.catalyst.plans.logical.Command;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
@@ -10,6 +11,7 @@ import org.apache.spark.sql.execution.QueryExecution;
 import org.apache.spark.sql.execution.SQLExecution;
 import org.apache.spark.sql.execution.datasources.HadoopFsRelation;
 import org.apache.spark.sql.execution.datasources.LogicalRelation;
+import org.apache.spark.sql.sources.BaseRelation;
 
 /**
  * What a query runs: the name that the service learns under, and the bytes that it reads.
@@ -102,13 +104,26 @@ public final class QueryShapes {
   }
 
   /** The mark of a plan's file relations; empty if it has none. */
-  static Optional<String> mark(LogicalPlan plan) {
+  private static Optional<String> mark(LogicalPlan plan) {
+    return mark(plan, FileRelations::signature);
+  }
+
+  /**
+   * The signature of an optimized plan by itself. A command that writes to a table fills the cached
+   * tables anew that read it; they do not become one table by that.
+   */
+  static String ownSignature(LogicalPlan plan) {
+    return mark(plan, FileRelations::ownSignature).orElseGet(() -> PlanSignature.of(plan));
+  }
+
+  private static Optional<String> mark(
+      LogicalPlan plan, Function<BaseRelation, Optional<String>> read) {
     String[] mark = {null};
     Scala.forEachNode(
         plan,
         node -> {
           if (mark[0] == null && node instanceof LogicalRelation relation) {
-            mark[0] = FileRelations.signature(relation.relation()).orElse(null);
+            mark[0] = read.apply(relation.relation()).orElse(null);
           }
         });
     return Optional.ofNullable(mark[0]);

@@ -6,6 +6,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.catalyst.TableIdentifier;
+import org.apache.spark.sql.catalyst.catalog.CatalogTable;
 import org.apache.spark.sql.catalyst.catalog.HiveTableRelation;
 import org.apache.spark.sql.catalyst.expressions.Attribute;
 import org.apache.spark.sql.catalyst.plans.logical.LocalRelation;
@@ -30,6 +31,9 @@ import scala.Option;
 final class RelationNames {
   /** More roots than this tell nothing new, and a query may list thousands of files. */
   private static final int MOST_ROOTS = 1000;
+
+  /** As many, so that a loop of any length stays cheap. */
+  private static final int MOST_CACHED = 100;
 
   private static final String MASK = "*";
 
@@ -86,17 +90,37 @@ final class RelationNames {
     return relation.relation().getClass().getName();
   }
 
+  /** An argument of a command: the table that it names; empty if it is anything else. */
+  static String ofArgument(Object argument) {
+    if (argument instanceof TableIdentifier table) {
+      return ofTable(table);
+    }
+    return argument instanceof CatalogTable table ? ofTable(table.identifier()) : "";
+  }
+
   private static String ofTable(TableIdentifier table) {
     Option<String> database = table.database();
     return ((database.isDefined() ? database.get() + "." : "") + table.table())
         .toLowerCase(Locale.ROOT);
   }
 
+  /**
+   * The queries that filled it and the cached tables behind it, each once: what a loop makes of the
+   * last round's table and caches again has the same name in each round.
+   */
   private static String ofCached(InMemoryRelation cached) {
-    Option<LogicalPlan> query = cached.cacheBuilder().cachedPlan().logicalLink();
-    return query.isDefined()
-        ? QueryShapes.mark(query.get()).orElseGet(() -> PlanSignature.of(query.get()))
-        : "";
+    return CachedQueries.behind(cached).stream()
+        .limit(MOST_CACHED)
+        .map(query -> query.map(RelationNames::ofQuery).orElse(""))
+        .distinct()
+        .sorted()
+        .collect(Collectors.joining(","));
+  }
+
+  private static String ofQuery(LogicalPlan query) {
+    return CachedQueries.isReader(query)
+        ? PlanSignature.withoutCachedTables(query)
+        : QueryShapes.ownSignature(query);
   }
 
   /** A path without its dates. */

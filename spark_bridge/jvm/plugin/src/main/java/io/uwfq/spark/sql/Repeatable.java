@@ -13,8 +13,6 @@ import org.apache.spark.sql.catalyst.plans.logical.Project;
 import org.apache.spark.sql.catalyst.plans.logical.Sample;
 import org.apache.spark.sql.catalyst.plans.logical.Sort;
 import org.apache.spark.sql.catalyst.plans.logical.Tail;
-import org.apache.spark.sql.execution.columnar.InMemoryRelation;
-import scala.Option;
 
 /**
  * Tells the queries whose rows are the same however they are cut.
@@ -37,8 +35,15 @@ final class Repeatable {
 
   private Repeatable() {}
 
-  /** Cost: one walk over the plan, its subqueries, and the plans of cached tables in it. */
+  /** Cost: one walk over the plan, its subqueries, and the queries that filled cached tables. */
   static boolean is(LogicalPlan plan) {
+    return isByItself(plan)
+        && CachedQueries.behind(plan).stream()
+            .allMatch(query -> query.isPresent() && isByItself(query.get()));
+  }
+
+  /** Whether it is, if the cached tables that it reads are. */
+  private static boolean isByItself(LogicalPlan plan) {
     boolean[] repeatable = {true};
     Scala.forEachNode(plan, node -> repeatable[0] = repeatable[0] && isNode(node));
     return repeatable[0];
@@ -50,10 +55,6 @@ final class Repeatable {
     }
     if (node instanceof GlobalLimit || node instanceof LocalLimit || node instanceof Offset) {
       return isSorted((LogicalPlan) node.children().head());
-    }
-    if (node instanceof InMemoryRelation cached) {
-      Option<LogicalPlan> query = cached.cacheBuilder().cachedPlan().logicalLink();
-      return query.isDefined() && is(query.get());
     }
     return Scala.<Expression>list(node.expressions()).stream()
         .allMatch(

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerStageCompleted;
 import org.apache.spark.sql.Dataset;
@@ -81,6 +82,22 @@ abstract class LocalSpark {
       } else {
         spark.conf().unset(key);
       }
+    }
+  }
+
+  /** Runs with plans as users have them, which Spark compiles, and as the other tests have them. */
+  static void withAndWithoutCodegen(Runnable body) {
+    with(
+        "spark.sql.codegen.wholeStage",
+        "true",
+        () -> with("spark.sql.codegen.factoryMode", "FALLBACK", body));
+    body.run();
+  }
+
+  /** Runs with each kind of plan in turn: adaptive or not, compiled or not. */
+  static void withAllKindsOfPlans(Runnable body) {
+    for (String adaptive : List.of("true", "false")) {
+      with("spark.sql.adaptive.enabled", adaptive, () -> withAndWithoutCodegen(body));
     }
   }
 

@@ -2,12 +2,14 @@ package io.uwfq.spark.sql;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Random;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -61,6 +63,56 @@ class RepeatableTest extends LocalSpark {
       sql(query).collect();
       assertFalse(service.questions.isEmpty(), query);
     }
+  }
+
+  @Test
+  void aCachedTableIsAsRepeatableAsTheQueryThatFilledIt() {
+    withAllKindsOfPlans(
+        () -> {
+          assertTrue(isRepeatable("SELECT * FROM t"));
+          assertTrue(isRepeatable("SELECT id + 1 AS k FROM t WHERE k > 3"));
+          assertTrue(isRepeatable("SELECT k, max(id) FROM t GROUP BY k"));
+          assertTrue(isRepeatable("SELECT k FROM t ORDER BY id LIMIT 10"));
+          assertFalse(isRepeatable("SELECT k, rand(7) FROM t"));
+          assertFalse(isRepeatable("SELECT k, first(id) FROM t GROUP BY k"));
+          assertFalse(isRepeatable("SELECT k FROM t LIMIT 10"));
+        });
+  }
+
+  /** Whether it is that over this query, cached, and over another that reads it and is cached. */
+  private static boolean isRepeatable(String query) {
+    Dataset<Row> cached = sql(query).cache();
+    Dataset<Row> over = cached.groupBy("k").count().cache();
+    try {
+      boolean repeatable = isRepeatable(cached.groupBy("k").count().where("k > 3"));
+      assertEquals(repeatable, isRepeatable(over.where("count > 3")), query);
+      return repeatable;
+    } finally {
+      over.unpersist(true);
+      cached.unpersist(true);
+    }
+  }
+
+  private static boolean isRepeatable(Dataset<Row> query) {
+    LogicalPlan plan = query.queryExecution().optimizedPlan();
+    assertTrue(plan.toString().contains("InMemoryRelation"), plan.toString());
+    return Repeatable.is(plan);
+  }
+
+  @Test
+  void shufflesOverACachedTableAreCut() {
+    withAndWithoutCodegen(
+        () -> {
+          Dataset<Row> cached = sql("SELECT k, id FROM t WHERE id > 5").cache();
+          try {
+            cached.count();
+            service.questions.clear();
+            cached.groupBy("k").count().collect();
+            assertFalse(service.questions.isEmpty());
+          } finally {
+            cached.unpersist(true);
+          }
+        });
   }
 
   @Test
