@@ -13,7 +13,9 @@ stop what nobody waits for.
 A ranking poll waits for its pool's order to change instead.
 
 A poll whose caller has gone (its future is cancelled) leaves at once: the places are for those who
-wait.
+wait.  Not every caller that has gone is known to have: a connection may break without a word.  But
+a worker that asks again under the same id says so, and its new poll takes the place of the old one,
+which would take leases that nobody hears of.
 """
 
 from __future__ import annotations
@@ -63,6 +65,12 @@ class Poll(Call):
         self.timer: Timer | None = None
         #: The answer that found nothing; its acknowledgements leave with the last one.
         self.first: replies.NextTaskReply | None = None
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Polls that have an id, and the same identity, are tries of one."""
+        command = self.command
+        return command.pool, command.worker_id, command.poll_id
 
     def wait_no_longer(self) -> None:
         """Be answered with what there is when it is decided, not parked."""
@@ -122,6 +130,8 @@ class Parking:
         self._pools: dict[str, _Pool] = {}
         #: All that wait, by the futures of their replies; each calls ``_dropped`` when it is done.
         self._parked: dict[asyncio.Future[Any], Poll] = {}
+        #: Those with an id, by pool, worker and id.
+        self._numbered: dict[tuple[str, str, int], Poll] = {}
 
     @property
     def count(self) -> int:
@@ -136,6 +146,10 @@ class Parking:
         poll.timer = self._clock.call_at(poll.deadline, lambda: self.end(poll))
         if command.done or command.started:
             poll.command = msgspec.structs.replace(command, done=(), started=())
+        if command.poll_id:
+            if (repeated := self._numbered.get(poll.identity)) is not None:
+                self.end(repeated)
+            self._numbered[poll.identity] = poll
         pool = self._pools.get(command.pool)
         if pool is None:
             pool = self._pools[command.pool] = _Pool()
@@ -231,6 +245,8 @@ class Parking:
     def _leave(self, poll: Poll) -> None:
         del self._parked[poll.future]
         poll.future.remove_done_callback(self._dropped)
+        if poll.command.poll_id:
+            del self._numbered[poll.identity]
         pool = self._pools[poll.command.pool]
         del (pool.rankings if poll.command.ranking else pool.leases)[poll]
         if not poll.command.ranking:

@@ -145,6 +145,23 @@ async def test_a_dropped_poll_leaves_its_place_to_another(*, ranking: bool) -> N
         assert (small.engine.parked, small.clock.pending) == (0, 0)
 
 
+async def test_polls_that_are_no_repeats_wait_side_by_side() -> None:
+    """Of other workers, with other ids, or with none."""
+    world = World()
+    polls = [
+        world.engine.poll(
+            commands.NextTask(worker_id=worker, slots=1, free_slots=1, wait=10.0, poll_id=number)
+        )
+        for worker, number in (("a", 1), ("b", 1), ("a", 2), ("a", 0), ("a", 0))
+    ]
+    await world.turn()
+    assert world.engine.parked == len(polls)
+    for poll in polls:
+        poll.cancel()
+    await world.turn()
+    assert (world.engine.parked, world.clock.pending) == (0, 0)
+
+
 async def test_a_poll_may_be_dropped_in_the_turn_in_which_it_would_end(world: World) -> None:
     """Whoever comes first, it leaves once."""
     problems: list[Any] = []
