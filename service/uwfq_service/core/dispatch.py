@@ -32,6 +32,8 @@ from uwfq_service.core.replies import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from uwfq_service.core.commands import NextTask, RenewLeases
     from uwfq_service.core.decider import Decider
     from uwfq_service.core.model import Lease, Pool, User, Worker
@@ -323,9 +325,7 @@ class Dispatch:
             self._decider.touch(worker, now)
         if command.started:
             self._reports.starts(command.worker_id, command.started, now)
-        asked = command.lease_ids or tuple(
-            lease_id for worker in workers for lease_id in (*worker.leases, *worker.revoked)
-        )
+        asked = command.lease_ids or tuple(_held_leases(workers))
         expires_at = now + self._settings.lease_seconds
         renewed = []
         renewals = []
@@ -349,6 +349,18 @@ class Dispatch:
         if lease is None and job is not None and job.ended:
             return LeaseStatus.REVOKED
         return LeaseStatus.UNKNOWN
+
+
+def _held_leases(workers: Iterable[Worker]) -> Iterator[int]:
+    """What workers were leased and have not given back, with what is void and they were not told.
+
+    What an engine has placed itself is no lease, and has no name that the engine knows.
+    """
+    for worker in workers:
+        for lease in worker.leases.values():
+            if lease.expires_at is not None:
+                yield lease.lease_id
+        yield from worker.revoked
 
 
 def _most_slots(worker: Worker, slots: int, passed: list[Stage]) -> int:
