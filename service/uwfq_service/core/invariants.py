@@ -190,7 +190,7 @@ def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:
         served_last = clock.remaining(v)
         shared = sum(max(key[0] - u, 0) * weight / WEIGHT_SCALE for key, weight in clock.present)
         until_end = (clock.end - v) * clock.weight / WEIGHT_SCALE
-        scale = RELATIVE * max(1, abs(clock.fluid_charged), abs(v))
+        scale = RELATIVE * max(1, abs(user.charged), abs(v))
         assert abs(served_last - shared) <= scale, f"{user!r}: both servers have as much left"
         assert abs(served_last - until_end) <= scale, f"{user!r}: leaves when all is served"
     assert weights == policy.active_weight(), "the active weight adds up"

@@ -1,4 +1,4 @@
-"""What is told of jobs: what of them waits, when they start, and why not sooner."""
+"""What is told of jobs and users: what waits, when it starts and why not sooner, what is owed."""
 
 from __future__ import annotations
 
@@ -30,6 +30,45 @@ def test_a_task_in_backoff_waits() -> None:
     (lease,) = core.poll()
     core.fail(lease, 0.0)
     assert views.job_status(job, core.now).stages[0].waiting == 2
+
+
+@pytest.mark.parametrize("policy", ["uwfq", "uwfq_paper"])
+def test_what_was_before_a_policy_took_over_is_no_lag(policy: str) -> None:
+    """The new virtual time has not seen it, and neither owes it nor is owed it."""
+    core = Driver("fair", slots=1)
+    core.submit("ada", "a1", stage("s", 20.0))
+    (lease,) = core.poll()
+    core.at(20.0)
+    core.done(lease, 20.0)
+    core.submit("bo", "b1", stage("s", 4.0))
+    (lease,) = core.poll()
+    core.apply(cmd.ConfigurePool(pool=POOL, policy=policy, fixed_slots=1))
+    assert (lag(core, "ada"), lag(core, "bo")) == (0.0, 0.0)
+    core.at(24.0)
+    core.done(lease, 4.0)
+    core.submit("ada", "a2", stage("s", 5.0))
+    core.reload()
+    assert (lag(core, "ada"), lag(core, "bo")) == (0.0, 0.0)
+    core.at(26.0)
+    # Nothing has run yet of what the fluid cluster has served for 2 s.
+    assert lag(core, "ada") == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("policy", ["uwfq", "uwfq_paper"])
+def test_what_was_declared_in_vain_is_no_lag(policy: str) -> None:
+    """The fluid cluster has served more than the job turned out to need: that has lapsed."""
+    core = Driver(policy, slots=2)
+    core.submit("ada", "a", stage("s", 20.0))
+    (lease,) = core.poll()
+    core.at(10.0)
+    assert lag(core, "ada") == pytest.approx(10.0)
+    core.done(lease, 10.0)
+    assert lag(core, "ada") == 0.0
+
+
+def lag(core: Driver, user: str) -> float:
+    """What a user is owed."""
+    return views.user_status(core.user(user), core.now).lag
 
 
 # -- when does it start ------------------------------------------------------------------------

@@ -307,9 +307,11 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     def fluid_service(self, user: User, now: Any) -> Any | None:
         queue: UserQueue | None = user.policy_state
         if queue is None:
-            return self.number(0)
-        clock = queue.clock
-        return clock.fluid_charged - clock.remaining(self._clock.value(now))
+            # Not known here yet, and owed nothing.
+            return None
+        # What it served in vain, for a job that has turned out to cost less, has lapsed; and what
+        # another policy gave before this one has been charged and served.
+        return user.charged - queue.clock.remaining(self._clock.value(now))
 
     # -- snapshots ------------------------------------------------------------------------------
 
