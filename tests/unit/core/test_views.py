@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.oracles.driver import POOL, Driver, stage
@@ -121,6 +123,20 @@ def test_what_is_queued_at_workers_goes_first() -> None:
     core.poll(slots=1, prefetch=1)
     core.submit("bo", "b", stage("s", 1.0))
     assert start(core, "b") == pytest.approx(20.0)
+
+
+# -- when does it end --------------------------------------------------------------------------
+
+
+def test_a_deadline_that_rounding_puts_behind_its_users_end_is_reached() -> None:
+    """Of many jobs the sum up to the last may round to more than the sum of all (Python 3.12)."""
+    core = Driver(slots=2)
+    job = core.submit("ada", "a", stage("s", 7.0))
+    policy = job.pool.policy
+    deadline = float(policy.virtual_deadline(job) or 0)
+    assert policy.time_until(deadline, core.now) == 3.5
+    assert policy.time_until(math.nextafter(deadline, math.inf), core.now) == pytest.approx(3.5)
+    assert policy.time_until(1.01 * deadline, core.now) is None
 
 
 # -- why does it wait --------------------------------------------------------------------------
