@@ -110,7 +110,7 @@ class Scheduler:
         self.state.evolve(event)
 
     def recover(self, now: Any) -> Outcome:
-        """After a restart: leases and workers get a fresh lease time to report in."""
+        """After a restart: leases, and the silence of workers and engines, begin anew."""
         lease_end = self.state.number(now) + self.settings.lease_seconds
         if self.state.pools:
             self._decider.emit(ev.Recovered(at=now, expires_at=lease_end))
