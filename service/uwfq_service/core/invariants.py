@@ -167,6 +167,15 @@ def _check_probes(state: State, pool: Pool) -> None:
             assert clock.running_slots == running, f"{job!r}: slots of a guess are counted"
         waits = job.guessed and running > 0 and not job.estimated_done
         assert clock.probed == waits, f"{job!r}: waits for its probe, and for nothing else"
+    for user in pool.users.values():
+        if user.policy_state is not None:
+            unseen = [job for job in state.jobs.values() if job.user is user and _is_unseen(job)]
+            assert user.policy_state.unseen == len(unseen), f"{user!r}: unseen jobs are counted"
+
+
+def _is_unseen(job: Job) -> bool:
+    """Whether it has something to launch, and nobody has seen its signature."""
+    return bool(job.guessed and job.signature and job.offered)
 
 
 def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:

@@ -37,6 +37,7 @@ class UserQueue:
         "narrow",
         "probed",
         "stale",
+        "unseen",
         "unserved",
     )
 
@@ -50,6 +51,8 @@ class UserQueue:
         self.probed: list[tuple[int, JobClock]] = []
         #: Number of launchable jobs; the heaps may hold more.
         self.launchable = 0
+        #: How many of them are of a signature that nobody has seen.
+        self.unseen = 0
         self.head: JobClock | None = None
         #: The head's valid entry in the pool's order.
         self.entry: Entry | None = None
