@@ -1170,7 +1170,7 @@ type NextTaskResponse struct {
 	StartedAcks []*TaskResultAck `protobuf:"bytes,3,rep,name=started_acks,json=startedAcks,proto3" json:"started_acks,omitempty"`
 	// The ranking, when one was asked for.
 	Ranking *Ranking `protobuf:"bytes,4,opt,name=ranking,proto3" json:"ranking,omitempty"`
-	// Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+	// Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
 	RevokedLeaseIds []uint64 `protobuf:"varint,5,rep,packed,name=revoked_lease_ids,json=revokedLeaseIds,proto3" json:"revoked_lease_ids,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

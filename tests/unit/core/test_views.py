@@ -34,6 +34,19 @@ def test_a_task_in_backoff_waits() -> None:
     assert views.job_status(job, core.now).stages[0].waiting == 2
 
 
+def test_a_job_that_goes_on_says_why_an_attempt_failed_last() -> None:
+    """Whoever looks wants to know before it has failed.  With a success it is forgotten."""
+    core = Driver()
+    job = core.submit("ada", "a", stage("s", 1.0))
+    (lease,) = core.poll()
+    core.fail(lease, 0.0, "no such file")
+    assert views.job_status(job, core.now).cause == "no such file"
+    core.at(5.0)
+    (lease,) = core.poll()
+    core.done(lease, 0.0)
+    assert views.job_status(job, core.now).cause == ""
+
+
 @pytest.mark.parametrize("policy", ["uwfq", "uwfq_paper"])
 def test_what_was_before_a_policy_took_over_is_no_lag(policy: str) -> None:
     """The new virtual time has not seen it, and neither owes it nor is owed it."""

@@ -696,7 +696,7 @@ class NextTaskResponse(_message.Message):
 
     @_builtins.property
     def revoked_lease_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Leases of this worker that are void since their jobs were cancelled or failed; stop them."""
+        """Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them."""
 
     def __init__(
         self,

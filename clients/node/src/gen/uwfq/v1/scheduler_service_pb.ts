@@ -694,7 +694,7 @@ export type NextTaskResponse = Message<"uwfq.v1.NextTaskResponse"> & {
   ranking?: Ranking | undefined;
 
   /**
-   * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+   * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
    *
    * @generated from field: repeated uint64 revoked_lease_ids = 5;
    */
