@@ -81,10 +81,12 @@ class Dispatch:
         if command.ranking:
             ranking = self._ranking(pool, command)
             return NextTaskReply(done_acks=done, started_acks=started, ranking=ranking)
+        leases: list[Lease] = []
         if command.poll_id and command.poll_id == worker.last_poll_id:
             live = (self._state.leases.get(lease_id) for lease_id in worker.last_poll_leases)
             leases = [lease for lease in live if lease is not None and lease.worker is worker]
-        else:
+        if not leases:
+            # Or no more, if it took so long to ask again: that is no reason to get nothing.
             leases = self._grant(pool, worker, command, now)
         revoked: tuple[int, ...] = ()
         if worker.revoked:
