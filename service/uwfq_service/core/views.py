@@ -232,16 +232,18 @@ def explain(job: Job, max_ahead: int, now: Any) -> Explanation:
     policy.advance(now)
     before, found = _jobs_before(job)
     widest = max((worker.slots for worker in pool.workers.values()), default=0)
+    # What is ahead in the order, and can be launched at all.
+    works = [work for other in before if (work := _waiting_work(other, widest))]
     start = None
     if not job.ended and pool.slots and found and _launchable(job, widest):
-        start = _until_room(pool, sum(_waiting_work(other, widest) for other in before), now)
+        start = _until_room(pool, sum(works), now)
     deadline = policy.virtual_deadline(job)
     finish = None
     if deadline is not None and not job.ended:
         finish = policy.time_until(deadline, now)
     return Explanation(
         job=job_status(job, now),
-        reason=_reason(job, sum(bool(_launchable(other, widest)) for other in before), widest),
+        reason=_reason(job, len(works), widest),
         position=len(before) + 1 if found else 0,
         ahead=tuple(_ahead(other) for other in islice(before, max_ahead)),
         virtual_time=float(policy.virtual_time(now)),
