@@ -154,6 +154,25 @@ async def test_a_query_of_several_stages_from_its_plan_to_its_end() -> None:
         assert job.stages[2].estimate_source == types.ESTIMATE_SOURCE_SIGNATURE_USER
 
 
+async def test_a_poll_that_waits_in_vain_says_what_waits_by_then() -> None:
+    """The order is what it was, but not how much of each stage is left."""
+    async with serving() as service:
+        bridge = Bridge(service)
+        await bridge.poll()
+        await bridge.query("q")
+        await bridge.add("q", "5.0", 8)
+        known = (await bridge.poll()).ranking.version
+        request = rpc.RankingRequest(known_version=known)
+        poll = asyncio.ensure_future(bridge.poll(ranking=request, wait_seconds=3))
+        await service.parked(1)
+        assert await bridge.end("q", "5.0", range(5)) == [ACCEPTED] * 5
+        assert service.server.engine.parked == 1
+        service.clock.advance(3)
+        ranking = (await poll).ranking
+        assert ranking.version == known
+        assert [(s.waiting_tasks, s.launch_now) for s in ranking.stages] == [(3, 3)]
+
+
 async def test_a_watcher_hears_of_stages_that_are_dropped() -> None:
     """Also when the job is charged as before, for what it declares of the whole."""
     async with serving() as service:

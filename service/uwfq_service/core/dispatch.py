@@ -79,7 +79,7 @@ class Dispatch:
         started = self._reports.starts(name, command.started, now) if command.started else ()
         done = self._reports.results(name, command.done, now) if command.done else ()
         if command.ranking:
-            ranking = self._ranking(pool, command)
+            ranking = self.ranking(pool, command)
             return NextTaskReply(done_acks=done, started_acks=started, ranking=ranking)
         leases: list[Lease] = []
         if command.poll_id and command.poll_id == worker.last_poll_id:
@@ -296,7 +296,7 @@ class Dispatch:
 
     # -- rankings -------------------------------------------------------------------------------
 
-    def _ranking(self, pool: Pool, command: NextTask) -> Ranking:
+    def ranking(self, pool: Pool, command: NextTask) -> Ranking:
         """The engine's launchable stages, and what the policy would launch on its free slots."""
         mine = (
             stage for stage in pool.policy.ranking() if stage.job.engine_id == command.worker_id

@@ -162,6 +162,22 @@ async def test_polls_that_are_no_repeats_wait_side_by_side() -> None:
     assert (world.engine.parked, world.clock.pending) == (0, 0)
 
 
+async def test_a_poll_that_ends_while_others_are_decided_waits_for_the_disk(world: World) -> None:
+    """Its ranking is of that moment, and rests on what is decided then."""
+    command = commands.NextTask(
+        worker_id="e", slots=1, free_slots=1, wait=10.0, poll_id=1, ranking=True
+    )
+    first = world.engine.poll(command, known_version=world.core.version)
+    await world.turn()
+    world.add_task()
+    world.engine.poll(command, known_version=world.core.version)
+    await world.turn()
+    assert world.engine.parked == 1
+    assert not first.done()
+    world.journal.sync()
+    assert first.done()
+
+
 async def test_a_poll_may_be_dropped_in_the_turn_in_which_it_would_end(world: World) -> None:
     """Whoever comes first, it leaves once."""
     problems: list[Any] = []
