@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from uwfq_service.core import events as ev
 from uwfq_service.core import validation
 from uwfq_service.core.errors import NoRanking
-from uwfq_service.core.model import insert_index
+from uwfq_service.core.model import JobState, insert_index
 from uwfq_service.core.policy.base import first_within
 from uwfq_service.core.replies import (
     LeaseStatus,
@@ -348,7 +348,8 @@ class Dispatch:
         if lease is not None and lease.worker.name == worker and lease.expires_at is not None:
             return LeaseStatus.RENEWED
         job = self._state.void_leases.get(lease_id)
-        if lease is None and job is not None and job.ended:
+        # Of one that has succeeded it was lost, and another did what it was for.
+        if lease is None and job is not None and job.ended and job.state is not JobState.SUCCEEDED:
             return LeaseStatus.REVOKED
         return LeaseStatus.UNKNOWN
 

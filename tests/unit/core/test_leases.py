@@ -86,6 +86,23 @@ def test_a_silent_worker_without_leases_does_not_count_for_long() -> None:
     assert driver.scheduler.pools[POOL].slots == 0
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_a_lease_that_was_lost_is_revoked_only_if_its_job_failed(good: bool) -> None:
+    """Where somebody else has done its task it has expired, and nobody has cancelled anything."""
+    driver = Driver()
+    job = driver.submit("ada", "job", stage("s", 1.0))
+    (lost,) = driver.poll("slow")
+    driver.at(31)
+    (lease,) = driver.poll("fast")
+    if good:
+        driver.done(lease, 0.0, worker="fast")
+    else:
+        driver.fail(lease, 0.0, retryable=False)
+    assert job.ended
+    (renewal,) = driver.renew("slow", lease_ids=(lost.lease_id,))
+    assert renewal.status is (LeaseStatus.UNKNOWN if good else LeaseStatus.REVOKED)
+
+
 def test_what_was_lost_in_a_queue_uses_up_no_attempt() -> None:
     """However many workers die while a task is queued at them, it gets all its attempts."""
     driver = Driver("fifo")
