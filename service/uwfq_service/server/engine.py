@@ -245,6 +245,8 @@ class Engine:
     def _decide(self, call: Call, batch: Batch, now: float) -> None:
         if call.future.done():  # Its caller has gone.
             return
+        if type(call) is Poll and call.command.poll_id and self._parking.count:
+            self._parking.follow(call.command)
         try:
             outcome = self._scheduler.apply(call.command, now)
         except SchedulerError as refusal:

@@ -14,8 +14,8 @@ A ranking poll waits for its pool's order to change instead.
 
 A poll whose caller has gone (its future is cancelled) leaves at once: the places are for those who
 wait.  Not every caller that has gone is known to have: a connection may break without a word.  But
-a worker that asks again under the same id says so, and its new poll takes the place of the old one,
-which would take leases that nobody hears of.
+a worker that polls under the same id again, or under a higher one, says so: its older poll is ended
+then, which would otherwise take leases that nobody hears of.
 """
 
 from __future__ import annotations
@@ -65,12 +65,6 @@ class Poll(Call):
         self.timer: Timer | None = None
         #: The answer that found nothing; its acknowledgements leave with the last one.
         self.first: replies.NextTaskReply | None = None
-
-    @property
-    def identity(self) -> tuple[str, str, int]:
-        """Polls that have an id, and the same identity, are tries of one."""
-        command = self.command
-        return command.pool, command.worker_id, command.poll_id
 
     def wait_no_longer(self) -> None:
         """Be answered with what there is when it is decided, not parked."""
@@ -130,8 +124,8 @@ class Parking:
         self._pools: dict[str, _Pool] = {}
         #: All that wait, by the futures of their replies; each calls ``_dropped`` when it is done.
         self._parked: dict[asyncio.Future[Any], Poll] = {}
-        #: Those with an id, by pool, worker and id.
-        self._numbered: dict[tuple[str, str, int], Poll] = {}
+        #: Those with an id, by pool and worker: the one with the highest.
+        self._numbered: dict[tuple[str, str], Poll] = {}
 
     @property
     def count(self) -> int:
@@ -147,9 +141,7 @@ class Parking:
         if command.done or command.started:
             poll.command = msgspec.structs.replace(command, done=(), started=())
         if command.poll_id:
-            if (repeated := self._numbered.get(poll.identity)) is not None:
-                self.end(repeated)
-            self._numbered[poll.identity] = poll
+            self._numbered.setdefault((command.pool, command.worker_id), poll)
         pool = self._pools.get(command.pool)
         if pool is None:
             pool = self._pools[command.pool] = _Pool()
@@ -158,6 +150,12 @@ class Parking:
             pool.sizes[poll.slots] += 1
         self._parked[poll.future] = poll
         poll.future.add_done_callback(self._dropped)
+
+    def follow(self, poll: commands.NextTask) -> None:
+        """End what waits of a worker that has sent ``poll`` after it.  O(1)."""
+        older = self._numbered.get((poll.pool, poll.worker_id))
+        if older is not None and older.command.poll_id <= poll.poll_id:
+            self.end(older)
 
     def end(self, poll: Poll) -> None:
         """Its wait is over."""
@@ -246,7 +244,9 @@ class Parking:
         del self._parked[poll.future]
         poll.future.remove_done_callback(self._dropped)
         if poll.command.poll_id:
-            del self._numbered[poll.identity]
+            worker = poll.command.pool, poll.command.worker_id
+            if self._numbered.get(worker) is poll:
+                del self._numbered[worker]
         pool = self._pools[poll.command.pool]
         del (pool.rankings if poll.command.ranking else pool.leases)[poll]
         if not poll.command.ranking:

@@ -103,6 +103,11 @@ class World:
             commands.NextTask(worker_id=worker, slots=slots, free_slots=slots, wait=wait)
         )
 
+    def numbered(self, worker: str, poll_id: int, wait: float = 10.0) -> asyncio.Future[Any]:
+        return self.engine.poll(
+            commands.NextTask(worker_id=worker, slots=1, free_slots=1, wait=wait, poll_id=poll_id)
+        )
+
     async def sync_all(self) -> None:
         """Let the disk have everything, batch by batch."""
         while self.journal.durable < self.engine.sequence:
