@@ -154,6 +154,45 @@ async def test_a_query_of_several_stages_from_its_plan_to_its_end() -> None:
         assert job.stages[2].estimate_source == types.ESTIMATE_SOURCE_SIGNATURE_USER
 
 
+async def test_a_poll_that_waits_in_vain_says_what_waits_by_then() -> None:
+    """The order is what it was, but not how much of each stage is left."""
+    async with serving() as service:
+        bridge = Bridge(service)
+        await bridge.poll()
+        await bridge.query("q")
+        await bridge.add("q", "5.0", 8)
+        known = (await bridge.poll()).ranking.version
+        request = rpc.RankingRequest(known_version=known)
+        poll = asyncio.ensure_future(bridge.poll(ranking=request, wait_seconds=3))
+        await service.parked(1)
+        assert await bridge.end("q", "5.0", range(5)) == [ACCEPTED] * 5
+        assert service.server.engine.parked == 1
+        service.clock.advance(3)
+        ranking = (await poll).ranking
+        assert ranking.version == known
+        assert [(s.waiting_tasks, s.launch_now) for s in ranking.stages] == [(3, 3)]
+
+
+async def test_a_watcher_hears_of_stages_that_are_dropped() -> None:
+    """Also when the job is charged as before, for what it declares of the whole."""
+    async with serving() as service:
+        bridge = Bridge(service)
+        await bridge.query("q", estimated_work_slot_seconds=1000)
+        await bridge.add("q", "5.0", 4)
+        watch: Any = service.jobs.WatchJob(rpc.WatchJobRequest(job_id="q"))
+        first = (await watch.read()).job
+        assert first.stages[0].waiting == 4
+        await bridge.drop("q", "5.0")
+        # As the pause between two messages ends; the engine is not silent for long.
+        service.clock.advance(0.1)
+        async with asyncio.timeout(5):
+            second = (await watch.read()).job
+        assert second.stages[0].waiting == 0
+        assert second.state == first.state
+        assert second.estimated_work_slot_seconds == first.estimated_work_slot_seconds
+        watch.cancel()
+
+
 @pytest.mark.parametrize("finished", [True, False])
 async def test_a_query_without_a_task_has_succeeded(finished: bool) -> None:
     """It was answered from what the engine had."""

@@ -56,6 +56,18 @@ async def test_events_are_counted_and_pools_are_shown() -> None:
         assert seen["process_resident_memory_bytes", ""] > 0
 
 
+async def test_a_pool_without_finished_jobs_has_no_estimate_ratio() -> None:
+    """0 would say that its jobs cost nothing of what was estimated."""
+    async with serving(metrics__listen="127.0.0.1:0") as service:
+        assert ("uwfq_pool_estimate_ratio", "default,0.5") not in await scrape(service)
+        await service.submit(estimated_work_slot_seconds=4)
+        (lease,) = (await service.poll()).leases
+        service.clock.advance(2)
+        results = [result(lease, runtime=2)]
+        await service.jobs.TaskDone(rpc.TaskDoneRequest(worker_id="w", results=results))
+        assert (await scrape(service))["uwfq_pool_estimate_ratio", "default,0.5"] == 0.5
+
+
 async def test_parked_polls_are_shown() -> None:
     """The first thing to look at when workers seem idle."""
     async with serving(metrics__listen="127.0.0.1:0") as service:

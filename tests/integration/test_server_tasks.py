@@ -128,6 +128,18 @@ async def test_a_repeated_poll_gets_the_same_leases() -> None:
         ]
 
 
+async def test_a_poll_that_repeats_one_that_waits_gets_its_leases() -> None:
+    """Its connection may have broken without a word: what came would go there and be lost."""
+    async with serving() as service:
+        broken = asyncio.ensure_future(service.poll(poll_id=5, wait_seconds=30, deadline=60))
+        await service.parked(1)
+        again = asyncio.ensure_future(service.poll(poll_id=5, wait_seconds=30, deadline=60))
+        assert not (await broken).leases
+        await service.parked(1)
+        job_id = (await service.submit()).job_id
+        assert [lease.job_id for lease in (await again).leases] == [job_id]
+
+
 async def test_a_result_without_an_outcome_is_refused() -> None:
     """A oneof that nobody set."""
     async with serving() as service:

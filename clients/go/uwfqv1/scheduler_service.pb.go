@@ -974,7 +974,8 @@ type NextTaskRequest struct {
 	// deadline and to the service's limit, 60 s if not configured otherwise.
 	WaitSeconds float64 `protobuf:"fixed64,7,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"`
 	// Chosen by the worker, rising with each poll; > 0.  A poll that repeats the last id is answered
-	// with the same leases again, so that a lost reply costs nothing.  0: no such safety.
+	// with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
+	// still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
 	PollId uint64 `protobuf:"varint,8,opt,name=poll_id,json=pollId,proto3" json:"poll_id,omitempty"`
 	// Results that ride along; at most 10,000.
 	Done []*TaskResult `protobuf:"bytes,9,rep,name=done,proto3" json:"done,omitempty"`
@@ -1170,7 +1171,7 @@ type NextTaskResponse struct {
 	StartedAcks []*TaskResultAck `protobuf:"bytes,3,rep,name=started_acks,json=startedAcks,proto3" json:"started_acks,omitempty"`
 	// The ranking, when one was asked for.
 	Ranking *Ranking `protobuf:"bytes,4,opt,name=ranking,proto3" json:"ranking,omitempty"`
-	// Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+	// Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
 	RevokedLeaseIds []uint64 `protobuf:"varint,5,rep,packed,name=revoked_lease_ids,json=revokedLeaseIds,proto3" json:"revoked_lease_ids,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache

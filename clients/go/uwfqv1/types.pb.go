@@ -1573,7 +1573,7 @@ type Job struct {
 	Stages []*StageStatus `protobuf:"bytes,16,rep,name=stages,proto3" json:"stages,omitempty"`
 	// Attempts that failed or expired so far.
 	FailedAttempts uint32 `protobuf:"varint,17,opt,name=failed_attempts,json=failedAttempts,proto3" json:"failed_attempts,omitempty"`
-	// Why it failed or was cancelled; empty otherwise.
+	// Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
 	Cause         string `protobuf:"bytes,18,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -325,7 +325,7 @@ class Job:
     stages: tuple[StageStatus, ...]
     #: Attempts that failed or expired so far.
     failed_attempts: int
-    #: Why it failed or was cancelled; empty otherwise.
+    #: Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
     cause: str
 
     @property

@@ -132,4 +132,7 @@ def number(value: float | None, digits: int = 2) -> str:
         return "-"
     if value == int(value) and abs(value) < 1e15:
         return f"{value:,.0f}"
+    if round(value, digits) == 0:
+        # What rounding has left of nothing has no sign.
+        value = abs(value)
     return f"{value:,.{digits}f}"

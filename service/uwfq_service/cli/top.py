@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from uwfq_client import Client, Job, Pool, User
 
-#: Users that are fetched at most: a screen shows fewer.
-_MOST_USERS = 1_000
+#: Users that are fetched: one page, for a screen shows fewer; and as many pages as it takes to find
+#: all who have jobs, up to so many users, for each page has the service look through all of them.
+_USERS = 1_000
+_MOST_USERS = 20_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +110,11 @@ async def _look(client: Client, pool: str, most_jobs: int, before: Look | None) 
 
     pool_now = await client.get_pool(pool)
     users = []
-    async for user in client.list_users(pool=pool, page_size=_MOST_USERS):
+    found_jobs = 0
+    async for user in client.list_users(pool=pool, page_size=_USERS):
         users.append(user)
-        if len(users) == _MOST_USERS:
+        found_jobs += user.jobs
+        if len(users) == _MOST_USERS or (len(users) >= _USERS and found_jobs >= pool_now.jobs):
             break
     jobs: list[Job] = []
     if most_jobs:

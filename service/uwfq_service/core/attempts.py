@@ -73,8 +73,10 @@ class Attempts:
         count = len(event.tasks)
         if event.poll_id:
             ids = tuple(range(event.lease_id, lease_id))
-            same = worker.last_poll_id == event.poll_id
-            worker.last_poll_leases = worker.last_poll_leases + ids if same else ids
+            before = worker.last_poll_leases if worker.last_poll_id == event.poll_id else ()
+            # A repeated poll is granted others when those of the first time are gone.
+            more = before and before[-1] in self._state.leases
+            worker.last_poll_leases = before + ids if more else ids
             worker.last_poll_id = event.poll_id
         self._state.timers.set(event.expires_at, _LEASES, (event.lease_id, count))
         self.watch_overrun(job)

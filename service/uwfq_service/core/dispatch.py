@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from uwfq_service.core import events as ev
 from uwfq_service.core import validation
 from uwfq_service.core.errors import NoRanking
-from uwfq_service.core.model import insert_index
+from uwfq_service.core.model import JobState, insert_index
 from uwfq_service.core.policy.base import first_within
 from uwfq_service.core.replies import (
     LeaseStatus,
@@ -32,6 +32,8 @@ from uwfq_service.core.replies import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from uwfq_service.core.commands import NextTask, RenewLeases
     from uwfq_service.core.decider import Decider
     from uwfq_service.core.model import Lease, Pool, User, Worker
@@ -77,12 +79,14 @@ class Dispatch:
         started = self._reports.starts(name, command.started, now) if command.started else ()
         done = self._reports.results(name, command.done, now) if command.done else ()
         if command.ranking:
-            ranking = self._ranking(pool, command)
+            ranking = self.ranking(pool, command)
             return NextTaskReply(done_acks=done, started_acks=started, ranking=ranking)
+        leases: list[Lease] = []
         if command.poll_id and command.poll_id == worker.last_poll_id:
             live = (self._state.leases.get(lease_id) for lease_id in worker.last_poll_leases)
             leases = [lease for lease in live if lease is not None and lease.worker is worker]
-        else:
+        if not leases:
+            # Or no more, if it took so long to ask again: that is no reason to get nothing.
             leases = self._grant(pool, worker, command, now)
         revoked: tuple[int, ...] = ()
         if worker.revoked:
@@ -292,7 +296,7 @@ class Dispatch:
 
     # -- rankings -------------------------------------------------------------------------------
 
-    def _ranking(self, pool: Pool, command: NextTask) -> Ranking:
+    def ranking(self, pool: Pool, command: NextTask) -> Ranking:
         """The engine's launchable stages, and what the policy would launch on its free slots."""
         mine = (
             stage for stage in pool.policy.ranking() if stage.job.engine_id == command.worker_id
@@ -323,9 +327,7 @@ class Dispatch:
             self._decider.touch(worker, now)
         if command.started:
             self._reports.starts(command.worker_id, command.started, now)
-        asked = command.lease_ids or tuple(
-            lease_id for worker in workers for lease_id in (*worker.leases, *worker.revoked)
-        )
+        asked = command.lease_ids or tuple(_held_leases(workers))
         expires_at = now + self._settings.lease_seconds
         renewed = []
         renewals = []
@@ -346,9 +348,22 @@ class Dispatch:
         if lease is not None and lease.worker.name == worker and lease.expires_at is not None:
             return LeaseStatus.RENEWED
         job = self._state.void_leases.get(lease_id)
-        if lease is None and job is not None and job.ended:
+        # Of one that has succeeded it was lost, and another did what it was for.
+        if lease is None and job is not None and job.ended and job.state is not JobState.SUCCEEDED:
             return LeaseStatus.REVOKED
         return LeaseStatus.UNKNOWN
+
+
+def _held_leases(workers: Iterable[Worker]) -> Iterator[int]:
+    """What workers were leased and have not given back, with what is void and they were not told.
+
+    What an engine has placed itself is no lease, and has no name that the engine knows.
+    """
+    for worker in workers:
+        for lease in worker.leases.values():
+            if lease.expires_at is not None:
+                yield lease.lease_id
+        yield from worker.revoked
 
 
 def _most_slots(worker: Worker, slots: int, passed: list[Stage]) -> int:

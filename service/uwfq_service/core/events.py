@@ -270,7 +270,7 @@ class UsersForgotten(Event, frozen=True, kw_only=True):
 
 
 class Recovered(Event, frozen=True, kw_only=True):
-    """The service came back; leases and workers get a fresh lease time to report in."""
+    """The service came back; leases, and the silence of workers and engines, begin anew."""
 
     expires_at: float
 

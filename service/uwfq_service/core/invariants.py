@@ -167,6 +167,15 @@ def _check_probes(state: State, pool: Pool) -> None:
             assert clock.running_slots == running, f"{job!r}: slots of a guess are counted"
         waits = job.guessed and running > 0 and not job.estimated_done
         assert clock.probed == waits, f"{job!r}: waits for its probe, and for nothing else"
+    for user in pool.users.values():
+        if user.policy_state is not None:
+            unseen = [job for job in state.jobs.values() if job.user is user and _is_unseen(job)]
+            assert user.policy_state.unseen == len(unseen), f"{user!r}: unseen jobs are counted"
+
+
+def _is_unseen(job: Job) -> bool:
+    """Whether it has something to launch, and nobody has seen its signature."""
+    return bool(job.guessed and job.signature and job.offered)
 
 
 def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:
@@ -190,7 +199,7 @@ def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:
         served_last = clock.remaining(v)
         shared = sum(max(key[0] - u, 0) * weight / WEIGHT_SCALE for key, weight in clock.present)
         until_end = (clock.end - v) * clock.weight / WEIGHT_SCALE
-        scale = RELATIVE * max(1, abs(clock.fluid_charged), abs(v))
+        scale = RELATIVE * max(1, abs(user.charged), abs(v))
         assert abs(served_last - shared) <= scale, f"{user!r}: both servers have as much left"
         assert abs(served_last - until_end) <= scale, f"{user!r}: leaves when all is served"
     assert weights == policy.active_weight(), "the active weight adds up"

@@ -32,7 +32,7 @@ from uwfq_service.core.errors import (
 )
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
 from uwfq_service.core.policy.base import first_within
-from uwfq_service.core.replies import Done, JobReply, Reply, UserReply
+from uwfq_service.core.replies import Done, JobReply, Ranking, Reply, UserReply
 from uwfq_service.core.reports import Reports
 from uwfq_service.core.room import Room
 from uwfq_service.core.settings import Settings
@@ -110,7 +110,7 @@ class Scheduler:
         self.state.evolve(event)
 
     def recover(self, now: Any) -> Outcome:
-        """After a restart: leases and workers get a fresh lease time to report in."""
+        """After a restart: leases, and the silence of workers and engines, begin anew."""
         lease_end = self.state.number(now) + self.settings.lease_seconds
         if self.state.pools:
             self._decider.emit(ev.Recovered(at=now, expires_at=lease_end))
@@ -205,6 +205,10 @@ class Scheduler:
     def order_version(self, pool: str) -> int:
         """Rises whenever the order of the pool's launchable stages may have changed."""
         return self.state.pools[pool].order_version
+
+    def ranking(self, poll: cmd.NextTask) -> Ranking:
+        """The ranking that a poll for one, which was decided before, asks for, as it is by now."""
+        return self._dispatch.ranking(self.state.pools[poll.pool], poll)
 
     # -- jobs -----------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Work of a job about which nothing is known, slot-seconds: rather too high than too low.
     prior_work: float = 100.0
     lease_seconds: float = 30.0
-    #: A worker silent for so long is forgotten.
+    #: A worker silent for so long, and without a lease that holds, is forgotten.
     worker_timeout: float = 30.0
     #: An engine silent for so long has its open jobs cancelled.
     engine_timeout: float = 120.0

@@ -203,11 +203,14 @@ class State:
 
     def _watch_silence(self, worker: Worker) -> None:
         """A worker that is new here: its silence counts from now."""
-        settings = self.settings
-        silence = settings.engine_timeout if worker.engine else settings.worker_timeout
-        worker.alive_until = max(worker.alive_until, self.at + silence)
+        worker.alive_until = max(worker.alive_until, self.at + self._patience(worker))
         worker.timer = worker.alive_until
         self.timers.set(worker.timer, TimerKind.WORKER, worker)
+
+    def _patience(self, worker: Worker) -> float:
+        """How long it may be silent."""
+        settings = self.settings
+        return settings.engine_timeout if worker.engine else settings.worker_timeout
 
     def _worker_lost(self, event: ev.WorkerLost) -> None:
         pool = self.pools[event.pool]
@@ -479,7 +482,9 @@ class State:
             # Higher than any before, so that no engine takes a new order for the one that it has.
             pool.order_version = max(pool.order_version, int(event.at * VERSIONS_PER_SECOND))
             for worker in pool.workers.values():
-                worker.alive_until = max(worker.alive_until, event.expires_at)
+                # Nobody could be heard of while the service was away.
+                fresh = max(event.expires_at, event.at + self._patience(worker))
+                worker.alive_until = max(worker.alive_until, fresh)
 
     # -- from a snapshot ------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from uwfq_service.core import events as ev
 from uwfq_service.core.timers import TimerKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from uwfq_service.core.decider import Decider
     from uwfq_service.core.dispatch import Dispatch
@@ -112,9 +112,13 @@ class Upkeep:
     def _silence(self, worker: Worker, now: Any) -> None:
         if worker.pool.workers.get(worker.name) is not worker:
             return
-        if worker.alive_until > now:
-            worker.timer = worker.alive_until
-            self._state.timers.set(worker.timer, TimerKind.WORKER, worker)
+        until = worker.alive_until
+        if until <= now:
+            # A lease is a right until it expires, and may need no word of its worker for longer.
+            until = max((until, *_ends_of_leases(worker)))
+        if until > now:
+            worker.timer = until
+            self._state.timers.set(until, TimerKind.WORKER, worker)
             return
         self._dispatch.forget(worker, "has gone silent", now)
 
@@ -161,3 +165,10 @@ class Upkeep:
                 return item.overrun_timer is not None and not item.ended
             case TimerKind.RETENTION:
                 return True
+
+
+def _ends_of_leases(worker: Worker) -> Iterator[Any]:
+    """When each of the leases expires that a worker holds."""
+    for lease in worker.leases.values():
+        if lease.expires_at is not None:
+            yield lease.expires_at

@@ -127,7 +127,6 @@ class UserClock:
         "debt_end",
         "displaced",
         "exit_entry",
-        "fluid_charged",
         "number",
         "present",
         "weight",
@@ -137,8 +136,6 @@ class UserClock:
         self.number = number
         self.weight = weight
         self.exit_entry: tuple[Number, int, Any] | None = None
-        #: Work that has entered the virtual system, less what was taken back.
-        self.fluid_charged = zero
         #: The anchor: U was ``_value`` when V was ``_at``.
         self._value = zero
         self._at = zero
@@ -253,7 +250,6 @@ class UserClock:
         self.present.add(job.key, job.weight)
         self._present_weight += job.weight
         self._chain_add(job, work, v)
-        self.fluid_charged += work
 
     def correct(self, job: JobClock, change: Number, v: Number, *, keeps_turn: bool = True) -> None:
         """``job`` costs ``change`` more (or less, if negative) than it was charged for.
@@ -274,7 +270,6 @@ class UserClock:
         if change > 0:
             self._move(job, job.key[0] + change * WEIGHT_SCALE / job.weight)  # type: ignore[index]
             self._chain_add(job, change, v)
-            self.fluid_charged += change
         elif change < 0 and self.chain:
             taken = -change
             if taken > self.chain.total:
@@ -289,7 +284,6 @@ class UserClock:
                 self._settle([other for other in paid_off if other.present and not other.chained])
                 for other in paid_off:
                     other.let_go()
-            self.fluid_charged -= taken
 
     def _give_way(self, job: JobClock, change: Number, v: Number) -> None:
         """``job`` costs ``change`` > 0 more, and its turn is where its new F says."""
@@ -306,7 +300,6 @@ class UserClock:
         self._present_weight += job.weight
         self.displaced.append(job)
         self._chain_add(job, work, v)
-        self.fluid_charged += change
 
     def set_weight(self, weight: int, v: Number) -> None:
         """The user's weight is another one from V = ``v`` on; e stays, the deadlines move."""
@@ -503,7 +496,8 @@ class UserClock:
         return [
             self.number,
             self.weight,
-            self.fluid_charged,
+            # Where snapshots once had a sum of charges that nobody needs.
+            0 * self._value,
             self._value,
             self._at,
             self._chain_at,
@@ -515,9 +509,8 @@ class UserClock:
     @classmethod
     def load(cls, state: list[Any], jobs: dict[int, JobClock]) -> UserClock:
         """The clock that ``dump`` was taken of; ``jobs`` by number, with their keys and turns."""
-        number, weight, charged, value, at, chain_at, debt_end, present, chain = state
+        number, weight, _, value, at, chain_at, debt_end, present, chain = state
         clock = cls(number, weight, value)
-        clock.fluid_charged = charged
         jobs = {**jobs, DEBT_NUMBER: clock.debt}
         clock._at, clock._chain_at, clock.debt_end = at, chain_at, debt_end
         packed = type(value) is float

@@ -231,16 +231,19 @@ def explain(job: Job, max_ahead: int, now: Any) -> Explanation:
     policy = pool.policy
     policy.advance(now)
     before, found = _jobs_before(job)
+    widest = max((worker.slots for worker in pool.workers.values()), default=0)
+    # What is ahead in the order, and can be launched at all.
+    works = [work for other in before if (work := _waiting_work(other, widest))]
     start = None
-    if not job.ended and pool.slots and found:
-        start = _until_room(pool, sum(map(_waiting_work, before)), now)
+    if not job.ended and pool.slots and found and _launchable(job, widest):
+        start = _until_room(pool, sum(works), now)
     deadline = policy.virtual_deadline(job)
     finish = None
     if deadline is not None and not job.ended:
         finish = policy.time_until(deadline, now)
     return Explanation(
         job=job_status(job, now),
-        reason=_reason(job, len(before)),
+        reason=_reason(job, len(works), widest),
         position=len(before) + 1 if found else 0,
         ahead=tuple(_ahead(other) for other in islice(before, max_ahead)),
         virtual_time=float(policy.virtual_time(now)),
@@ -261,12 +264,21 @@ def _jobs_before(job: Job) -> tuple[list[Job], bool]:
     return [], False
 
 
-def _waiting_work(job: Job) -> Any:
-    """Estimated work of a job's launchable tasks, slot-seconds."""
-    return sum(
-        stage.work * stage.waiting / stage.task_count
-        for stage in (job.stages[index] for index in job.offered)
-    )
+def _launchable(job: Job, widest: int) -> list[Stage]:
+    """Offered stages of a job whose tasks fit the widest worker's slots, and the user's cap.
+
+    An engine sees by itself what fits its slots.
+    """
+    limits = [job.user.max_running_slots] if job.user.max_running_slots else []
+    if not job.engine_id:
+        limits.append(widest)
+    offered = (job.stages[index] for index in job.offered)
+    return [s for s in offered if all(s.slots_per_task <= limit for limit in limits)]
+
+
+def _waiting_work(job: Job, widest: int) -> Any:
+    """Estimated work of the tasks of a job that can be launched, slot-seconds."""
+    return sum(stage.work * stage.waiting / stage.task_count for stage in _launchable(job, widest))
 
 
 def _until_room(pool: Pool, ahead: Any, now: Any) -> Any:
@@ -306,8 +318,8 @@ def _ahead(job: Job) -> JobAhead:
     )
 
 
-def _reason(job: Job, ahead: int) -> str:
-    """One sentence that says what the job waits for."""
+def _reason(job: Job, ahead: int, widest: int) -> str:
+    """One sentence that says what the job waits for; ``ahead`` jobs go first."""
     pool, user = job.pool, job.user
     if job.ended:
         return f"It is over: {job.state}."
@@ -318,6 +330,8 @@ def _reason(job: Job, ahead: int) -> str:
         )
     if not pool.slots:
         return f"Pool {pool.name!r} has no slots: no worker is there."
+    if job.offered and not _launchable(job, widest):
+        return _too_wide(job, widest)
     if job.offered:
         if ahead:
             return f"{ahead} {'job goes' if ahead == 1 else 'jobs go'} first."
@@ -329,6 +343,18 @@ def _reason(job: Job, ahead: int) -> str:
     if not job.stages_left and job.open:
         return "It is open and waits for more stages."
     return "It waits for stages that are not done."
+
+
+def _too_wide(job: Job, widest: int) -> str:
+    """Why none of the waiting tasks could be launched, however many slots were free."""
+    needs = min(job.stages[index].slots_per_task for index in job.offered)
+    task = f"Its next task needs {needs} slots"
+    cap = job.user.max_running_slots
+    if 0 < cap < needs:
+        return f"{task}, more than the cap of user {job.user.name!r}, which is {cap}."
+    if not widest:
+        return f"Pool {job.pool.name!r} has no worker, only slots that are configured."
+    return f"{task}, more than any worker has: {widest} at most."
 
 
 def _float(value: Any | None) -> float | None:

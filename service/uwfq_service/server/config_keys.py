@@ -209,7 +209,7 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     _key(
         "scheduling.worker_timeout",
-        "A worker silent for so long is forgotten, seconds.",
+        "A worker silent for so long, and without a lease that holds, is forgotten, seconds.",
         above=0,
         high=_LONG,
     ),

@@ -25,6 +25,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar, overload
 
+import msgspec
+
 from uwfq_service.core import commands, replies
 from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.events import AnyEvent
@@ -67,6 +69,8 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Call] = deque()
         self._drain_due = False
+        #: What is being decided, while it is.
+        self._deciding: Batch | None = None
         self._pace = Pace(self._schedule_drain)
         self._outbox = Outbox(journal, observers, self._pace.shared, self._fail)
         self._parking = Parking(scheduler, clock, self._give_up)
@@ -213,7 +217,7 @@ class Engine:
         if self._halted:
             return
         now = self._clock.now()
-        batch = Batch()
+        batch = self._deciding = Batch()
         inbox = self._inbox
         self._pace.gone(len(inbox))
         try:
@@ -233,12 +237,16 @@ class Engine:
         except Exception as bug:  # noqa: BLE001 - whatever it is, the core cannot be trusted now.
             self._fail(bug)
             return
+        finally:
+            self._deciding = None
         if inbox:
             self._schedule_drain()
 
     def _decide(self, call: Call, batch: Batch, now: float) -> None:
         if call.future.done():  # Its caller has gone.
             return
+        if type(call) is Poll and call.command.poll_id and self._parking.count:
+            self._parking.follow(call.command)
         try:
             outcome = self._scheduler.apply(call.command, now)
         except SchedulerError as refusal:
@@ -262,8 +270,17 @@ class Engine:
 
     def _give_up(self, poll: Poll) -> None:
         """Its wait is over: answer with nothing, behind what is on its way to disk."""
-        if not self._halted:
-            self._outbox.hold((), [(poll.future, poll.first, None)])
+        if self._halted:
+            return
+        reply = poll.first
+        if reply is not None and reply.ranking is not None:
+            # The order is what it was, but not how much of each stage is left.
+            reply = msgspec.structs.replace(reply, ranking=self._scheduler.ranking(poll.command))
+        if self._deciding is not None:
+            # It rests on what is being decided.
+            self._deciding.decided.append((poll.future, reply, None))
+        else:
+            self._outbox.hold((), [(poll.future, reply, None)])
 
     # -- time --------------------------------------------------------------------------------------
 

@@ -160,6 +160,9 @@ class ServiceCollector(Collector):
         )
         for pool in pools:
             error = pool.estimate_error
+            if not error.jobs:
+                # Nothing was estimated, which is not to say that everything cost nothing.
+                continue
             for quantile, value in (
                 ("0.1", error.p10_ratio),
                 ("0.5", error.p50_ratio),

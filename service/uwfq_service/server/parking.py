@@ -13,7 +13,9 @@ stop what nobody waits for.
 A ranking poll waits for its pool's order to change instead.
 
 A poll whose caller has gone (its future is cancelled) leaves at once: the places are for those who
-wait.
+wait.  Not every caller that has gone is known to have: a connection may break without a word.  But
+a worker that polls under the same id again, or under a higher one, says so: its older poll is ended
+then, which would otherwise take leases that nobody hears of.
 """
 
 from __future__ import annotations
@@ -122,6 +124,8 @@ class Parking:
         self._pools: dict[str, _Pool] = {}
         #: All that wait, by the futures of their replies; each calls ``_dropped`` when it is done.
         self._parked: dict[asyncio.Future[Any], Poll] = {}
+        #: Those with an id, by pool and worker: the one with the highest.
+        self._numbered: dict[tuple[str, str], Poll] = {}
 
     @property
     def count(self) -> int:
@@ -136,6 +140,8 @@ class Parking:
         poll.timer = self._clock.call_at(poll.deadline, lambda: self.end(poll))
         if command.done or command.started:
             poll.command = msgspec.structs.replace(command, done=(), started=())
+        if command.poll_id:
+            self._numbered.setdefault((command.pool, command.worker_id), poll)
         pool = self._pools.get(command.pool)
         if pool is None:
             pool = self._pools[command.pool] = _Pool()
@@ -144,6 +150,12 @@ class Parking:
             pool.sizes[poll.slots] += 1
         self._parked[poll.future] = poll
         poll.future.add_done_callback(self._dropped)
+
+    def follow(self, poll: commands.NextTask) -> None:
+        """End what waits of a worker that has sent ``poll`` after it.  O(1)."""
+        older = self._numbered.get((poll.pool, poll.worker_id))
+        if older is not None and older.command.poll_id <= poll.poll_id:
+            self.end(older)
 
     def end(self, poll: Poll) -> None:
         """Its wait is over."""
@@ -231,6 +243,10 @@ class Parking:
     def _leave(self, poll: Poll) -> None:
         del self._parked[poll.future]
         poll.future.remove_done_callback(self._dropped)
+        if poll.command.poll_id:
+            worker = poll.command.pool, poll.command.worker_id
+            if self._numbered.get(worker) is poll:
+                del self._numbered[worker]
         pool = self._pools[poll.command.pool]
         del (pool.rankings if poll.command.ranking else pool.leases)[poll]
         if not poll.command.ranking:

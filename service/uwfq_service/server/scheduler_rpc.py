@@ -236,7 +236,10 @@ def _progress(job: Job) -> tuple[object, ...]:
         job.work,
         job.measured,
         job.failed_attempts,
-        [(stage.ready, stage.done, stage.running) for stage in job.stages],
+        [
+            (stage.ready, stage.done, stage.running, stage.dropped_work is None)
+            for stage in job.stages
+        ],
     )
 
 

@@ -350,7 +350,6 @@ class World:
 def _settings(options: Options) -> Settings:
     """The service's settings, less what only a real clock needs."""
     stays = options.faults.worker_uptime is None
-    defaults = Settings()
     return Settings(
         limits=Limits(
             max_id_bytes=MAX_NAME_BYTES,
@@ -364,7 +363,8 @@ def _settings(options: Options) -> Settings:
             max_workers_per_pool=UNLIMITED,
         ),
         advisory_task_runtime=options.atr,
-        lease_seconds=FOREVER if stays else defaults.lease_seconds,
+        # A worker that holds a lease is not given up before that expires.
+        lease_seconds=FOREVER if stays else WORKER_TIMEOUT,
         worker_timeout=FOREVER if stays else WORKER_TIMEOUT,
         max_attempts=MAX_ATTEMPTS,
         retention_jobs=REMEMBERED_JOBS,

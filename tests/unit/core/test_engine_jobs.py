@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.oracles.driver import POOL, Driver
+from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
 from uwfq_service.core.errors import InvalidField, NotFound, TasksAreLeased
@@ -107,6 +107,17 @@ class Engine:
 def at(stage: str, task: int, attempt: int = 1) -> cmd.TaskRef:
     """One attempt of the query."""
     return cmd.TaskRef(job_id="q", stage=stage, task_index=task, attempt=attempt)
+
+
+def test_an_engine_renews_what_it_was_leased_and_nothing_that_it_placed() -> None:
+    """Of the numbers of its own attempts it was never told."""
+    engine = Engine()
+    engine.add("s", 2)
+    engine.begin("s", 0, 1)
+    assert engine.core.renew(ENGINE) == ()
+    engine.core.submit("bo", "leased", stage("s", 1.0))
+    (lease,) = engine.core.poll(ENGINE, slots=4)
+    assert [renewal.lease_id for renewal in engine.core.renew(ENGINE)] == [lease.lease_id]
 
 
 class TestTheEnd:

@@ -6,11 +6,13 @@ from typing import Any, Final
 
 import pytest
 
-from tests.oracles.driver import Driver, stage
+from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
 from uwfq_service.core.invariants import check
 from uwfq_service.core.model import JobState, Lease
+from uwfq_service.core.replies import LeaseStatus
+from uwfq_service.core.settings import Settings
 from uwfq_service.core.timers import TimerKind
 
 
@@ -56,6 +58,49 @@ def test_a_lease_has_one_timer_however_often_it_is_renewed() -> None:
         driver.at(second)
         driver.renew(lease_ids=(1, 3) if second % 10 else (2, 4))
         assert len(list(timers.items(TimerKind.LEASES))) <= 4
+
+
+def test_a_worker_that_renews_in_time_keeps_its_leases_however_long_they_are() -> None:
+    """A third of a long lease is longer than a worker may be silent that holds none."""
+    driver = Driver(settings=Settings(lease_seconds=120.0, worker_timeout=30.0))
+    job = driver.submit("ada", "job", stage("s", LONG))
+    (lease,) = driver.poll()
+    for second in range(40, 400, 40):
+        driver.at(second)
+        (renewal,) = driver.renew(lease_ids=(lease.lease_id,))
+        assert renewal.status is LeaseStatus.RENEWED
+    driver.at(360 + 119)
+    assert driver.scheduler.pools[POOL].slots == 1
+    driver.at(360 + 121)
+    assert (job.failed_attempts, driver.scheduler.pools[POOL].slots) == (1, 0)
+    check(driver.scheduler, driver.now)
+
+
+def test_a_silent_worker_without_leases_does_not_count_for_long() -> None:
+    """However long its leases would have been."""
+    driver = Driver(settings=Settings(lease_seconds=120.0, worker_timeout=30.0))
+    driver.poll()
+    driver.at(29)
+    assert driver.scheduler.pools[POOL].slots == 1
+    driver.at(31)
+    assert driver.scheduler.pools[POOL].slots == 0
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_lease_that_was_lost_is_revoked_only_if_its_job_failed(good: bool) -> None:
+    """Where somebody else has done its task it has expired, and nobody has cancelled anything."""
+    driver = Driver()
+    job = driver.submit("ada", "job", stage("s", 1.0))
+    (lost,) = driver.poll("slow")
+    driver.at(31)
+    (lease,) = driver.poll("fast")
+    if good:
+        driver.done(lease, 0.0, worker="fast")
+    else:
+        driver.fail(lease, 0.0, retryable=False)
+    assert job.ended
+    (renewal,) = driver.renew("slow", lease_ids=(lost.lease_id,))
+    assert renewal.status is (LeaseStatus.UNKNOWN if good else LeaseStatus.REVOKED)
 
 
 def test_what_was_lost_in_a_queue_uses_up_no_attempt() -> None:

@@ -60,6 +60,34 @@ def test_the_version_rises_when_the_order_changes() -> None:
     assert core.rank("e", slots=1).version > first
 
 
+def test_the_version_rises_when_what_runs_changes_the_order() -> None:
+    """Users of jobs that nobody has seen go by their running slots, of one user nothing goes by."""
+    core = Driver(slots=9)
+
+    def appear(user: str, job: str) -> None:
+        core.submit(user, job, open=True, engine_id="e", signature=f"new {job}")
+        spec = cmd.StageSpec(stage="s", cut=cmd.TaskList(count=5))
+        core.apply(cmd.AddStages(job_id=job, stages=(spec,)))
+
+    def task(job: str, index: int) -> cmd.TaskRef:
+        return cmd.TaskRef(attempt=1, job_id=job, stage="s", task_index=index)
+
+    appear("ada", "a")
+    # Their first tasks say what the jobs may cost, and the order goes by slots from then on.
+    core.report("e", task("a", 0), cmd.TaskSuccess(runtime=1))
+    alone = core.rank("e", slots=9).version
+    core.renew("e", started=(cmd.TaskStart(task=task("a", 1)),))
+    assert core.rank("e", slots=9).version == alone
+    appear("bo", "b")
+    core.report("e", task("b", 0), cmd.TaskSuccess(runtime=9))
+    before = core.rank("e", slots=9)
+    assert [ranked.job_id for ranked in before.stages] == ["b", "a"]
+    core.renew("e", started=tuple(cmd.TaskStart(task=task("b", index)) for index in (1, 2)))
+    after = core.rank("e", slots=9)
+    assert [ranked.job_id for ranked in after.stages] == ["a", "b"]
+    assert after.version > before.version
+
+
 def test_a_ranking_has_no_more_stages_than_the_limit() -> None:
     """Whatever it asks for: an answer must fit into a message."""
     core = Driver()

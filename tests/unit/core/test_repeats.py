@@ -1,4 +1,4 @@
-"""Submissions that are repeated: by the name of their job, else by the id of their request."""
+"""What is repeated: submissions by the name of their job or the id of their request, and polls."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
+from uwfq_service.core.invariants import check
 from uwfq_service.core.replies import JobReply
 from uwfq_service.core.settings import Settings
 
@@ -37,3 +38,31 @@ def test_a_request_is_forgotten_with_its_own_job_only() -> None:
     driver.at(20)
     assert "named" not in driver.scheduler.state.jobs
     assert submitted(driver, request_id="r") == second
+
+
+def test_a_poll_that_is_repeated_when_its_leases_are_gone_gets_others() -> None:
+    """Its worker was cut off for longer than a lease, and is as good as any other now."""
+    driver = Driver(settings=Settings(lease_seconds=10.0))
+    job = driver.submit("ada", "a", stage("s", 1.0, 1.0, 1.0))
+    first = driver.poll(slots=2, poll_id=7)
+    driver.at(9)
+    assert driver.poll(slots=2, poll_id=7) == first
+    driver.at(11)
+    assert job.failed_attempts == 2
+    again = driver.poll(slots=2, poll_id=7)
+    assert {lease.lease_id for lease in again}.isdisjoint(lease.lease_id for lease in first)
+    driver.reload()
+    told = driver.poll(slots=2, poll_id=7)
+    assert [lease.lease_id for lease in told] == [lease.lease_id for lease in again]
+    worker = driver.scheduler.pools[POOL].workers["w"]
+    assert worker.last_poll_leases == tuple(lease.lease_id for lease in again)
+    check(driver.scheduler, driver.now)
+
+
+def test_a_poll_that_is_repeated_gets_no_more_than_the_first_time() -> None:
+    """As long as anything of that is left: the rest is not lost."""
+    driver = Driver()
+    driver.submit("ada", "a", stage("s", *[1.0] * 9))
+    first, second = driver.poll(slots=2, poll_id=7)
+    driver.done(first, 0.0)
+    assert driver.poll(slots=2, poll_id=7) == (second,)

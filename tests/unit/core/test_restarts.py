@@ -8,6 +8,7 @@ from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.estimation import Estimator
 from uwfq_service.core.invariants import check
+from uwfq_service.core.model import JobState
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Settings
 
@@ -60,3 +61,20 @@ def test_another_prior_holds_from_the_next_start_on() -> None:
     image = msgspec.msgpack.decode(msgspec.msgpack.encode(driver.scheduler.dump()))
     driver.scheduler = Scheduler.load(image, Settings(prior_work=7.0))
     assert driver.submit("ada", "job", one_task()).work == 7.0
+
+
+def test_an_engine_has_its_whole_time_to_be_heard_of_again() -> None:
+    """However long the service was away, and however short the leases are that others have."""
+    driver = Driver(settings=Settings(lease_seconds=5.0, worker_timeout=20.0, engine_timeout=60.0))
+    driver.rank("engine", slots=4)
+    driver.poll("worker", slots=2)
+    driver.submit("ada", "query", open=True, engine_id="engine")
+    driver.now = 300.0
+    driver.reload()
+    driver.at(319.0)
+    assert driver.scheduler.pools[POOL].slots == 6
+    driver.at(359.0)
+    assert driver.scheduler.pools[POOL].slots == 4
+    assert not driver.scheduler.job("query").ended
+    driver.at(361.0)
+    assert driver.scheduler.job("query").state is JobState.CANCELLED

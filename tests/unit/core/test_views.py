@@ -1,6 +1,8 @@
-"""What is told of jobs: what of them waits, when they start, and why not sooner."""
+"""What is told of jobs and users: what waits, when it starts and why not sooner, what is owed."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 
@@ -30,6 +32,58 @@ def test_a_task_in_backoff_waits() -> None:
     (lease,) = core.poll()
     core.fail(lease, 0.0)
     assert views.job_status(job, core.now).stages[0].waiting == 2
+
+
+def test_a_job_that_goes_on_says_why_an_attempt_failed_last() -> None:
+    """Whoever looks wants to know before it has failed.  With a success it is forgotten."""
+    core = Driver()
+    job = core.submit("ada", "a", stage("s", 1.0))
+    (lease,) = core.poll()
+    core.fail(lease, 0.0, "no such file")
+    assert views.job_status(job, core.now).cause == "no such file"
+    core.at(5.0)
+    (lease,) = core.poll()
+    core.done(lease, 0.0)
+    assert views.job_status(job, core.now).cause == ""
+
+
+@pytest.mark.parametrize("policy", ["uwfq", "uwfq_paper"])
+def test_what_was_before_a_policy_took_over_is_no_lag(policy: str) -> None:
+    """The new virtual time has not seen it, and neither owes it nor is owed it."""
+    core = Driver("fair", slots=1)
+    core.submit("ada", "a1", stage("s", 20.0))
+    (lease,) = core.poll()
+    core.at(20.0)
+    core.done(lease, 20.0)
+    core.submit("bo", "b1", stage("s", 4.0))
+    (lease,) = core.poll()
+    core.apply(cmd.ConfigurePool(pool=POOL, policy=policy, fixed_slots=1))
+    assert (lag(core, "ada"), lag(core, "bo")) == (0.0, 0.0)
+    core.at(24.0)
+    core.done(lease, 4.0)
+    core.submit("ada", "a2", stage("s", 5.0))
+    core.reload()
+    assert (lag(core, "ada"), lag(core, "bo")) == (0.0, 0.0)
+    core.at(26.0)
+    # Nothing has run yet of what the fluid cluster has served for 2 s.
+    assert lag(core, "ada") == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("policy", ["uwfq", "uwfq_paper"])
+def test_what_was_declared_in_vain_is_no_lag(policy: str) -> None:
+    """The fluid cluster has served more than the job turned out to need: that has lapsed."""
+    core = Driver(policy, slots=2)
+    core.submit("ada", "a", stage("s", 20.0))
+    (lease,) = core.poll()
+    core.at(10.0)
+    assert lag(core, "ada") == pytest.approx(10.0)
+    core.done(lease, 10.0)
+    assert lag(core, "ada") == 0.0
+
+
+def lag(core: Driver, user: str) -> float:
+    """What a user is owed."""
+    return views.user_status(core.user(user), core.now).lag
 
 
 # -- when does it start ------------------------------------------------------------------------
@@ -84,6 +138,20 @@ def test_what_is_queued_at_workers_goes_first() -> None:
     assert start(core, "b") == pytest.approx(20.0)
 
 
+# -- when does it end --------------------------------------------------------------------------
+
+
+def test_a_deadline_that_rounding_puts_behind_its_users_end_is_reached() -> None:
+    """Of many jobs the sum up to the last may round to more than the sum of all (Python 3.12)."""
+    core = Driver(slots=2)
+    job = core.submit("ada", "a", stage("s", 7.0))
+    policy = job.pool.policy
+    deadline = float(policy.virtual_deadline(job) or 0)
+    assert policy.time_until(deadline, core.now) == 3.5
+    assert policy.time_until(math.nextafter(deadline, math.inf), core.now) == pytest.approx(3.5)
+    assert policy.time_until(1.01 * deadline, core.now) is None
+
+
 # -- why does it wait --------------------------------------------------------------------------
 
 
@@ -96,3 +164,42 @@ def test_a_cap_is_no_reason_for_a_job_that_has_nothing_to_launch() -> None:
     core.poll()
     assert "cap" not in views.explain(running, 9, core.now).reason
     assert "cap" in views.explain(waiting, 9, core.now).reason
+
+
+def test_a_task_that_is_wider_than_every_worker_waits_for_one_that_is_not() -> None:
+    """It is not next, and does not start in 0 s; nor is it in anybody's way."""
+    core = Driver()
+    core.poll(slots=2, max_tasks=0)
+    wide = core.submit("ada", "wide", stage("s", 1.0, slots_per_task=4))
+    behind = core.submit("ada", "behind", stage("s", 9.0))
+    told = views.explain(wide, 9, core.now)
+    assert told.reason == "Its next task needs 4 slots, more than any worker has: 2 at most."
+    assert (told.position, told.predicted_start) == (1, None)
+    told = views.explain(behind, 9, core.now)
+    assert told.reason == "It is next: it waits for a free slot that its task fits."
+    assert told.predicted_start == 0.0
+    core.poll("large", slots=4, max_tasks=0)
+    assert views.explain(wide, 9, core.now).predicted_start == 0.0
+    assert views.explain(behind, 9, core.now).reason == "1 job goes first."
+
+
+@pytest.mark.parametrize("engine", ["", "e"])
+def test_a_task_that_is_wider_than_its_users_cap_waits_for_another_cap(engine: str) -> None:
+    """An operator's mistake, which nobody would find otherwise."""
+    core = Driver()
+    core.poll(slots=8, max_tasks=0)
+    core.apply(cmd.SetUser(pool=POOL, user="ada", max_running_slots=2))
+    job = core.submit("ada", "a", stage("s", 1.0, slots_per_task=4), engine_id=engine)
+    told = views.explain(job, 9, core.now)
+    assert (
+        told.reason == "Its next task needs 4 slots, more than the cap of user 'ada', which is 2."
+    )
+    assert told.predicted_start is None
+
+
+def test_slots_that_are_configured_run_nothing() -> None:
+    """A pool of a fixed size may be without a worker."""
+    core = Driver(slots=8)
+    told = views.explain(core.submit("ada", "a", stage("s", 1.0)), 9, core.now)
+    assert told.reason == "Pool 'pool' has no worker, only slots that are configured."
+    assert told.predicted_start is None

@@ -145,6 +145,57 @@ async def test_a_dropped_poll_leaves_its_place_to_another(*, ranking: bool) -> N
         assert (small.engine.parked, small.clock.pending) == (0, 0)
 
 
+@pytest.mark.parametrize("number", [3, 4])
+@pytest.mark.parametrize("wait", [0.0, 10.0])
+async def test_a_poll_ends_what_its_worker_sent_before_it(
+    world: World, number: int, wait: float
+) -> None:
+    """Whose answer nobody waits for any more, while it would take leases."""
+    older = world.numbered("a", 3)
+    others = [world.numbered("b", 2), world.numbered("a", 0), world.numbered("a", 0)]
+    await world.turn()
+    newer = world.numbered("a", number, wait)
+    await world.turn()
+    assert older.result().leases == ()
+    assert not any(poll.done() for poll in others)
+    assert newer.done() == (wait == 0)
+    for poll in (*others, newer):
+        poll.cancel()
+    await world.turn()
+    assert (world.engine.parked, world.clock.pending) == (0, 0)
+
+
+async def test_a_poll_that_comes_late_does_not_end_a_newer_one(world: World) -> None:
+    """Ids rise, so that it is clear which one that is."""
+    newer = world.numbered("a", 4)
+    await world.turn()
+    late = world.numbered("a", 3)
+    await world.turn()
+    assert not newer.done()
+    late.cancel()
+    await world.turn()
+    assert not newer.done()
+    world.numbered("a", 5)
+    await world.turn()
+    assert newer.done()
+
+
+async def test_a_poll_that_ends_while_others_are_decided_waits_for_the_disk(world: World) -> None:
+    """Its ranking is of that moment, and rests on what is decided then."""
+    command = commands.NextTask(
+        worker_id="e", slots=1, free_slots=1, wait=10.0, poll_id=1, ranking=True
+    )
+    first = world.engine.poll(command, known_version=world.core.version)
+    await world.turn()
+    world.add_task()
+    world.engine.poll(command, known_version=world.core.version)
+    await world.turn()
+    assert world.engine.parked == 1
+    assert not first.done()
+    world.journal.sync()
+    assert first.done()
+
+
 async def test_a_poll_may_be_dropped_in_the_turn_in_which_it_would_end(world: World) -> None:
     """Whoever comes first, it leaves once."""
     problems: list[Any] = []

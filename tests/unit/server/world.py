@@ -53,8 +53,7 @@ class ToyScheduler:
             for done in command.done
         )
         if command.ranking:
-            ranking = replies.Ranking(version=self.version, stages=())
-            return Outcome([], replies.NextTaskReply(ranking=ranking, done_acks=acks))
+            return Outcome([], replies.NextTaskReply(ranking=self.ranking(command), done_acks=acks))
         if self.tasks and self.tasks[0] <= command.free_slots:
             size = self.tasks.popleft()
             leases = cast(tuple[Any], (size,))
@@ -66,6 +65,9 @@ class ToyScheduler:
         if self.knows_sizes and slots is not None:
             return bool(self.tasks) and self.tasks[0] <= slots
         return bool(self.tasks)
+
+    def ranking(self, _: commands.NextTask) -> replies.Ranking:
+        return replies.Ranking(version=self.version, stages=())
 
     def order_version(self, pool: str) -> int:
         return self.version
@@ -99,6 +101,11 @@ class World:
     def poll(self, worker: str = "w", slots: int = 1, wait: float = 10.0) -> asyncio.Future[Any]:
         return self.engine.poll(
             commands.NextTask(worker_id=worker, slots=slots, free_slots=slots, wait=wait)
+        )
+
+    def numbered(self, worker: str, poll_id: int, wait: float = 10.0) -> asyncio.Future[Any]:
+        return self.engine.poll(
+            commands.NextTask(worker_id=worker, slots=1, free_slots=1, wait=wait, poll_id=poll_id)
         )
 
     async def sync_all(self) -> None:

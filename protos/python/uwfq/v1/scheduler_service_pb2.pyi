@@ -596,7 +596,8 @@ class NextTaskRequest(_message.Message):
     """
     poll_id: _builtins.int
     """Chosen by the worker, rising with each poll; > 0.  A poll that repeats the last id is answered
-    with the same leases again, so that a lost reply costs nothing.  0: no such safety.
+    with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
+    still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
     """
     leaving: _builtins.bool
     """The worker goes, and this is its last poll.  What rides along counts; then the worker is forgotten:
@@ -696,7 +697,7 @@ class NextTaskResponse(_message.Message):
 
     @_builtins.property
     def revoked_lease_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Leases of this worker that are void since their jobs were cancelled or failed; stop them."""
+        """Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them."""
 
     def __init__(
         self,

@@ -915,7 +915,7 @@ class Job(_message.Message):
     failed_attempts: _builtins.int
     """Attempts that failed or expired so far."""
     cause: _builtins.str
-    """Why it failed or was cancelled; empty otherwise."""
+    """Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels given at its submission."""

@@ -37,6 +37,7 @@ class UserQueue:
         "narrow",
         "probed",
         "stale",
+        "unseen",
         "unserved",
     )
 
@@ -50,6 +51,8 @@ class UserQueue:
         self.probed: list[tuple[int, JobClock]] = []
         #: Number of launchable jobs; the heaps may hold more.
         self.launchable = 0
+        #: How many of them are of a signature that nobody has seen.
+        self.unseen = 0
         self.head: JobClock | None = None
         #: The head's valid entry in the pool's order.
         self.entry: Entry | None = None
@@ -134,13 +137,15 @@ class UserQueue:
 
     def launchable_jobs(self) -> list[tuple[Any, int, JobClock]]:
         """All launchable jobs as (D, number, job), most urgent first.  O(n log n)."""
-        self._take_displaced(self.clock.displaced)
+        clock = self.clock
+        self._take_displaced(clock.displaced)
         jobs = {key[1]: key[2] for key in self.unserved if self._is_unserved(key)}
         jobs.update({entry[1]: entry[2] for entry in self.fixed if self._is_fixed(entry)})
-        ordered = sorted((self.clock.deadline(job), number, job) for number, job in jobs.items())
+        ordered = sorted((clock.deadline(job), number, job) for number, job in jobs.items())
+        # No job is more urgent than that, but among themselves they stay in this order.
+        urgent = [(max(at, clock.debt_end), number, job) for at, number, job in ordered]
         probed = dict(sorted(entry for entry in self.probed if self._is_probed(entry)))
-        after = [job for _, _, job in ordered] + list(probed.values())
-        return [(self._urgency(job), job.number, job) for job in after]
+        return urgent + [(self._urgency(job), number, job) for number, job in probed.items()]
 
     def _is_unserved(self, key: JobKey) -> bool:
         job = key[2]

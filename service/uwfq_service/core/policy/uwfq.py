@@ -139,6 +139,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             self._mark_narrow(queue)
 
     def recognise(self, job: Job) -> None:
+        if job.policy_state.launchable:
+            job.user.policy_state.unseen -= 1
         self._note_probe(job)
         self._mark(job.user.policy_state)
         self._mark_narrow(job.user.policy_state)
@@ -162,6 +164,10 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             self._note_probe(job)
         if queue.entry_unseen and queue.entry is not None:
             self._mark(queue)
+        if queue.unseen and self.corrects_estimates:
+            pool, user = job.pool, job.user
+            # An unseen job has its place among those of others by the slots that its user runs on.
+            pool.order_version += pool.launchable_tasks > user.launchable_tasks
         self._mark_narrow(queue)
 
     def _note_probe(self, job: Job) -> None:
@@ -186,11 +192,14 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     # -- the order ------------------------------------------------------------------------------
 
     def offer(self, stage: Stage, now: Any) -> None:
-        clock: JobClock = stage.job.policy_state
+        job = stage.job
+        clock: JobClock = job.policy_state
         if not clock.launchable:
-            queue: UserQueue = stage.job.user.policy_state
+            queue: UserQueue = job.user.policy_state
             clock.launchable = True
             queue.launchable += 1
+            if job.guessed and job.signature:
+                queue.unseen += 1
             queue.push(clock)
             head = queue.head
             if head is None or not self._is_behind(clock, head):
@@ -216,6 +225,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         clock: JobClock = job.policy_state
         clock.launchable = False
         queue.launchable -= 1
+        if job.guessed and job.signature:
+            queue.unseen -= 1
         if queue.head is clock:
             self._mark(queue)
 
@@ -307,9 +318,11 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     def fluid_service(self, user: User, now: Any) -> Any | None:
         queue: UserQueue | None = user.policy_state
         if queue is None:
-            return self.number(0)
-        clock = queue.clock
-        return clock.fluid_charged - clock.remaining(self._clock.value(now))
+            # Not known here yet, and owed nothing.
+            return None
+        # What it served in vain, for a job that has turned out to cost less, has lapsed; and what
+        # another policy gave before this one has been charged and served.
+        return user.charged - queue.clock.remaining(self._clock.value(now))
 
     # -- snapshots ------------------------------------------------------------------------------
 

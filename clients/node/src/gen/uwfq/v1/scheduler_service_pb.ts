@@ -587,7 +587,8 @@ export type NextTaskRequest = Message<"uwfq.v1.NextTaskRequest"> & {
 
   /**
    * Chosen by the worker, rising with each poll; > 0.  A poll that repeats the last id is answered
-   * with the same leases again, so that a lost reply costs nothing.  0: no such safety.
+   * with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
+   * still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
    *
    * @generated from field: uint64 poll_id = 8;
    */
@@ -694,7 +695,7 @@ export type NextTaskResponse = Message<"uwfq.v1.NextTaskResponse"> & {
   ranking?: Ranking | undefined;
 
   /**
-   * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+   * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
    *
    * @generated from field: repeated uint64 revoked_lease_ids = 5;
    */

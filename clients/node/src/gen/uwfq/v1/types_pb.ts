@@ -901,7 +901,7 @@ export type Job = Message<"uwfq.v1.Job"> & {
   failedAttempts: number;
 
   /**
-   * Why it failed or was cancelled; empty otherwise.
+   * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
    *
    * @generated from field: string cause = 18;
    */

@@ -706,7 +706,7 @@ java.lang.String defaultValue) {
   private volatile java.lang.Object cause_ = "";
   /**
    * <pre>
-   * Why it failed or was cancelled; empty otherwise.
+   * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
    * </pre>
    *
    * <code>string cause = 18 [json_name = "cause"];</code>
@@ -727,7 +727,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Why it failed or was cancelled; empty otherwise.
+   * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
    * </pre>
    *
    * <code>string cause = 18 [json_name = "cause"];</code>
@@ -3344,7 +3344,7 @@ java.lang.String defaultValue) {
     private java.lang.Object cause_ = "";
     /**
      * <pre>
-     * Why it failed or was cancelled; empty otherwise.
+     * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
      * </pre>
      *
      * <code>string cause = 18 [json_name = "cause"];</code>
@@ -3364,7 +3364,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Why it failed or was cancelled; empty otherwise.
+     * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
      * </pre>
      *
      * <code>string cause = 18 [json_name = "cause"];</code>
@@ -3385,7 +3385,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Why it failed or was cancelled; empty otherwise.
+     * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
      * </pre>
      *
      * <code>string cause = 18 [json_name = "cause"];</code>
@@ -3402,7 +3402,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Why it failed or was cancelled; empty otherwise.
+     * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
      * </pre>
      *
      * <code>string cause = 18 [json_name = "cause"];</code>
@@ -3416,7 +3416,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Why it failed or was cancelled; empty otherwise.
+     * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
      * </pre>
      *
      * <code>string cause = 18 [json_name = "cause"];</code>

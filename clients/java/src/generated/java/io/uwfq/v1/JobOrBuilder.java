@@ -379,7 +379,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Why it failed or was cancelled; empty otherwise.
+   * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
    * </pre>
    *
    * <code>string cause = 18 [json_name = "cause"];</code>
@@ -388,7 +388,7 @@ java.lang.String defaultValue);
   java.lang.String getCause();
   /**
    * <pre>
-   * Why it failed or was cancelled; empty otherwise.
+   * Why it failed or was cancelled; before its end, why an attempt failed last; empty otherwise.
    * </pre>
    *
    * <code>string cause = 18 [json_name = "cause"];</code>

@@ -279,7 +279,7 @@ private static final long serialVersionUID = 0L;
       emptyLongList();
   /**
    * <pre>
-   * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+   * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
    * </pre>
    *
    * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -292,7 +292,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+   * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
    * </pre>
    *
    * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -303,7 +303,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+   * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
    * </pre>
    *
    * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -2007,7 +2007,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+     * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
      * </pre>
      *
      * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -2020,7 +2020,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+     * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
      * </pre>
      *
      * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -2031,7 +2031,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+     * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
      * </pre>
      *
      * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -2043,7 +2043,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+     * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
      * </pre>
      *
      * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -2062,7 +2062,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+     * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
      * </pre>
      *
      * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -2079,7 +2079,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+     * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
      * </pre>
      *
      * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -2097,7 +2097,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+     * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
      * </pre>
      *
      * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>

@@ -171,7 +171,7 @@ public interface NextTaskResponseOrBuilder extends
 
   /**
    * <pre>
-   * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+   * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
    * </pre>
    *
    * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -180,7 +180,7 @@ public interface NextTaskResponseOrBuilder extends
   java.util.List<java.lang.Long> getRevokedLeaseIdsList();
   /**
    * <pre>
-   * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+   * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
    * </pre>
    *
    * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
@@ -189,7 +189,7 @@ public interface NextTaskResponseOrBuilder extends
   int getRevokedLeaseIdsCount();
   /**
    * <pre>
-   * Leases of this worker that are void since their jobs were cancelled or failed; stop them.
+   * Leases of this worker that are void: the job was cancelled or failed, or time was up; stop them.
    * </pre>
    *
    * <code>repeated uint64 revoked_lease_ids = 5 [json_name = "revokedLeaseIds"];</code>
