@@ -109,7 +109,8 @@ class State:
             ev.PoolConfigured: self._pool_configured,
             ev.UserSet: self._user_set,
             ev.WorkerJoined: self._worker_joined,
-            ev.WorkerLost: self._worker_lost,
+            ev.WorkerLost: self._worker_gone,
+            ev.WorkerLeft: self._worker_gone,
             ev.JobAdmitted: self._job_admitted,
             ev.StagesAdded: self._stages_added,
             ev.StagesDropped: self._stages_dropped,
@@ -209,11 +210,11 @@ class State:
         worker.timer = worker.alive_until
         self.timers.set(worker.timer, TimerKind.WORKER, worker)
 
-    def _worker_lost(self, event: ev.WorkerLost) -> None:
+    def _worker_gone(self, event: ev.WorkerLost | ev.WorkerLeft) -> None:
         pool = self.pools[event.pool]
         worker = pool.workers.pop(event.worker)
         worker.timer = None
-        assert not worker.leases, "a lost worker's leases expire first"
+        assert not worker.leases, "a worker that is gone has no leases left"
         pool.live_slots -= worker.slots
         self._slots_changed(pool)
 

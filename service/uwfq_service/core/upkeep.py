@@ -116,7 +116,7 @@ class Upkeep:
             worker.timer = worker.alive_until
             self._state.timers.set(worker.timer, TimerKind.WORKER, worker)
             return
-        self._dispatch.forget(worker, "has gone silent", now)
+        self._dispatch.lose(worker, now)
 
     def _overrun(self, job: Job, now: Any) -> None:
         if job.ended or job.overrun_timer is None or job.overrun_timer > now:
