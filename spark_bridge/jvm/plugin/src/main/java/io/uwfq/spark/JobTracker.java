@@ -25,6 +25,7 @@ import java.util.concurrent.atomic.LongAdder;
 import java.util.function.IntPredicate;
 import java.util.function.LongFunction;
 import java.util.function.LongPredicate;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -57,6 +58,9 @@ public final class JobTracker {
 
   /** Queries whose end is remembered: a Spark job that comes after it is a job of its own. */
   private static final int MAX_ENDED_QUERIES = 10_000;
+
+  /** Descriptions that are remembered, should the ends of their executions be lost. */
+  private static final int MAX_DESCRIPTIONS = 1_000;
 
   private static final Logger LOG = LoggerFactory.getLogger(JobTracker.class);
 
@@ -98,6 +102,15 @@ public final class JobTracker {
     }
   }
 
+  private static <V> Map<Long, V> ofTheLatest(int most) {
+    return new LinkedHashMap<>() {
+      @Override
+      protected boolean removeEldestEntry(Map.Entry<Long, V> eldest) {
+        return size() > most;
+      }
+    };
+  }
+
   private record StageAttempt(int stageId, int attempt) {}
 
   /** A job of the service that is open. */
@@ -109,6 +122,9 @@ public final class JobTracker {
 
     /** Its Spark jobs that are not over. */
     int sparkJobs;
+
+    /** What people call it; null: nobody has said. */
+    volatile String description;
 
     /** How it ended, though Spark jobs of it may run on; null: it has not. */
     JobEnd end;
@@ -131,13 +147,10 @@ public final class JobTracker {
   private final Map<Long, Job> jobByQuery = new HashMap<>();
   private final Map<StageAttempt, TrackedStage> stages = new HashMap<>();
   private final Map<Integer, List<TrackedStage>> waitingForUser = new HashMap<>();
-  private final Map<Long, Boolean> endedQueries =
-      new LinkedHashMap<>() {
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<Long, Boolean> eldest) {
-          return size() > MAX_ENDED_QUERIES;
-        }
-      };
+  private final Map<Long, Boolean> endedQueries = ofTheLatest(MAX_ENDED_QUERIES);
+
+  /** Of executions that run, should they turn out to be queries with Spark jobs. */
+  private final Map<Long, String> descriptionByQuery = ofTheLatest(MAX_DESCRIPTIONS);
 
   /** What {@link #endWhatIsOver} found over the last time. */
   private Set<Integer> sparkJobsOver = Set.of();
@@ -220,11 +233,26 @@ public final class JobTracker {
   }
 
   /**
+   * An execution has begun. Spark calls it what its submitter does, or the place in the code that
+   * it comes from; its Spark jobs may come from a thread of Spark's own, whose place tells nobody
+   * anything.
+   */
+  synchronized void executionStarted(long executionId, String description) {
+    Job job = jobByQuery.get(executionId);
+    if (job == null) {
+      descriptionByQuery.put(executionId, cut(description));
+    } else if (job.description == null) { // the pool has seen it before
+      job.description = cut(description);
+    }
+  }
+
+  /**
    * An execution is over: if it is a root, so is its query, once no Spark job of it runs on. What
    * these still take is its user's.
    */
   synchronized void executionEnded(long executionId, JobEnd end) {
     Job job = jobByQuery.remove(executionId);
+    descriptionByQuery.remove(executionId);
     endedQueries.put(executionId, true);
     if (job != null) {
       job.end = end;
@@ -314,6 +342,11 @@ public final class JobTracker {
       if (isQuery) {
         jobByQuery.put(query.getAsLong(), job);
       }
+      String description = get(properties, "spark.job.description");
+      job.description =
+          description != null
+              ? cut(description)
+              : isQuery ? descriptionByQuery.get(query.getAsLong()) : null;
       jobsBySource.get(user.source()).increment();
       conversation.jobAppeared(
           new JobFacts(
@@ -323,7 +356,7 @@ public final class JobTracker {
               isQuery
                   ? () -> queryShapes.apply(query.getAsLong())
                   : () -> new JobShape(signature(callSite), OptionalLong.empty()),
-              labels(properties, callSite)));
+              labels(job, properties, callSite)));
     }
     jobBySparkJob.put(sparkJobId, job);
     job.sparkJobs++;
@@ -352,16 +385,19 @@ public final class JobTracker {
     }
   }
 
-  private Map<String, String> labels(Properties properties, String callSite) {
+  /** For the conversation's own thread: a query's description may come a moment after its job. */
+  private Supplier<Map<String, String>> labels(Job job, Properties properties, String callSite) {
     Map<String, String> labels = new HashMap<>();
     labels.put("application", applicationId);
-    String description = get(properties, "spark.job.description");
-    labels.put("description", cut(description == null ? callSite : description));
     String group = get(properties, "spark.jobGroup.id");
     if (group != null) {
       labels.put("group", cut(group));
     }
-    return labels;
+    return () -> {
+      String description = job.description;
+      labels.put("description", description == null ? cut(callSite) : description);
+      return labels;
+    };
   }
 
   /** The place in the code, without the numbers that differ from run to run. */

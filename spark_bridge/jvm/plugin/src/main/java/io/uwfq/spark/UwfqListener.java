@@ -29,6 +29,7 @@ import org.apache.spark.scheduler.SparkListenerTaskStart;
 import org.apache.spark.scheduler.StageInfo;
 import org.apache.spark.scheduler.TaskInfo;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
+import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart;
 import scala.Product;
 
 /**
@@ -169,7 +170,9 @@ public final class UwfqListener extends SparkListener {
 
   @Override
   public void onOtherEvent(SparkListenerEvent event) {
-    if (event instanceof SparkListenerSQLExecutionEnd end) {
+    if (event instanceof SparkListenerSQLExecutionStart start) {
+      tracker.executionStarted(start.executionId(), start.description());
+    } else if (event instanceof SparkListenerSQLExecutionEnd end) {
       boolean failed = end.errorMessage().isDefined() && !end.errorMessage().get().isEmpty();
       tracker.executionEnded(
           end.executionId(),

@@ -233,6 +233,26 @@ class JobTrackerTest {
     }
   }
 
+  /** A query is called what its execution is, whoever sees it first; not what its jobs are. */
+  @Test
+  void aQueryIsCalledWhatItsExecutionIs() {
+    tracker.executionStarted(3, "count at report.py:7");
+    appear(10, 20, properties("alice", 3L));
+    appear(11, 21, properties("alice", 4L));
+    tracker.executionStarted(4, "collect at report.py:8");
+    Properties described = properties("alice", 5L);
+    described.setProperty("spark.job.description", "sum of events");
+    appear(12, 22, described);
+    tracker.executionStarted(5, "elsewhere");
+    appear(13, 23, properties("alice", 6L));
+    appear(14, 24, properties("alice", null));
+    assertEquals(
+        List.of("count at report.py:7", "collect at report.py:8", "sum of events", "x", "x"),
+        conversation.<JobFacts>all("job").stream()
+            .map(job -> job.labels().get().get("description"))
+            .toList());
+  }
+
   private TrackedStage appear(int sparkJob, int stage, Properties properties) {
     return tracker.taskSetAppeared(
         new TaskSetSeen(

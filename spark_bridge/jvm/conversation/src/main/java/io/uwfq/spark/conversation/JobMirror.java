@@ -30,6 +30,9 @@ final class JobMirror {
   /** Computed once, before the job is first submitted. */
   JobShape shape;
 
+  /** Likewise. */
+  Map<String, String> labels;
+
   Step step = Step.UNKNOWN;
 
   /** Whether a call about this job is in flight, or its shape is being found. */

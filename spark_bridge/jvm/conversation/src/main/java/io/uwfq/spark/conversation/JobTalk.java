@@ -184,6 +184,9 @@ final class JobTalk {
   }
 
   private void submit(JobMirror job) {
+    if (job.labels == null) {
+      job.labels = job.facts.labels().get(); // The same each time: else it is another submission.
+    }
     SubmitJobRequest.Builder request =
         SubmitJobRequest.newBuilder()
             .setPool(settings.pool())
@@ -191,7 +194,7 @@ final class JobTalk {
             .setJobId(job.wireId())
             .setKind("spark")
             .setSignature(job.wireSignature())
-            .putAllLabels(job.facts.labels())
+            .putAllLabels(job.labels)
             .setOpen(true)
             .setEngineId(engineId);
     job.facts.weight().ifPresent(request::setJobWeight);

@@ -117,7 +117,7 @@ class RealServiceTest {
             user,
             OptionalDouble.empty(),
             () -> new JobShape("sum(a)", OptionalLong.of(1_000_000)),
-            Map.of("description", "a test")));
+            () -> Map.of("description", "a test")));
     StageKey key = new StageKey(jobId, "0.0");
     conversation.stageAppeared(
         new StageFacts(key, taskCount, new long[taskCount], 1, StageKind.SCAN));
