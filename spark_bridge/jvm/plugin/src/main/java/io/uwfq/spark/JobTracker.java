@@ -21,6 +21,7 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.Properties;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.IntPredicate;
 import java.util.function.LongFunction;
@@ -42,9 +43,6 @@ import org.slf4j.LoggerFactory;
  * <p>Safe from any thread; holds its lock for the update of a few maps only.
  */
 public final class JobTracker {
-  /** Local property: weight of the job among its user's own. */
-  public static final String WEIGHT_PROPERTY = "spark.uwfq.weight";
-
   /** Local property, Spark's: the query that a Spark job belongs to. A session can set it, too. */
   static final String ROOT_EXECUTION_PROPERTY = "spark.sql.execution.root.id";
 
@@ -61,6 +59,9 @@ public final class JobTracker {
 
   /** Descriptions that are remembered, should the ends of their executions be lost. */
   private static final int MAX_DESCRIPTIONS = 1_000;
+
+  /** Wrong weights that are told of. */
+  private static final int MAX_WRONG_WEIGHTS = 100;
 
   private static final Logger LOG = LoggerFactory.getLogger(JobTracker.class);
 
@@ -139,6 +140,7 @@ public final class JobTracker {
   private final String applicationId;
   private final Conversation conversation;
   private final Users users;
+  private final OptionalDouble configuredWeight;
   private final LongPredicate runningQueries;
   private final LongFunction<JobShape> queryShapes;
   private final Map<Optional<UserSource>, LongAdder> jobsBySource = new HashMap<>();
@@ -152,6 +154,9 @@ public final class JobTracker {
   /** Of executions that run, should they turn out to be queries with Spark jobs. */
   private final Map<Long, String> descriptionByQuery = ofTheLatest(MAX_DESCRIPTIONS);
 
+  /** Those that were told of. */
+  private final Set<String> wrongWeights = ConcurrentHashMap.newKeySet();
+
   /** What {@link #endWhatIsOver} found over the last time. */
   private Set<Integer> sparkJobsOver = Set.of();
 
@@ -159,6 +164,7 @@ public final class JobTracker {
 
   /**
    * @param applicationId Spark's; the first part of each job's name
+   * @param configuredWeight of a job whose submitter says nothing; empty: 1
    * @param runningQueries whether a query runs now, by its root execution id; fast
    * @param queryShapes what a query runs, by its root execution id; called outside of Spark's
    *     threads
@@ -167,11 +173,13 @@ public final class JobTracker {
       String applicationId,
       Conversation conversation,
       Users users,
+      OptionalDouble configuredWeight,
       LongPredicate runningQueries,
       LongFunction<JobShape> queryShapes) {
     this.applicationId = applicationId;
     this.conversation = conversation;
     this.users = users;
+    this.configuredWeight = configuredWeight;
     this.runningQueries = runningQueries;
     this.queryShapes = queryShapes;
     jobsBySource.put(Optional.empty(), new LongAdder());
@@ -204,7 +212,12 @@ public final class JobTracker {
   }
 
   /** A Spark job has started; its stages come, or are here already. */
-  synchronized void sparkJobStarted(int sparkJobId, Properties properties, String callSite) {
+  void sparkJobStarted(int sparkJobId, Properties properties, String callSite) {
+    warnOfWeight(properties);
+    started(sparkJobId, properties, callSite);
+  }
+
+  private synchronized void started(int sparkJobId, Properties properties, String callSite) {
     if (!jobBySparkJob.containsKey(sparkJobId)) {
       Job job = openJob(sparkJobId, properties, callSite, users.resolveNow(properties));
       List<TrackedStage> waiting = waitingForUser.remove(sparkJobId);
@@ -321,7 +334,7 @@ public final class JobTracker {
     }
     if (stage.key == null) { // its job's start was lost on the way
       TaskSetSeen seen = stage.seen;
-      sparkJobStarted(seen.sparkJobId(), seen.properties(), seen.callSite());
+      started(seen.sparkJobId(), seen.properties(), seen.callSite());
     }
     return stage.key == null ? null : new TaskKey(stage.key, index, attempt);
   }
@@ -419,16 +432,23 @@ public final class JobTracker {
     }
   }
 
-  private static OptionalDouble weight(Properties properties) {
-    String text = get(properties, WEIGHT_PROPERTY);
-    OptionalDouble weight = Settings.weight(text);
-    if (text != null && weight.isEmpty()) {
+  private OptionalDouble weight(Properties properties) {
+    return Users.said(properties, "weight").map(Settings::weight).orElse(configuredWeight);
+  }
+
+  /** Once for each value. Not under Spark's lock, nor ours: a log may keep its writers waiting. */
+  private void warnOfWeight(Properties properties) {
+    Optional<String> wrong =
+        Users.said(properties, "weight").filter(text -> Settings.weight(text).isEmpty());
+    if (wrong.isPresent()
+        && wrongWeights.size() < MAX_WRONG_WEIGHTS
+        && wrongWeights.add(cut(wrong.get()))) {
       LOG.warn(
-          "{} is \"{}\", so the job has weight 1: set a number from 0.001 to 1000000",
-          WEIGHT_PROPERTY,
-          cut(text));
+          "{}weight is \"{}\", so the job has weight 1: set a number from 0.001 to 1000000 (said"
+              + " once for each value)",
+          Settings.PREFIX,
+          cut(wrong.get()));
     }
-    return weight;
   }
 
   private static String get(Properties properties, String key) {

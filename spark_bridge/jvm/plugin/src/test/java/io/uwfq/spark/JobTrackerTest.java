@@ -28,13 +28,14 @@ class JobTrackerTest {
 
   private final RecordingConversation conversation = new RecordingConversation();
   private final Users users =
-      new Users(List.of(UserSource.THRIFT, UserSource.CONNECT, UserSource.PROPERTY), "nobody");
+      new Users(List.of(UserSource.THRIFT, UserSource.CONNECT, UserSource.PROPERTY), "", "nobody");
   private final Set<Long> overAlready = new HashSet<>();
   private final JobTracker tracker =
       new JobTracker(
           "app",
           conversation,
           users,
+          OptionalDouble.of(5),
           root -> root < 100 && !overAlready.contains(root),
           root -> SHAPE);
 
@@ -231,6 +232,21 @@ class JobTrackerTest {
     for (int i = 1; i < texts.length; i++) {
       assertEquals(OptionalDouble.empty(), jobs.get(i).weight(), texts[i]);
     }
+  }
+
+  /** The thread's weight counts, then the session's, then that of the configuration. */
+  @Test
+  void theNearestWeightCounts() {
+    Properties properties = properties("alice", null);
+    tracker.sparkJobStarted(1, properties, "");
+    properties.setProperty("spark.uwfq.weight", "7");
+    tracker.sparkJobStarted(2, properties, "");
+    properties.setProperty("uwfq.weight", "1");
+    tracker.sparkJobStarted(3, properties, "");
+    List<JobFacts> jobs = conversation.all("job");
+    assertEquals(
+        List.of(OptionalDouble.of(5), OptionalDouble.of(7), OptionalDouble.of(1)),
+        jobs.stream().map(JobFacts::weight).toList());
   }
 
   /** A query is called what its execution is, whoever sees it first; not what its jobs are. */

@@ -24,6 +24,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -343,9 +344,11 @@ class UwfqPluginTest {
   @Test
   void figuresAreGauges() {
     MetricRegistry registry = new MetricRegistry();
-    Users users = new Users(List.of(), "nobody");
+    Users users = new Users(List.of(), "", "nobody");
     BridgeMetrics.register(
-        registry, conversation, new JobTracker("app", conversation, users, id -> true, id -> null));
+        registry,
+        conversation,
+        new JobTracker("app", conversation, users, OptionalDouble.empty(), id -> true, id -> null));
     assertEquals(21, registry.getGauges().size());
     for (Map.Entry<String, Gauge> gauge : registry.getGauges().entrySet()) {
       assertNotNull(gauge.getValue().getValue(), gauge.getKey());
