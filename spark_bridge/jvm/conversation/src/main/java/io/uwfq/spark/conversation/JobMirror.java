@@ -56,6 +56,12 @@ final class JobMirror {
   /** The service's deadline; NaN before its first answer. */
   double deadline = Double.NaN;
 
+  /**
+   * What tells the job from one that a former run of the application, under the same id, gave the
+   * same name; empty: there was none.
+   */
+  String ofThisRun = "";
+
   /** Counts the lives of the job in the service: it may have ended a former one. */
   int incarnation = 1;
 
@@ -94,7 +100,8 @@ final class JobMirror {
 
   /** The job's name in the service, in one of its lives. */
   String wireId(int life) {
-    return life == 1 ? facts.jobId() : facts.jobId() + "~" + life;
+    String name = facts.jobId() + ofThisRun;
+    return life == 1 ? name : name + "~" + life;
   }
 
   /**
