@@ -163,6 +163,20 @@ class UwfqPluginTest {
     assertEquals(3, Collections.frequency(launched, "carol"));
   }
 
+  /** Spark's bus stops the application when a listener of it throws such an error. */
+  @Test
+  void theApplicationOutlivesWhatBreaksItsListener() throws Exception {
+    start("local[1]");
+    conversation.breakDown();
+    for (int job = 0; job < 2; job++) {
+      assertEquals(3, spark.parallelize(List.of(1, 2, 3), 1).count());
+      spark.sc().listenerBus().waitUntilEmpty();
+    }
+    TimeUnit.SECONDS.sleep(1); // the bus would stop it from another thread
+    assertFalse(spark.sc().isStopped());
+    assertTrue(conversation.figures().caughtErrors.sum() > 0);
+  }
+
   /** Behind the gate a task launches when it is granted, or when there is nobody to grant it. */
   @Test
   void behindTheGateTasksLaunchWhenGranted() throws Exception {
