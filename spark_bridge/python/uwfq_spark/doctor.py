@@ -146,6 +146,8 @@ def _driver_to_service(seen: Observation) -> Verdict:
     if "service.reachable" not in gauges:
         return Status.UNKNOWN, f"the plugin does not tell whether it reaches {target}"
     if not gauges["service.reachable"]:
+        if seen.service is not None and not seen.service.error and seen.service.pool is None:
+            return Status.UNKNOWN, f"{target} takes nothing for a pool that it does not have"
         return (
             Status.PROBLEM,
             f"the driver does not reach {target}; Spark goes on by itself, users take turns",
@@ -226,6 +228,10 @@ _SOURCES: Final = {
 }
 
 
+#: Before a JVM has loaded what it takes to ask, answers come too late.
+_FEW_TIMEOUTS: Final = 3
+
+
 def _partitioning(seen: Observation) -> Verdict:
     properties = seen.application.properties
     gauges = seen.application.gauges or {}
@@ -239,7 +245,9 @@ def _partitioning(seen: Observation) -> Verdict:
             f"{gauges['errors.planning']:.0f} plans were left alone after an error of ours",
             "please report the warnings of UWFQ in the driver's log",
         )
-    if timed_out > applied / 10:
+    if timed_out > _FEW_TIMEOUTS and timed_out > applied / 10:
+        if not gauges.get("service.reachable", 1):
+            return Status.UNKNOWN, f"{seen_so_far}; the service does not answer"
         return (
             Status.PROBLEM,
             f"{seen_so_far}, and {timed_out:.0f} were not since no answer came in time",
