@@ -91,6 +91,19 @@ def threads_speak_for_themselves(context: SparkContext) -> None:
     assert seen == {"dave": ("dave", "1"), "erin": ("erin", "4")}
 
 
+def the_session_speaks_for_what_is_outside_of_blocks(spark: SparkSession) -> None:
+    """And the local property of its name where the session says nothing."""
+    context = spark.sparkContext
+    context.setLocalProperty("spark.uwfq.user", "frank")
+    assert current_user() == "frank"
+    spark.conf.set("spark.uwfq.user", "grace")
+    assert current_user() == "grace"
+    with user("alice"):
+        assert current_user() == "alice"
+    spark.conf.unset("spark.uwfq.user")
+    assert current_user() == "frank"
+
+
 def main() -> None:
     """Check it all in one session."""
     spark = (
@@ -102,6 +115,7 @@ def main() -> None:
     blocks_nest(spark.sparkContext)
     what_was_set_by_hand_comes_back(spark.sparkContext)
     threads_speak_for_themselves(spark.sparkContext)
+    the_session_speaks_for_what_is_outside_of_blocks(spark)
     spark.stop()
     print("as promised")
 
