@@ -2,6 +2,7 @@ package io.uwfq.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.uwfq.spark.JobTracker.TaskSetSeen;
 import io.uwfq.spark.JobTracker.TrackedStage;
@@ -12,6 +13,7 @@ import io.uwfq.spark.conversation.JobShape;
 import io.uwfq.spark.conversation.Settings.UserSource;
 import io.uwfq.spark.conversation.StageKind;
 import io.uwfq.spark.conversation.TaskOutcome;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -19,6 +21,11 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.Properties;
 import java.util.Set;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.core.Appender;
+import org.apache.logging.log4j.core.LogEvent;
+import org.apache.logging.log4j.core.Logger;
+import org.apache.logging.log4j.core.appender.AbstractAppender;
 import org.junit.jupiter.api.Test;
 
 class JobTrackerTest {
@@ -232,6 +239,35 @@ class JobTrackerTest {
     for (int i = 1; i < texts.length; i++) {
       assertEquals(OptionalDouble.empty(), jobs.get(i).weight(), texts[i]);
     }
+  }
+
+  /** Once for each value, and never by the pool: under Spark's lock nothing waits for a log. */
+  @Test
+  void aWrongWeightIsToldOfOnce() {
+    List<String> told = new ArrayList<>();
+    Appender appender =
+        new AbstractAppender("test", null, null, false, null) {
+          @Override
+          public void append(LogEvent event) {
+            told.add(event.getMessage().getFormattedMessage());
+          }
+        };
+    appender.start();
+    Logger logger = (Logger) LogManager.getLogger(JobTracker.class);
+    logger.addAppender(appender);
+    try {
+      for (int job = 0; job < 6; job++) {
+        Properties properties = properties("alice", null);
+        properties.setProperty("spark.uwfq.weight", job % 2 == 0 ? "heavy" : "light");
+        appear(job, job, properties);
+        assertEquals(Math.min(job, 2), told.size());
+        tracker.sparkJobStarted(job, properties, "");
+      }
+    } finally {
+      logger.removeAppender(appender);
+    }
+    assertEquals(2, told.size());
+    assertTrue(told.get(0).startsWith("spark.uwfq.weight is \"heavy\", so"), told.get(0));
   }
 
   /** The thread's weight counts, then the session's, then that of the configuration. */
