@@ -210,6 +210,14 @@ def _users(seen: Observation) -> Verdict:
         return Status.UNKNOWN, "no job has run yet"
     told = ", ".join(f"{count} by {_SOURCES.get(name, name)}" for name, count in jobs.items())
     if set(jobs) == {"default"}:
+        sources = seen.application.properties.get("spark.uwfq.userSources")
+        if sources is not None and not _listed(sources.lower(), "property"):
+            whose = f"all {jobs['default']} jobs go to {default_user!r}"
+            return (
+                Status.PROBLEM,
+                f"no source knows a user: {whose}, and spark.uwfq.userSources is {sources!r}",
+                "add property there, if the submitter may say whose they are",
+            )
         return (
             Status.PROBLEM,
             f"nobody says whose jobs they are: all {jobs['default']} go to {default_user!r}",

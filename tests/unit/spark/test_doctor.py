@@ -158,6 +158,15 @@ def test_nothing_is_wrong_with_an_application_that_is_well() -> None:
             "uwfq_spark.user",
         ),
         (
+            "users",
+            {
+                "gauges": {"jobs.connect": 0, "jobs.property": 0},
+                "properties": {"spark.uwfq.userSources": "thrift, connect"},
+            },
+            "spark.uwfq.userSources is 'thrift, connect'",
+            "add property",
+        ),
+        (
             "partitioning",
             {"gauges": {"splits.timedOut": 40}},
             "40 were not",
