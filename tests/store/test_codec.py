@@ -91,6 +91,7 @@ def test_kind_numbers_never_change() -> None:
         21: "StagesDropped",
         22: "TasksRan",
         23: "UsersForgotten",
+        24: "WorkerLeft",
     }
 
 

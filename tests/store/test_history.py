@@ -37,6 +37,7 @@ def test_history_tells_who_submitted_what_and_when_it_ran_and_on_how_many_slots(
         events.UserSet,
         events.WorkerJoined,
         events.WorkerLost,
+        events.WorkerLeft,
         events.JobAdmitted,
         events.StagesAdded,
         events.StagesDropped,

@@ -140,10 +140,16 @@ class Dispatch:
             self._reports.return_leases(queued, now)
         done = self._reports.results(name, command.done, now)
         if worker is not None:
-            self.forget(worker, "has left", now)
+            self._forget(worker, "has left", ev.WorkerLeft, now)
         return NextTaskReply(done_acks=done, started_acks=started)
 
-    def forget(self, worker: Worker, why: str, now: Any) -> None:
+    def lose(self, worker: Worker, now: Any) -> None:
+        """The worker has been silent for too long."""
+        self._forget(worker, "has gone silent", ev.WorkerLost, now)
+
+    def _forget(
+        self, worker: Worker, why: str, gone: type[ev.WorkerLost | ev.WorkerLeft], now: Any
+    ) -> None:
         """The worker is gone: an engine's jobs are cancelled, its leases go to others."""
         if worker.engine:
             self._reports.cancel_engine_jobs(worker, why, now)
@@ -152,7 +158,7 @@ class Dispatch:
             # Somebody else may be held.
             self._holders.pop(worker.holds.key, None)
             worker.holds = None
-        self._decider.emit(ev.WorkerLost(at=now, pool=worker.pool.name, worker=worker.name))
+        self._decider.emit(gone(at=now, pool=worker.pool.name, worker=worker.name))
 
     # -- leases ---------------------------------------------------------------------------------
 

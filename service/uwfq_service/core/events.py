@@ -90,6 +90,13 @@ class WorkerLost(Event, frozen=True, kw_only=True):
     worker: str
 
 
+class WorkerLeft(Event, frozen=True, kw_only=True):
+    """A worker took its leave."""
+
+    pool: str
+    worker: str
+
+
 class JobAdmitted(Event, frozen=True, kw_only=True):
     """A job entered a pool."""
 
@@ -280,6 +287,7 @@ AnyEvent = (
     | UserSet
     | WorkerJoined
     | WorkerLost
+    | WorkerLeft
     | JobAdmitted
     | StagesAdded
     | StagesDropped

@@ -109,7 +109,8 @@ class State:
             ev.PoolConfigured: self._pool_configured,
             ev.UserSet: self._user_set,
             ev.WorkerJoined: self._worker_joined,
-            ev.WorkerLost: self._worker_lost,
+            ev.WorkerLost: self._worker_gone,
+            ev.WorkerLeft: self._worker_gone,
             ev.JobAdmitted: self._job_admitted,
             ev.StagesAdded: self._stages_added,
             ev.StagesDropped: self._stages_dropped,
@@ -212,11 +213,11 @@ class State:
         settings = self.settings
         return settings.engine_timeout if worker.engine else settings.worker_timeout
 
-    def _worker_lost(self, event: ev.WorkerLost) -> None:
+    def _worker_gone(self, event: ev.WorkerLost | ev.WorkerLeft) -> None:
         pool = self.pools[event.pool]
         worker = pool.workers.pop(event.worker)
         worker.timer = None
-        assert not worker.leases, "a lost worker's leases expire first"
+        assert not worker.leases, "a worker that is gone has no leases left"
         pool.live_slots -= worker.slots
         self._slots_changed(pool)
 

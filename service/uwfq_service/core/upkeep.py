@@ -120,7 +120,7 @@ class Upkeep:
             worker.timer = until
             self._state.timers.set(until, TimerKind.WORKER, worker)
             return
-        self._dispatch.forget(worker, "has gone silent", now)
+        self._dispatch.lose(worker, now)
 
     def _overrun(self, job: Job, now: Any) -> None:
         if job.ended or job.overrun_timer is None or job.overrun_timer > now:

@@ -30,7 +30,15 @@ LEVELS: Final = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERRO
 
 #: Events that are rare enough for every reader; all others are logged at ``debug``.
 RARE: Final[frozenset[type[ev.Event]]] = frozenset(
-    {ev.PoolConfigured, ev.UserSet, ev.WorkerJoined, ev.WorkerLost, ev.UsersForgotten, ev.Recovered}
+    {
+        ev.PoolConfigured,
+        ev.UserSet,
+        ev.WorkerJoined,
+        ev.WorkerLost,
+        ev.WorkerLeft,
+        ev.UsersForgotten,
+        ev.Recovered,
+    }
 )
 
 #: Fields that are long, binary, or said by the line already.

@@ -54,6 +54,7 @@ KINDS: Final[Mapping[int, type[Event]]] = {
     21: events.StagesDropped,
     22: events.TasksRan,
     23: events.UsersForgotten,
+    24: events.WorkerLeft,
 }
 
 #: Kinds whose format is not their first.

@@ -26,9 +26,10 @@ HISTORY_KINDS: Final = tuple(
     for event_type in (
         events.PoolConfigured,
         events.UserSet,
-        # How many slots there were.  A history may be older than the habit of keeping these two.
+        # How many slots there were.  A history may be older than the habit of keeping these three.
         events.WorkerJoined,
         events.WorkerLost,
+        events.WorkerLeft,
         events.JobAdmitted,
         events.StagesAdded,
         events.StagesDropped,

@@ -27,6 +27,7 @@ _KINDS: Final = tuple(
         events.UserSet,
         events.WorkerJoined,
         events.WorkerLost,
+        events.WorkerLeft,
     )
 )
 _SINCE: Final = (
@@ -102,5 +103,5 @@ def _evolve(pools: dict[str, PoolRecord], event: events.AnyEvent) -> None:
             pools[event.pool].weights[event.user] = event.weight
         case events.WorkerJoined():
             pools[event.pool].workers[event.worker] = event.slots
-        case events.WorkerLost():
+        case events.WorkerLost() | events.WorkerLeft():
             pools[event.pool].workers.pop(event.worker, None)

@@ -41,8 +41,9 @@ def configure(
 ) -> Builder:
     """Add the bridge to a session builder, or to a ``SparkConf``; returns what it was given.
 
-    Call it before ``getOrCreate()``, in the process that starts Spark.  Plugins, extensions and
-    jars that are configured already, in the builder or in ``spark-defaults.conf``, stay.
+    Call it before ``getOrCreate()``, in the process that starts Spark.  Where the application runs
+    already, with the bridge and these settings, there is nothing left to add.  Plugins, extensions
+    and jars that are configured already, in the builder or in ``spark-defaults.conf``, stay.
 
     Args:
         builder: ``SparkSession.builder`` or a ``SparkConf``.
@@ -53,13 +54,15 @@ def configure(
 
     Raises:
         TypeError: an unknown option; the message names those that exist.
-        RuntimeError: it is too late or the wrong place: Spark is running already without the
-            bridge's jar, or the builder connects to a Spark Connect server.
+        RuntimeError: it is too late or the wrong place: Spark is running already with other
+            settings or without the bridge's jar, or the builder connects to a Spark Connect server.
         UnsupportedSpark, JarNotFound: see ``jar_path``.
     """
     present = _present(builder)
     _refuse_connect(present)
     wanted = settings(target=target, pyspark=pyspark, **options)
+    if _runs_with(wanted):
+        return builder  # A notebook's cell, say, that is run again.
     _refuse_running(wanted["spark.jars"])
     inherited = {**_defaults(pyspark), **present}
     for key, value in wanted.items():
@@ -147,13 +150,34 @@ def _refuse_connect(present: Mapping[str, str]) -> None:
         )
 
 
+def _active_context() -> Any:
+    """Of the application that runs in this process; ``None``: none does."""
+    context = getattr(sys.modules.get("pyspark"), "SparkContext", None)
+    return getattr(context, "_active_spark_context", None)
+
+
+def _runs_with(wanted: Mapping[str, str]) -> bool:
+    """Whether an application runs that was started with what is wanted, from whatever jar."""
+    active = _active_context()
+    if active is None:
+        return False
+    running = active.getConf()
+    return all(
+        value in (item.strip() for item in running.get(key, "").split(","))
+        if key in _LISTS
+        else running.get(key, "") == value
+        for key, value in wanted.items()
+        if key != "spark.jars"
+    )
+
+
 def _refuse_running(jar: str) -> None:
     """Raise if a JVM runs already that has not got the jar: it would not look for it again."""
-    pyspark = sys.modules.get("pyspark")
-    context = getattr(pyspark, "SparkContext", None)
-    if getattr(context, "_active_spark_context", None) is not None:
+    context = getattr(sys.modules.get("pyspark"), "SparkContext", None)
+    if _active_context() is not None:
         raise RuntimeError(
-            "a Spark application is running in this process, and plugins are loaded at its start; "
+            "a Spark application is running in this process, without the bridge or with other "
+            "settings of it, which are read at its start; "
             "stop it first (spark.stop()), or call configure() before the first getOrCreate()"
         )
     started_by_submit = "PYSPARK_GATEWAY_PORT" in os.environ

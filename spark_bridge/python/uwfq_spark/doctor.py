@@ -146,6 +146,8 @@ def _driver_to_service(seen: Observation) -> Verdict:
     if "service.reachable" not in gauges:
         return Status.UNKNOWN, f"the plugin does not tell whether it reaches {target}"
     if not gauges["service.reachable"]:
+        if seen.service is not None and not seen.service.error and seen.service.pool is None:
+            return Status.UNKNOWN, f"{target} takes nothing for a pool that it does not have"
         return (
             Status.PROBLEM,
             f"the driver does not reach {target}; Spark goes on by itself, users take turns",
@@ -208,6 +210,14 @@ def _users(seen: Observation) -> Verdict:
         return Status.UNKNOWN, "no job has run yet"
     told = ", ".join(f"{count} by {_SOURCES.get(name, name)}" for name, count in jobs.items())
     if set(jobs) == {"default"}:
+        sources = seen.application.properties.get("spark.uwfq.userSources")
+        if sources is not None and not _listed(sources.lower(), "property"):
+            whose = f"all {jobs['default']} jobs go to {default_user!r}"
+            return (
+                Status.PROBLEM,
+                f"no source knows a user: {whose}, and spark.uwfq.userSources is {sources!r}",
+                "add property there, if the submitter may say whose they are",
+            )
         return (
             Status.PROBLEM,
             f"nobody says whose jobs they are: all {jobs['default']} go to {default_user!r}",
@@ -226,6 +236,10 @@ _SOURCES: Final = {
 }
 
 
+#: Before a JVM has loaded what it takes to ask, answers come too late.
+_FEW_TIMEOUTS: Final = 3
+
+
 def _partitioning(seen: Observation) -> Verdict:
     properties = seen.application.properties
     gauges = seen.application.gauges or {}
@@ -239,7 +253,9 @@ def _partitioning(seen: Observation) -> Verdict:
             f"{gauges['errors.planning']:.0f} plans were left alone after an error of ours",
             "please report the warnings of UWFQ in the driver's log",
         )
-    if timed_out > applied / 10:
+    if timed_out > _FEW_TIMEOUTS and timed_out > applied / 10:
+        if not gauges.get("service.reachable", 1):
+            return Status.UNKNOWN, f"{seen_so_far}; the service does not answer"
         return (
             Status.PROBLEM,
             f"{seen_so_far}, and {timed_out:.0f} were not since no answer came in time",

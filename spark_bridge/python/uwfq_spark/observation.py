@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from uwfq_spark.configuration import PLUGIN
+from uwfq_spark.known_settings import PREFIX
 from uwfq_spark.standing import APPLICATION_LABEL
 
 if TYPE_CHECKING:
@@ -96,7 +97,11 @@ def observe_application(ui: str, *, timeout_seconds: float = 10.0) -> Applicatio
         application = page.get("/api/v1/applications")[0]
         application_id = application["id"]
         environment = page.get(f"/api/v1/applications/{application_id}/environment")
-        properties = dict(environment["sparkProperties"])
+        properties = {
+            # The plugin does not mind white space around what it reads.
+            key: value.strip() if key.startswith(PREFIX) else value
+            for key, value in environment["sparkProperties"]
+        }
         scala = re.search(r"\d+\.\d+", environment["runtime"].get("scalaVersion", ""))
         class_path = [entry for entry, _ in environment.get("classpathEntries", [])]
         return Application(

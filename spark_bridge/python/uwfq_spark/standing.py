@@ -24,6 +24,9 @@ DESCRIPTION_LABEL: Final = "description"
 MOST_EXPLAINED: Final = 8
 _MOST_AHEAD: Final = 100
 
+#: The rest of a description is left out of a line.
+_TITLE_CHARACTERS: Final = 60
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -60,7 +63,7 @@ class Standing:
             parts.append(f"number {self.position} in line{self._behind()}")
         if self.predicted_finish_seconds is not None:
             parts.append(f"done in about {_roughly(self.predicted_finish_seconds)}")
-        return f"{self.description or self.job_id}: " + "; ".join(parts)
+        return f"{_title(self.description) or self.job_id}: " + "; ".join(parts)
 
     def _behind(self) -> str:
         if not self.ahead:
@@ -208,6 +211,12 @@ def _standing(explained: Explanation) -> Standing:
         predicted_finish_seconds=explained.predicted_finish_seconds,
         reason=explained.reason,
     )
+
+
+def _title(description: str) -> str:
+    """What fits a line: Spark describes streams, and what Connect runs, in several."""
+    text = " ".join(description.split())
+    return text if len(text) <= _TITLE_CHARACTERS else text[: _TITLE_CHARACTERS - 1] + "…"
 
 
 def _roughly(seconds: float) -> str:

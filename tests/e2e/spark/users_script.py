@@ -22,7 +22,7 @@ Said = tuple[str | None, str | None]
 
 def said(context: SparkContext) -> Said:
     """Whose this thread's jobs are, and what they weigh."""
-    properties = (context.getLocalProperty(f"spark.uwfq.{name}") for name in ("user", "weight"))
+    properties = (context.getLocalProperty(f"uwfq.{name}") for name in ("user", "weight"))
     one, other = properties
     return one, other
 
@@ -43,7 +43,7 @@ def blocks_nest(context: SparkContext) -> None:
     with user("alice", weight=2):
         assert said(context) == ("alice", "2")
         with user("bob"):
-            assert said(context) == ("bob", None)
+            assert said(context) == ("bob", "1")
             assert current_user() == "bob"
         assert said(context) == ("alice", "2")
     assert said(context) == (None, None)
@@ -51,14 +51,14 @@ def blocks_nest(context: SparkContext) -> None:
 
 def what_was_set_by_hand_comes_back(context: SparkContext) -> None:
     """Also when the block ends with an error."""
-    context.setLocalProperty("spark.uwfq.user", "carol")
+    context.setLocalProperty("uwfq.user", "carol")
     try:
         with user("alice", weight=0.5):
             assert said(context) == ("alice", "0.5")
             raise KeyError
     except KeyError:
         assert said(context) == ("carol", None)
-    context._jsc.setLocalProperty("spark.uwfq.user", None)
+    context._jsc.setLocalProperty("uwfq.user", None)
 
 
 def threads_speak_for_themselves(context: SparkContext) -> None:
@@ -88,7 +88,20 @@ def threads_speak_for_themselves(context: SparkContext) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert seen == {"dave": ("dave", None), "erin": ("erin", "4")}
+    assert seen == {"dave": ("dave", "1"), "erin": ("erin", "4")}
+
+
+def the_session_speaks_for_what_is_outside_of_blocks(spark: SparkSession) -> None:
+    """And the local property of its name where the session says nothing."""
+    context = spark.sparkContext
+    context.setLocalProperty("spark.uwfq.user", "frank")
+    assert current_user() == "frank"
+    spark.conf.set("spark.uwfq.user", "grace")
+    assert current_user() == "grace"
+    with user("alice"):
+        assert current_user() == "alice"
+    spark.conf.unset("spark.uwfq.user")
+    assert current_user() == "frank"
 
 
 def main() -> None:
@@ -102,6 +115,7 @@ def main() -> None:
     blocks_nest(spark.sparkContext)
     what_was_set_by_hand_comes_back(spark.sparkContext)
     threads_speak_for_themselves(spark.sparkContext)
+    the_session_speaks_for_what_is_outside_of_blocks(spark)
     spark.stop()
     print("as promised")
 

@@ -470,7 +470,7 @@ def test_without_any_word_of_workers_the_most_slots_that_were_leased_count(tmp_p
     past.poll("silent", slots=2)
     past.at(6)
     past.run("w", slots=3, seconds=1.0)
-    workers = (ev.WorkerJoined, ev.WorkerLost)
+    workers = (ev.WorkerJoined, ev.WorkerLost, ev.WorkerLeft)
     tape = past.scheduler.tape
     past.scheduler.tape = [event for event in tape if not isinstance(event, workers)]
     assert imported(past, tmp_path).slots == 3

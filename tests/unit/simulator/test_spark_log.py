@@ -163,6 +163,7 @@ def test_a_log_without_finished_work_is_refused(tmp_path: Path) -> None:
             "erin",
         ),
         ({"spark_uwfq_user": "uma", "spark_jobGroup_id": "g-1"}, "uma"),
+        ({"uwfq_user": "ursa", "spark_uwfq_user": "uma"}, "ursa"),
         ({"spark_uwfq_user": ""}, "erin"),
     ],
 )

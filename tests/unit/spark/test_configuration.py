@@ -140,9 +140,26 @@ def test_a_client_of_a_connect_server_is_sent_there(monkeypatch: pytest.MonkeyPa
 
 def test_a_running_application_is_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plugins are loaded when a context starts; getOrCreate() would return the one that runs."""
-    monkeypatch.setattr(SparkContext, "_active_spark_context", SimpleNamespace())
+    running = SimpleNamespace(getConf=lambda: {"spark.plugins": "org.acme.Plugin"})
+    monkeypatch.setattr(SparkContext, "_active_spark_context", running)
     with pytest.raises(RuntimeError, match=r"spark\.stop\(\)"):
         configure(SparkSession.builder, target=TARGET)
+
+
+def test_an_application_that_runs_with_the_bridge_is_as_it_should_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cell of a notebook can be run again; settings that were changed there come too late."""
+    conf = {**settings(target=TARGET, gate="leases"), "spark.jars": "/opt/uwfq-spark.jar"}
+    conf["spark.plugins"] = f"org.acme.Plugin, {PLUGIN}"
+    running = SimpleNamespace(getConf=lambda: conf)
+    monkeypatch.setattr(SparkContext, "_active_spark_context", running)
+    builder = SparkSession.builder.config("spark.app.name", "again")
+    assert configure(builder, target=TARGET, gate="leases") is builder
+    assert options(builder) == {"spark.app.name": "again"}
+    for changed in ({"target": "elsewhere:1"}, {"target": TARGET, "gate": "none"}):
+        with pytest.raises(RuntimeError, match="other settings"):
+            configure(builder, **changed)
 
 
 def test_spark_submit_without_the_jar_is_told_what_to_add(

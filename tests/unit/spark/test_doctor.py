@@ -158,6 +158,15 @@ def test_nothing_is_wrong_with_an_application_that_is_well() -> None:
             "uwfq_spark.user",
         ),
         (
+            "users",
+            {
+                "gauges": {"jobs.connect": 0, "jobs.property": 0},
+                "properties": {"spark.uwfq.userSources": "thrift, connect"},
+            },
+            "spark.uwfq.userSources is 'thrift, connect'",
+            "add property",
+        ),
+        (
             "partitioning",
             {"gauges": {"splits.timedOut": 40}},
             "40 were not",
@@ -197,6 +206,12 @@ def test_a_problem_is_found_with_its_remedy(
         ("service, from the driver", {"gauges": None}, "does not tell"),
         ("users", {"gauges": dict.fromkeys(GAUGES, 0)}, "no job has run yet"),
         ("partitioning", {"gauges": {"splits.applied": 0, "splits.timedOut": 0}}, "yet"),
+        ("partitioning", {"gauges": {"splits.applied": 0, "splits.timedOut": 1}}, "yet"),
+        (
+            "partitioning",
+            {"gauges": {"service.reachable": 0, "splits.timedOut": 40}},
+            "the service does not answer",
+        ),
         ("fallbacks", {"gauges": None}, "tells nothing"),
     ],
 )
@@ -255,3 +270,17 @@ def test_an_application_that_the_service_does_not_know_is_a_problem(
     """It talks to another service than was asked, or wants a pool that is not there."""
     finding = found("pool", application(), service(pool=pool))
     assert (finding.status, remedy in finding.remedy) == (Status.PROBLEM, True)
+
+
+def test_a_pool_that_is_not_there_is_no_fault_of_the_network() -> None:
+    """The service refuses the application, so it counts as lost to it; the pool is what to fix."""
+    seen = application(gauges={"service.reachable": 0})
+    finding = found("service, from the driver", seen, service(pool=None))
+    assert (finding.status, finding.remedy) == (Status.UNKNOWN, "")
+    assert "scheduler:7170 takes nothing for a pool that it does not have" in finding.what
+
+
+def test_the_first_questions_of_an_application_may_come_too_late() -> None:
+    """No problem is made of them, nor a remedy asked for."""
+    seen = application(gauges={"splits.applied": 1, "splits.timedOut": 1})
+    assert found("partitioning", seen).status is Status.OK

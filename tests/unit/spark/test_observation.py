@@ -99,6 +99,17 @@ def test_the_recorded_applications_were_well(line: str, ui: FakeUi) -> None:
     }
 
 
+def test_settings_are_read_as_the_plugin_reads_them(ui: FakeUi) -> None:
+    """Without the white space around them."""
+    ui.play("4")
+    (path,) = (path for path in ui.documents if path.endswith("/environment"))
+    environment = json.loads(ui.documents[path])
+    environment["sparkProperties"] += [["spark.uwfq.pool", " nightly "], ["spark.acme", " x "]]
+    ui.documents[path] = json.dumps(environment).encode()
+    properties = observe_application(ui.address).properties
+    assert (properties["spark.uwfq.pool"], properties["spark.acme"]) == ("nightly", " x ")
+
+
 def test_metrics_that_are_not_shown_are_no_defect(ui: FakeUi) -> None:
     """An operator may have closed the servlet."""
     ui.play("4")

@@ -49,6 +49,14 @@ def standing_of(**fields: Any) -> Standing:
             "app-1/q7: 40 of 200 tasks done, 8 running",
         ),
         (
+            {
+                "description": f"clicks\nid = {'4' * 36}\nrunId = {'7' * 36}\nbatch = 3",
+                "position": 0,
+                "predicted_finish_seconds": None,
+            },
+            f"clicks id = {'4' * 36} runId = 77…: 40 of 200 tasks done, 8 running",
+        ),
+        (
             {"position": 3, "ahead": (("bob", 2),), "predicted_finish_seconds": 0.2},
             "count events: 40 of 200 tasks done, 8 running; "  # noqa: ISC004 - One sentence.
             "number 3 in line, behind bob (2 jobs); done in about a second",

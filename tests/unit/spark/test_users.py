@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,12 +73,99 @@ def test_an_application_may_end_within_the_block(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(SparkContext, "_active_spark_context", context)
 
     def stop_and_fail() -> None:
-        assert properties["spark.uwfq.user"] == "alice"
+        assert properties["uwfq.user"] == "alice"
         context._jsc = None  # As ``SparkContext.stop`` leaves it.
         raise KeyError("its own")
 
     with pytest.raises(KeyError, match="its own"), user("alice"):
         stop_and_fail()
+
+
+@pytest.fixture
+def classic(monkeypatch: pytest.MonkeyPatch) -> Classic:
+    """A driver, whose session the test can set."""
+    made = Classic()
+    monkeypatch.setattr(SparkContext, "_active_spark_context", made)
+    monkeypatch.setattr(users, "_classic_session", lambda: SimpleNamespace(conf=made.session))
+    return made
+
+
+class Classic:
+    """A context, as far as ``user`` and ``current_user`` need one, and the session's settings."""
+
+    def __init__(self) -> None:
+        self._gateway = ClientServer.__new__(ClientServer)
+        self._jsc = self
+        self.properties: dict[str, str | None] = {}
+        self.configured = FakeConf(spark__app__id="app-1", spark__uwfq__target="scheduler:7170")
+        self.session = FakeConf(**self.configured.values)
+
+    def getLocalProperty(self, key: str) -> str | None:  # noqa: N802 - Spark's name.
+        return self.properties.get(key)
+
+    def setLocalProperty(self, key: str, value: str | None) -> None:  # noqa: N802 - Spark's name.
+        self.properties[key] = value
+
+    def getConf(self) -> FakeConf:  # noqa: N802 - Spark's name.
+        return self.configured
+
+
+def test_the_nearest_names_the_user(classic: Classic) -> None:
+    """As the plugin has it: the block, the session, the local property, the configuration."""
+    assert (current_user(), Whereabouts.of_session().user) == (None, "default")
+    classic.configured.set("spark.uwfq.user", "configured")
+    assert current_user() == "configured"
+    classic.setLocalProperty("spark.uwfq.user", "property")
+    assert current_user() == "property"
+    classic.session.set("spark.uwfq.user", "session")
+    assert current_user() == "session"
+    with user("block"):
+        assert (current_user(), Whereabouts.of_session().user) == ("block", "block")
+        classic.session.set("spark.uwfq.userSources", "thrift, connect")
+        assert (current_user(), Whereabouts.of_session().user) == (None, "default")
+
+
+@pytest.mark.filterwarnings("error")
+def test_blocks_that_end_in_another_order_leave_nothing_behind(classic: Classic) -> None:
+    """As those of coroutines do, against the advice: they are warned, and nobody stays."""
+    classic.setLocalProperty("uwfq.user", "before")
+
+    async def ask(name: str, seconds: float) -> None:
+        with user(name):
+            await asyncio.sleep(seconds)
+
+    async def both() -> None:
+        await asyncio.gather(ask("ann", 0.0), ask("bob", 0.01))
+
+    with pytest.warns(RuntimeWarning, match=r"the block of user\('ann'\) ends within that of"):
+        asyncio.run(both())
+    assert current_user() == "before"
+
+
+def test_what_runs_later_is_not_decorated() -> None:
+    """The block would be over before the first job."""
+    with pytest.raises(TypeError, match="coroutine or a generator"):
+
+        @user("alice")
+        def rows() -> Iterator[int]:
+            yield 1
+
+    with pytest.raises(TypeError, match="coroutine or a generator"):
+
+        @user("alice")
+        async def count() -> None: ...
+
+
+def test_a_decorated_function_may_call_itself(classic: Classic) -> None:
+    """Each call is a block of its own, and they nest."""
+
+    @user("alice", weight=2)
+    def depth(levels: int) -> int:
+        assert classic.getLocalProperty("uwfq.weight") == "2"
+        return 1 + depth(levels - 1) if levels else 0
+
+    assert depth(3) == 3
+    assert current_user() is None
 
 
 def test_without_a_session_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +193,16 @@ def test_a_connect_session_is_whose_connection_it_is(conf: FakeConf) -> None:
     assert "spark.uwfq.user" not in conf.values
 
 
+def test_a_connect_server_may_ask_its_sources_in_another_order(conf: FakeConf) -> None:
+    """``standings`` asks about whom the server names."""
+    conf.set("spark.uwfq.user", "bob")
+    assert current_user() == "alice"
+    conf.set("spark.uwfq.userSources", "property,connect")
+    assert current_user() == "bob"
+    conf.unset("spark.uwfq.user")
+    assert current_user() == "alice"
+
+
 def test_a_connect_session_can_say_the_weight_of_its_jobs(conf: FakeConf) -> None:
     """And has its own back after the block."""
     with user("alice", weight=2):
@@ -112,7 +211,7 @@ def test_a_connect_session_can_say_the_weight_of_its_jobs(conf: FakeConf) -> Non
             assert conf.values["spark.uwfq.weight"] == "0.5"
         assert conf.values["spark.uwfq.weight"] == "2"
         with user("alice"):
-            assert "spark.uwfq.weight" not in conf.values
+            assert conf.values["spark.uwfq.weight"] == "1"
     assert "spark.uwfq.weight" not in conf.values
 
 

@@ -81,7 +81,8 @@ class Recorder:
         self._end = 0.0
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.WorkerJoined: self._worker_joined,
-            ev.WorkerLost: self._worker_lost,
+            ev.WorkerLost: self._worker_gone,
+            ev.WorkerLeft: self._worker_gone,
             ev.JobAdmitted: self._job_admitted,
             ev.StagesAdded: self._stages_added,
             ev.StagesDropped: self._stages_dropped,
@@ -190,7 +191,7 @@ class Recorder:
         if event.pool == self.pool:
             self._workers.append((event.at, event.worker, event.slots))
 
-    def _worker_lost(self, event: ev.WorkerLost) -> None:
+    def _worker_gone(self, event: ev.WorkerLost | ev.WorkerLeft) -> None:
         if event.pool == self.pool:
             self._workers.append((event.at, event.worker, 0))
 

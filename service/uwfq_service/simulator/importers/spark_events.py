@@ -105,7 +105,8 @@ class ExecutorRemoved(_Part, frozen=True, kw_only=True):
 class Properties(_Part, frozen=True, kw_only=True):
     """Local properties of the thread that submitted a job."""
 
-    user: str | None = field(name="spark.uwfq.user", default=None)
+    user: str | None = field(name="uwfq.user", default=None)
+    session_user: str | None = field(name="spark.uwfq.user", default=None)
     tags: str | None = field(name="spark.job.tags", default=None)
     group: str | None = field(name="spark.jobGroup.id", default=None)
     pool: str | None = field(name="spark.scheduler.pool", default=None)

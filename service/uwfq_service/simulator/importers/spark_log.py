@@ -9,11 +9,12 @@ What becomes of what:
 * A **job** is what a user waits for: a query (``spark.sql.execution.root.id``, before Spark 3.4
   ``spark.sql.execution.id``) with all the Spark jobs that it takes, for an adaptive query submits
   each of its stages as a Spark job; of the RDD interface, the Spark job.
-* Its **user** is the first of these that there is: the local property ``spark.uwfq.user``; the user
-  of Spark Connect, from ``spark.job.tags``; the user of the Thrift server, whose statement has the
-  job's ``spark.jobGroup.id``; the scheduler pool, unless it is ``default``, since that is the party
-  that Spark itself was fair to; who started the application.  When applications of several people
-  have pools of one name, these are told apart as ``person/pool``.
+* Its **user** is the first of these that there is: the local property ``uwfq.user``, then
+  ``spark.uwfq.user``; the user of Spark Connect, from ``spark.job.tags``; the user of the Thrift
+  server, whose statement has the job's ``spark.jobGroup.id``; the scheduler pool, unless it is
+  ``default``, since that is the party that Spark itself was fair to; who started the application.
+  When applications of several people have pools of one name, these are told apart as
+  ``person/pool``.
 * It is **submitted** when the query began, planning included, or else the Spark job.
 * Its **stages** are those that ran, in the order of their submission.  They wait for their parents,
   and for the Spark job of the same query that had ended before theirs began, since their driver may

@@ -1,6 +1,7 @@
 """Whose a Spark job is, from the local properties that it was submitted with.
 
-spark.uwfq.user        whoever set it meant just that
+uwfq.user              whoever set it meant just that
+spark.uwfq.user        likewise, for all that says nothing else
 spark.job.tags         Spark Connect puts the user into a tag of each operation
 spark.jobGroup.id      the Thrift server's statement, whose user an earlier event told
 spark.scheduler.pool   to whom Spark itself was fair, unless it is everybody's
@@ -41,8 +42,8 @@ class Users:
 
     def of(self, properties: se.Properties) -> tuple[str | None, str | None]:
         """The user, or the pool if that is all there is; neither: it is the application's own."""
-        if properties.user:
-            return properties.user, None
+        if user := properties.user or properties.session_user:
+            return user, None
         if tag := _CONNECT_TAG.search(properties.tags or ""):
             return tag[1], None
         if user := self._by_group.get(properties.group or ""):

@@ -35,7 +35,7 @@ import java.util.function.Supplier;
  *   splits.timedOut          stages left as Spark had cut them, since no answer came in time
  *   jobs.thrift              jobs whose user the Thrift server named
  *   jobs.connect             ... Spark Connect named
- *   jobs.property            ... {@code spark.uwfq.user} named
+ *   jobs.property            ... the submitter named
  *   jobs.default             ... nobody named
  *   service.jobsGivenUp      jobs that the service does not take, or fails at: they run unscheduled
  * </pre>

@@ -21,10 +21,12 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.Properties;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.IntPredicate;
 import java.util.function.LongFunction;
 import java.util.function.LongPredicate;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -41,9 +43,6 @@ import org.slf4j.LoggerFactory;
  * <p>Safe from any thread; holds its lock for the update of a few maps only.
  */
 public final class JobTracker {
-  /** Local property: weight of the job among its user's own. */
-  public static final String WEIGHT_PROPERTY = "spark.uwfq.weight";
-
   /** Local property, Spark's: the query that a Spark job belongs to. A session can set it, too. */
   static final String ROOT_EXECUTION_PROPERTY = "spark.sql.execution.root.id";
 
@@ -57,6 +56,12 @@ public final class JobTracker {
 
   /** Queries whose end is remembered: a Spark job that comes after it is a job of its own. */
   private static final int MAX_ENDED_QUERIES = 10_000;
+
+  /** Descriptions that are remembered, should the ends of their executions be lost. */
+  private static final int MAX_DESCRIPTIONS = 1_000;
+
+  /** Wrong weights that are told of. */
+  private static final int MAX_WRONG_WEIGHTS = 100;
 
   private static final Logger LOG = LoggerFactory.getLogger(JobTracker.class);
 
@@ -98,6 +103,15 @@ public final class JobTracker {
     }
   }
 
+  private static <V> Map<Long, V> ofTheLatest(int most) {
+    return new LinkedHashMap<>() {
+      @Override
+      protected boolean removeEldestEntry(Map.Entry<Long, V> eldest) {
+        return size() > most;
+      }
+    };
+  }
+
   private record StageAttempt(int stageId, int attempt) {}
 
   /** A job of the service that is open. */
@@ -109,6 +123,9 @@ public final class JobTracker {
 
     /** Its Spark jobs that are not over. */
     int sparkJobs;
+
+    /** What people call it; null: nobody has said. */
+    volatile String description;
 
     /** How it ended, though Spark jobs of it may run on; null: it has not. */
     JobEnd end;
@@ -123,6 +140,7 @@ public final class JobTracker {
   private final String applicationId;
   private final Conversation conversation;
   private final Users users;
+  private final OptionalDouble configuredWeight;
   private final LongPredicate runningQueries;
   private final LongFunction<JobShape> queryShapes;
   private final Map<Optional<UserSource>, LongAdder> jobsBySource = new HashMap<>();
@@ -131,13 +149,13 @@ public final class JobTracker {
   private final Map<Long, Job> jobByQuery = new HashMap<>();
   private final Map<StageAttempt, TrackedStage> stages = new HashMap<>();
   private final Map<Integer, List<TrackedStage>> waitingForUser = new HashMap<>();
-  private final Map<Long, Boolean> endedQueries =
-      new LinkedHashMap<>() {
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<Long, Boolean> eldest) {
-          return size() > MAX_ENDED_QUERIES;
-        }
-      };
+  private final Map<Long, Boolean> endedQueries = ofTheLatest(MAX_ENDED_QUERIES);
+
+  /** Of executions that run, should they turn out to be queries with Spark jobs. */
+  private final Map<Long, String> descriptionByQuery = ofTheLatest(MAX_DESCRIPTIONS);
+
+  /** Those that were told of. */
+  private final Set<String> wrongWeights = ConcurrentHashMap.newKeySet();
 
   /** What {@link #endWhatIsOver} found over the last time. */
   private Set<Integer> sparkJobsOver = Set.of();
@@ -146,6 +164,7 @@ public final class JobTracker {
 
   /**
    * @param applicationId Spark's; the first part of each job's name
+   * @param configuredWeight of a job whose submitter says nothing; empty: 1
    * @param runningQueries whether a query runs now, by its root execution id; fast
    * @param queryShapes what a query runs, by its root execution id; called outside of Spark's
    *     threads
@@ -154,11 +173,13 @@ public final class JobTracker {
       String applicationId,
       Conversation conversation,
       Users users,
+      OptionalDouble configuredWeight,
       LongPredicate runningQueries,
       LongFunction<JobShape> queryShapes) {
     this.applicationId = applicationId;
     this.conversation = conversation;
     this.users = users;
+    this.configuredWeight = configuredWeight;
     this.runningQueries = runningQueries;
     this.queryShapes = queryShapes;
     jobsBySource.put(Optional.empty(), new LongAdder());
@@ -191,7 +212,12 @@ public final class JobTracker {
   }
 
   /** A Spark job has started; its stages come, or are here already. */
-  synchronized void sparkJobStarted(int sparkJobId, Properties properties, String callSite) {
+  void sparkJobStarted(int sparkJobId, Properties properties, String callSite) {
+    warnOfWeight(properties);
+    started(sparkJobId, properties, callSite);
+  }
+
+  private synchronized void started(int sparkJobId, Properties properties, String callSite) {
     if (!jobBySparkJob.containsKey(sparkJobId)) {
       Job job = openJob(sparkJobId, properties, callSite, users.resolveNow(properties));
       List<TrackedStage> waiting = waitingForUser.remove(sparkJobId);
@@ -220,11 +246,26 @@ public final class JobTracker {
   }
 
   /**
+   * An execution has begun. Spark calls it what its submitter does, or the place in the code that
+   * it comes from; its Spark jobs may come from a thread of Spark's own, whose place tells nobody
+   * anything.
+   */
+  synchronized void executionStarted(long executionId, String description) {
+    Job job = jobByQuery.get(executionId);
+    if (job == null) {
+      descriptionByQuery.put(executionId, cut(description));
+    } else if (job.description == null) { // the pool has seen it before
+      job.description = cut(description);
+    }
+  }
+
+  /**
    * An execution is over: if it is a root, so is its query, once no Spark job of it runs on. What
    * these still take is its user's.
    */
   synchronized void executionEnded(long executionId, JobEnd end) {
     Job job = jobByQuery.remove(executionId);
+    descriptionByQuery.remove(executionId);
     endedQueries.put(executionId, true);
     if (job != null) {
       job.end = end;
@@ -293,7 +334,7 @@ public final class JobTracker {
     }
     if (stage.key == null) { // its job's start was lost on the way
       TaskSetSeen seen = stage.seen;
-      sparkJobStarted(seen.sparkJobId(), seen.properties(), seen.callSite());
+      started(seen.sparkJobId(), seen.properties(), seen.callSite());
     }
     return stage.key == null ? null : new TaskKey(stage.key, index, attempt);
   }
@@ -314,6 +355,11 @@ public final class JobTracker {
       if (isQuery) {
         jobByQuery.put(query.getAsLong(), job);
       }
+      String description = get(properties, "spark.job.description");
+      job.description =
+          description != null
+              ? cut(description)
+              : isQuery ? descriptionByQuery.get(query.getAsLong()) : null;
       jobsBySource.get(user.source()).increment();
       conversation.jobAppeared(
           new JobFacts(
@@ -323,7 +369,7 @@ public final class JobTracker {
               isQuery
                   ? () -> queryShapes.apply(query.getAsLong())
                   : () -> new JobShape(signature(callSite), OptionalLong.empty()),
-              labels(properties, callSite)));
+              labels(job, properties, callSite)));
     }
     jobBySparkJob.put(sparkJobId, job);
     job.sparkJobs++;
@@ -352,16 +398,19 @@ public final class JobTracker {
     }
   }
 
-  private Map<String, String> labels(Properties properties, String callSite) {
+  /** For the conversation's own thread: a query's description may come a moment after its job. */
+  private Supplier<Map<String, String>> labels(Job job, Properties properties, String callSite) {
     Map<String, String> labels = new HashMap<>();
     labels.put("application", applicationId);
-    String description = get(properties, "spark.job.description");
-    labels.put("description", cut(description == null ? callSite : description));
     String group = get(properties, "spark.jobGroup.id");
     if (group != null) {
       labels.put("group", cut(group));
     }
-    return labels;
+    return () -> {
+      String description = job.description;
+      labels.put("description", description == null ? cut(callSite) : description);
+      return labels;
+    };
   }
 
   /** The place in the code, without the numbers that differ from run to run. */
@@ -383,16 +432,23 @@ public final class JobTracker {
     }
   }
 
-  private static OptionalDouble weight(Properties properties) {
-    String text = get(properties, WEIGHT_PROPERTY);
-    OptionalDouble weight = Settings.weight(text);
-    if (text != null && weight.isEmpty()) {
+  private OptionalDouble weight(Properties properties) {
+    return Users.said(properties, "weight").map(Settings::weight).orElse(configuredWeight);
+  }
+
+  /** Once for each value. Not under Spark's lock, nor ours: a log may keep its writers waiting. */
+  private void warnOfWeight(Properties properties) {
+    Optional<String> wrong =
+        Users.said(properties, "weight").filter(text -> Settings.weight(text).isEmpty());
+    if (wrong.isPresent()
+        && wrongWeights.size() < MAX_WRONG_WEIGHTS
+        && wrongWeights.add(cut(wrong.get()))) {
       LOG.warn(
-          "{} is \"{}\", so the job has weight 1: set a number from 0.001 to 1000000",
-          WEIGHT_PROPERTY,
-          cut(text));
+          "{}weight is \"{}\", so the job has weight 1: set a number from 0.001 to 1000000 (said"
+              + " once for each value)",
+          Settings.PREFIX,
+          cut(wrong.get()));
     }
-    return weight;
   }
 
   private static String get(Properties properties, String key) {

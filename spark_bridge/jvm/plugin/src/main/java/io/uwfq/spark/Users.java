@@ -1,11 +1,13 @@
 package io.uwfq.spark;
 
+import io.uwfq.spark.conversation.Settings;
 import io.uwfq.spark.conversation.Settings.UserSource;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.stream.Stream;
 
 /**
  * Says whose a job is, from the properties that Spark carries with it.
@@ -13,6 +15,12 @@ import java.util.Properties;
  * <p>The sources are asked in the configured order, and the first that knows a user wins. In the
  * order that is set if nothing else is, those that someone has authenticated come first, so that a
  * client of the Thrift or the Connect server cannot pass for somebody else with a {@code SET}.
+ *
+ * <p>Of the last source, what the submitter says, the nearest counts: the thread's local property
+ * {@code uwfq.user}, then {@code spark.uwfq.user}, then the configuration of the application. Spark
+ * puts the settings of a session whose names begin with "spark" over the local properties of the
+ * same names while it runs a query; so the property in the middle is the session's for queries, and
+ * the thread's for jobs of RDDs, which have no session.
  *
  * <p>With {@link UwfqExtensions} loaded, the user of either server is in a property that no client
  * can set.
@@ -27,8 +35,10 @@ import java.util.Properties;
  * <p>Safe from any thread.
  */
 public final class Users {
-  /** Local property that names the user. */
-  public static final String USER_PROPERTY = "spark.uwfq.user";
+  private static final String USER = "user";
+
+  /** Begins the names of local properties that no setting of a session hides. */
+  private static final String THREAD_PREFIX = "uwfq.";
 
   /**
    * Local property that only {@link NoteUser} sets. Settings of a session become local properties
@@ -56,6 +66,7 @@ public final class Users {
   public record User(String name, Optional<UserSource> source) {}
 
   private final List<UserSource> sources;
+  private final String configuredUser;
   private final User defaultUser;
   private final Map<String, String> thriftUserByStatement =
       new LinkedHashMap<>() {
@@ -68,10 +79,12 @@ public final class Users {
 
   /**
    * @param sources which to ask, the first to know wins
+   * @param configuredUser whom the submitter of a job means that says nothing; empty: nobody
    * @param defaultUser whose jobs are when none knows; not blank
    */
-  public Users(List<UserSource> sources, String defaultUser) {
+  public Users(List<UserSource> sources, String configuredUser, String defaultUser) {
     this.sources = List.copyOf(sources);
+    this.configuredUser = configuredUser;
     this.defaultUser = new User(UserNames.fit(defaultUser), Optional.empty());
   }
 
@@ -126,7 +139,7 @@ public final class Users {
         switch (source) {
           case THRIFT -> thriftUser(properties);
           case CONNECT -> connectUser(properties);
-          case PROPERTY -> get(properties, USER_PROPERTY);
+          case PROPERTY -> said(properties, USER).orElse(configuredUser);
         };
     String fit = UserNames.fit(name);
     return fit.isEmpty() ? Optional.empty() : Optional.of(new User(fit, Optional.of(source)));
@@ -151,6 +164,18 @@ public final class Users {
   /** In an application with a Thrift server, job groups are its statements. */
   private boolean isThriftStatement(Properties properties) {
     return thriftServerSeen && get(properties, JOB_GROUP) != null;
+  }
+
+  /**
+   * What is said of a job by its thread or, if that says nothing, by its session.
+   *
+   * @param what the key behind {@code spark.uwfq.}
+   */
+  static Optional<String> said(Properties properties, String what) {
+    return Stream.of(THREAD_PREFIX + what, Settings.PREFIX + what)
+        .map(key -> get(properties, key))
+        .filter(text -> text != null && !text.isBlank())
+        .findFirst();
   }
 
   private static String get(Properties properties, String key) {

@@ -85,11 +85,17 @@ final class UwfqDriver implements DriverPlugin {
 
   private void start(String applicationId, PluginContext context) {
     boolean gated = settings.gate() == Settings.Gate.LEASES;
-    Users users = new Users(settings.userSources(), settings.defaultUser());
+    Users users = new Users(settings.userSources(), settings.user(), settings.defaultUser());
     SlotCounter slots = new SlotCounter(spark);
     conversation = converse.apply(settings, applicationId);
     JobTracker tracker =
-        new JobTracker(applicationId, conversation, users, QueryShapes::isRunning, QueryShapes::of);
+        new JobTracker(
+            applicationId,
+            conversation,
+            users,
+            settings.weight(),
+            QueryShapes::isRunning,
+            QueryShapes::of);
 
     scheduling =
         UwfqScheduling.install(

@@ -29,11 +29,17 @@ import org.apache.spark.scheduler.SparkListenerTaskStart;
 import org.apache.spark.scheduler.StageInfo;
 import org.apache.spark.scheduler.TaskInfo;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
+import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import scala.Product;
 
 /**
  * Hands the events of Spark's listener bus on. It has a queue of the bus to itself, so that other
  * listeners, however slow, cost it no events.
+ *
+ * <p>Never throws: the bus stops the application when a listener throws an error, such as one of
+ * linkage.
  */
 public final class UwfqListener extends SparkListener {
   /** The queue's name on the bus, and in the metrics that Spark keeps of it. */
@@ -41,6 +47,8 @@ public final class UwfqListener extends SparkListener {
 
   /** Between two looks at what may be over; longer than an event is under way. */
   private static final long LOOK_NANOS = TimeUnit.SECONDS.toNanos(30);
+
+  private static final Logger LOG = LoggerFactory.getLogger(UwfqListener.class);
 
   private static final String THRIFT_PACKAGE = "org.apache.spark.sql.hive.thriftserver.ui.";
 
@@ -52,6 +60,7 @@ public final class UwfqListener extends SparkListener {
   private final long restNanos;
   private long restedAtNanos;
   private long lookedAtNanos = System.nanoTime();
+  private boolean errorLogged;
 
   /**
    * @param slots counts the slots that the application has now
@@ -77,6 +86,10 @@ public final class UwfqListener extends SparkListener {
 
   @Override
   public void onJobStart(SparkListenerJobStart event) {
+    guarded(() -> jobStarted(event));
+  }
+
+  private void jobStarted(SparkListenerJobStart event) {
     String callSite = "";
     int last = -1;
     for (var stages = event.stageInfos().iterator(); stages.hasNext(); ) {
@@ -91,6 +104,10 @@ public final class UwfqListener extends SparkListener {
 
   @Override
   public void onJobEnd(SparkListenerJobEnd event) {
+    guarded(() -> jobEnded(event));
+  }
+
+  private void jobEnded(SparkListenerJobEnd event) {
     JobEnd end =
         event.jobResult() instanceof JobFailed failed
             ? new JobEnd(false, String.valueOf(failed.exception().getMessage()))
@@ -100,6 +117,10 @@ public final class UwfqListener extends SparkListener {
 
   @Override
   public void onTaskStart(SparkListenerTaskStart event) {
+    guarded(() -> taskStarted(event));
+  }
+
+  private void taskStarted(SparkListenerTaskStart event) {
     TaskInfo task = event.taskInfo();
     tracker.taskStarted(
         event.stageId(), event.stageAttemptId(), task.index(), task.attemptNumber() + 1);
@@ -108,6 +129,10 @@ public final class UwfqListener extends SparkListener {
 
   @Override
   public void onTaskEnd(SparkListenerTaskEnd event) {
+    guarded(() -> taskEnded(event));
+  }
+
+  private void taskEnded(SparkListenerTaskEnd event) {
     TaskInfo task = event.taskInfo();
     // Spark says so of a map task that had succeeded, when its output is lost: it did end before.
     if (task == null || event.reason() == Resubmitted$.MODULE$) {
@@ -138,21 +163,29 @@ public final class UwfqListener extends SparkListener {
    */
   @Override
   public void onStageCompleted(SparkListenerStageCompleted event) {
+    guarded(() -> stageCompleted(event));
+  }
+
+  private void stageCompleted(SparkListenerStageCompleted event) {
     tracker.stageEnded(event.stageInfo().stageId(), event.stageInfo().attemptNumber());
   }
 
   @Override
   public void onExecutorAdded(SparkListenerExecutorAdded event) {
-    conversation.slotsChanged(slots.getAsInt());
+    guarded(() -> conversation.slotsChanged(slots.getAsInt()));
   }
 
   @Override
   public void onExecutorRemoved(SparkListenerExecutorRemoved event) {
-    conversation.slotsChanged(slots.getAsInt());
+    guarded(() -> conversation.slotsChanged(slots.getAsInt()));
   }
 
   @Override
   public void onResourceProfileAdded(SparkListenerResourceProfileAdded event) {
+    guarded(() -> profileAdded(event));
+  }
+
+  private void profileAdded(SparkListenerResourceProfileAdded event) {
     slots.addProfile(event.resourceProfile());
     conversation.slotsChanged(slots.getAsInt());
   }
@@ -160,6 +193,10 @@ public final class UwfqListener extends SparkListener {
   /** Comes every few seconds, from the driver and from each executor. */
   @Override
   public void onExecutorMetricsUpdate(SparkListenerExecutorMetricsUpdate event) {
+    guarded(() -> metricsUpdated(event));
+  }
+
+  private void metricsUpdated(SparkListenerExecutorMetricsUpdate event) {
     long now = System.nanoTime();
     if (now - lookedAtNanos >= LOOK_NANOS) {
       lookedAtNanos = now;
@@ -169,13 +206,32 @@ public final class UwfqListener extends SparkListener {
 
   @Override
   public void onOtherEvent(SparkListenerEvent event) {
-    if (event instanceof SparkListenerSQLExecutionEnd end) {
+    guarded(() -> otherEvent(event));
+  }
+
+  private void otherEvent(SparkListenerEvent event) {
+    if (event instanceof SparkListenerSQLExecutionStart start) {
+      tracker.executionStarted(start.executionId(), start.description());
+    } else if (event instanceof SparkListenerSQLExecutionEnd end) {
       boolean failed = end.errorMessage().isDefined() && !end.errorMessage().get().isEmpty();
       tracker.executionEnded(
           end.executionId(),
           failed ? new JobEnd(false, end.errorMessage().get()) : JobEnd.SUCCEEDED);
     } else if (event.getClass().getName().startsWith(THRIFT_PACKAGE)) {
       thrift((Product) event);
+    }
+  }
+
+  private void guarded(Runnable handling) {
+    try {
+      handling.run();
+    } catch (RuntimeException | LinkageError | AssertionError broken) {
+      conversation.figures().caughtErrors.increment();
+      if (!errorLogged) {
+        errorLogged = true;
+        LOG.error(
+            "UWFQ could not hand on what Spark tells of. This is a bug; it is said once.", broken);
+      }
     }
   }
 

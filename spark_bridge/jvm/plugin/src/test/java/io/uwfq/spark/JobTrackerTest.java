@@ -2,6 +2,7 @@ package io.uwfq.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.uwfq.spark.JobTracker.TaskSetSeen;
 import io.uwfq.spark.JobTracker.TrackedStage;
@@ -12,6 +13,7 @@ import io.uwfq.spark.conversation.JobShape;
 import io.uwfq.spark.conversation.Settings.UserSource;
 import io.uwfq.spark.conversation.StageKind;
 import io.uwfq.spark.conversation.TaskOutcome;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -19,6 +21,11 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.Properties;
 import java.util.Set;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.core.Appender;
+import org.apache.logging.log4j.core.LogEvent;
+import org.apache.logging.log4j.core.Logger;
+import org.apache.logging.log4j.core.appender.AbstractAppender;
 import org.junit.jupiter.api.Test;
 
 class JobTrackerTest {
@@ -28,13 +35,14 @@ class JobTrackerTest {
 
   private final RecordingConversation conversation = new RecordingConversation();
   private final Users users =
-      new Users(List.of(UserSource.THRIFT, UserSource.CONNECT, UserSource.PROPERTY), "nobody");
+      new Users(List.of(UserSource.THRIFT, UserSource.CONNECT, UserSource.PROPERTY), "", "nobody");
   private final Set<Long> overAlready = new HashSet<>();
   private final JobTracker tracker =
       new JobTracker(
           "app",
           conversation,
           users,
+          OptionalDouble.of(5),
           root -> root < 100 && !overAlready.contains(root),
           root -> SHAPE);
 
@@ -231,6 +239,70 @@ class JobTrackerTest {
     for (int i = 1; i < texts.length; i++) {
       assertEquals(OptionalDouble.empty(), jobs.get(i).weight(), texts[i]);
     }
+  }
+
+  /** Once for each value, and never by the pool: under Spark's lock nothing waits for a log. */
+  @Test
+  void aWrongWeightIsToldOfOnce() {
+    List<String> told = new ArrayList<>();
+    Appender appender =
+        new AbstractAppender("test", null, null, false, null) {
+          @Override
+          public void append(LogEvent event) {
+            told.add(event.getMessage().getFormattedMessage());
+          }
+        };
+    appender.start();
+    Logger logger = (Logger) LogManager.getLogger(JobTracker.class);
+    logger.addAppender(appender);
+    try {
+      for (int job = 0; job < 6; job++) {
+        Properties properties = properties("alice", null);
+        properties.setProperty("spark.uwfq.weight", job % 2 == 0 ? "heavy" : "light");
+        appear(job, job, properties);
+        assertEquals(Math.min(job, 2), told.size());
+        tracker.sparkJobStarted(job, properties, "");
+      }
+    } finally {
+      logger.removeAppender(appender);
+    }
+    assertEquals(2, told.size());
+    assertTrue(told.get(0).startsWith("spark.uwfq.weight is \"heavy\", so"), told.get(0));
+  }
+
+  /** The thread's weight counts, then the session's, then that of the configuration. */
+  @Test
+  void theNearestWeightCounts() {
+    Properties properties = properties("alice", null);
+    tracker.sparkJobStarted(1, properties, "");
+    properties.setProperty("spark.uwfq.weight", "7");
+    tracker.sparkJobStarted(2, properties, "");
+    properties.setProperty("uwfq.weight", "1");
+    tracker.sparkJobStarted(3, properties, "");
+    List<JobFacts> jobs = conversation.all("job");
+    assertEquals(
+        List.of(OptionalDouble.of(5), OptionalDouble.of(7), OptionalDouble.of(1)),
+        jobs.stream().map(JobFacts::weight).toList());
+  }
+
+  /** A query is called what its execution is, whoever sees it first; not what its jobs are. */
+  @Test
+  void aQueryIsCalledWhatItsExecutionIs() {
+    tracker.executionStarted(3, "count at report.py:7");
+    appear(10, 20, properties("alice", 3L));
+    appear(11, 21, properties("alice", 4L));
+    tracker.executionStarted(4, "collect at report.py:8");
+    Properties described = properties("alice", 5L);
+    described.setProperty("spark.job.description", "sum of events");
+    appear(12, 22, described);
+    tracker.executionStarted(5, "elsewhere");
+    appear(13, 23, properties("alice", 6L));
+    appear(14, 24, properties("alice", null));
+    assertEquals(
+        List.of("count at report.py:7", "collect at report.py:8", "sum of events", "x", "x"),
+        conversation.<JobFacts>all("job").stream()
+            .map(job -> job.labels().get().get("description"))
+            .toList());
   }
 
   private TrackedStage appear(int sparkJob, int stage, Properties properties) {

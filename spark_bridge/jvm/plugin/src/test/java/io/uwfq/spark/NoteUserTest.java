@@ -40,7 +40,8 @@ class NoteUserTest {
   private static SparkContext context;
   private static SparkSession spark;
 
-  private final Users users = new Users(List.of(UserSource.CONNECT, UserSource.PROPERTY), "nobody");
+  private final Users users =
+      new Users(List.of(UserSource.CONNECT, UserSource.PROPERTY), "", "nobody");
   private SparkSession session;
 
   @BeforeAll
@@ -93,6 +94,21 @@ class NoteUserTest {
   void withoutConnectThePropertyCounts() throws Exception {
     session.conf().set("spark.uwfq.user", "carol");
     assertEquals(Set.of("carol"), usersOf(null, () -> session.sql(QUESTION).collectAsList()));
+  }
+
+  /** What a thread says of itself holds in queries of a session that says something else, too. */
+  @Test
+  void noSettingHidesWhatTheThreadSays() throws Exception {
+    session.conf().set("spark.uwfq.user", "carol");
+    Dataset<Row> kept = on(() -> session.sql(QUESTION));
+    Callable<?> asDave =
+        () -> {
+          context.setLocalProperty("uwfq.user", "dave");
+          return List.of(session.sql(QUESTION).collectAsList(), kept.collectAsList());
+        };
+    assertEquals(Set.of("dave"), usersOf(null, asDave));
+    assertEquals(Set.of("alice"), usersOf("alice", asDave));
+    assertEquals(Set.of("carol"), usersOf(null, kept::collectAsList));
   }
 
   /** A client that names another query as the one that its jobs belong to is seen to do so. */

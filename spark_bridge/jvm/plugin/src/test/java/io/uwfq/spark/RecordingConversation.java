@@ -44,7 +44,7 @@ public final class RecordingConversation implements Conversation {
     launchLimitsChanged.run();
   }
 
-  /** From now on every fact is answered by an exception. */
+  /** From now on every fact is answered by an error of linkage, as one in the wrong Spark is. */
   public void breakDown() {
     broken = true;
   }
@@ -82,7 +82,7 @@ public final class RecordingConversation implements Conversation {
 
   private synchronized void record(String kind, String id, Object content) {
     if (broken) {
-      throw new IllegalStateException("broken for the test");
+      throw new NoSuchMethodError("broken for the test");
     }
     facts.add(new Fact(kind, id, content));
     notifyAll();

@@ -18,7 +18,7 @@ class UsersTest {
   private static final List<UserSource> AUTHENTICATED_FIRST =
       List.of(UserSource.THRIFT, UserSource.CONNECT, UserSource.PROPERTY);
 
-  private final Users users = new Users(AUTHENTICATED_FIRST, "nobody");
+  private final Users users = new Users(AUTHENTICATED_FIRST, "", "nobody");
 
   /** A tag is read from its end, so that a name may hold anything. */
   @Test
@@ -69,11 +69,11 @@ class UsersTest {
   /** The operator's order is kept, and sources that are not in it are not asked. */
   @Test
   void theOrderOfSourcesIsConfigurable() {
-    Users propertyFirst = new Users(List.of(UserSource.PROPERTY, UserSource.CONNECT), "nobody");
+    Users propertyFirst = new Users(List.of(UserSource.PROPERTY, UserSource.CONNECT), "", "nobody");
     Properties properties = properties("spark.uwfq.user", "said");
     properties.setProperty("spark.job.tags", tag("connect-user"));
     assertEquals("said", propertyFirst.resolveNow(properties).name());
-    Users none = new Users(List.of(), "nobody");
+    Users none = new Users(List.of(), "configured", "nobody");
     assertEquals(new Users.User("nobody", Optional.empty()), none.resolveNow(properties));
   }
 
@@ -84,6 +84,22 @@ class UsersTest {
     assertEquals("nobody", name(null));
     assertEquals("nobody", name(properties("spark.uwfq.user", "  ")));
     assertEquals(Optional.empty(), users.resolve(null).orElseThrow().source());
+  }
+
+  /** The thread counts before the session, and that before the configuration. */
+  @Test
+  void theNearestCounts() {
+    Users configured = new Users(AUTHENTICATED_FIRST, "configured", "nobody");
+    Properties properties = new Properties();
+    assertEquals("configured", configured.resolveNow(properties).name());
+    assertEquals(
+        Optional.of(UserSource.PROPERTY), configured.resolveNow(null).source(), "somebody said it");
+    properties.setProperty("spark.uwfq.user", "session");
+    assertEquals("session", configured.resolveNow(properties).name());
+    properties.setProperty("uwfq.user", "thread");
+    assertEquals("thread", configured.resolveNow(properties).name());
+    properties.setProperty("uwfq.user", " ");
+    assertEquals("session", configured.resolveNow(properties).name());
   }
 
   /** Once there is a Thrift server, a job whose statement is unknown waits for the word on it. */

@@ -24,6 +24,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -160,6 +161,20 @@ class UwfqPluginTest {
     submit("carol", 3, null);
     finish();
     assertEquals(3, Collections.frequency(launched, "carol"));
+  }
+
+  /** Spark's bus stops the application when a listener of it throws such an error. */
+  @Test
+  void theApplicationOutlivesWhatBreaksItsListener() throws Exception {
+    start("local[1]");
+    conversation.breakDown();
+    for (int job = 0; job < 2; job++) {
+      assertEquals(3, spark.parallelize(List.of(1, 2, 3), 1).count());
+      spark.sc().listenerBus().waitUntilEmpty();
+    }
+    TimeUnit.SECONDS.sleep(1); // the bus would stop it from another thread
+    assertFalse(spark.sc().isStopped());
+    assertTrue(conversation.figures().caughtErrors.sum() > 0);
   }
 
   /** Behind the gate a task launches when it is granted, or when there is nobody to grant it. */
@@ -343,9 +358,11 @@ class UwfqPluginTest {
   @Test
   void figuresAreGauges() {
     MetricRegistry registry = new MetricRegistry();
-    Users users = new Users(List.of(), "nobody");
+    Users users = new Users(List.of(), "", "nobody");
     BridgeMetrics.register(
-        registry, conversation, new JobTracker("app", conversation, users, id -> true, id -> null));
+        registry,
+        conversation,
+        new JobTracker("app", conversation, users, OptionalDouble.empty(), id -> true, id -> null));
     assertEquals(21, registry.getGauges().size());
     for (Map.Entry<String, Gauge> gauge : registry.getGauges().entrySet()) {
       assertNotNull(gauge.getValue().getValue(), gauge.getKey());

@@ -295,6 +295,7 @@ public final class GrpcConversation implements Conversation {
   private void forget(JobMirror job) {
     endedJobs.remove(job);
     jobs.remove(job.facts.jobId(), job);
+    jobsByWireId.remove(job.facts.jobId(), job);
     for (int life = 1; life <= job.incarnation; life++) {
       jobsByWireId.remove(job.wireId(life), job);
     }

@@ -12,11 +12,12 @@ import java.util.function.Supplier;
  * @param weight weight among the user's own jobs; empty: 1
  * @param shape computes what the job runs; called once, on a thread made for it; a throw, or two
  *     seconds without a result, counts as {@link JobShape#UNKNOWN}
- * @param labels free text pairs for people ("description", "application")
+ * @param labels free text pairs for people ("description", "application"); asked once, by the
+ *     conversation's thread, when they are first needed
  */
 public record JobFacts(
     String jobId,
     String user,
     OptionalDouble weight,
     Supplier<JobShape> shape,
-    Map<String, String> labels) {}
+    Supplier<Map<String, String>> labels) {}

@@ -30,6 +30,9 @@ final class JobMirror {
   /** Computed once, before the job is first submitted. */
   JobShape shape;
 
+  /** Likewise. */
+  Map<String, String> labels;
+
   Step step = Step.UNKNOWN;
 
   /** Whether a call about this job is in flight, or its shape is being found. */
@@ -52,6 +55,12 @@ final class JobMirror {
 
   /** The service's deadline; NaN before its first answer. */
   double deadline = Double.NaN;
+
+  /**
+   * What tells the job from one that a former run of the application, under the same id, gave the
+   * same name; empty: there was none.
+   */
+  String ofThisRun = "";
 
   /** Counts the lives of the job in the service: it may have ended a former one. */
   int incarnation = 1;
@@ -91,7 +100,8 @@ final class JobMirror {
 
   /** The job's name in the service, in one of its lives. */
   String wireId(int life) {
-    return life == 1 ? facts.jobId() : facts.jobId() + "~" + life;
+    String name = facts.jobId() + ofThisRun;
+    return life == 1 ? name : name + "~" + life;
   }
 
   /**

@@ -184,6 +184,9 @@ final class JobTalk {
   }
 
   private void submit(JobMirror job) {
+    if (job.labels == null) {
+      job.labels = job.facts.labels().get(); // The same each time: else it is another submission.
+    }
     SubmitJobRequest.Builder request =
         SubmitJobRequest.newBuilder()
             .setPool(settings.pool())
@@ -191,7 +194,7 @@ final class JobTalk {
             .setJobId(job.wireId())
             .setKind("spark")
             .setSignature(job.wireSignature())
-            .putAllLabels(job.facts.labels())
+            .putAllLabels(job.labels)
             .setOpen(true)
             .setEngineId(engineId);
     job.facts.weight().ifPresent(request::setJobWeight);
@@ -402,11 +405,23 @@ final class JobTalk {
         }
       }
       case ALREADY_EXISTS, FAILED_PRECONDITION -> {
+        if (isAnotherRuns(job, status)) {
+          job.ofThisRun = "~" + engineId.substring(engineId.lastIndexOf('-') + 1);
+          listener.renamed(job);
+          return;
+        }
         startAnew(job);
         pause(job, OptionalLong.empty());
       }
       default -> giveUp(job, status);
     }
+  }
+
+  /** Whether a job that was never told is known already. */
+  private static boolean isAnotherRuns(JobMirror job, Status status) {
+    return status.getCode() == Status.Code.ALREADY_EXISTS
+        && !job.maybeKnown
+        && job.ofThisRun.isEmpty();
   }
 
   /** The service has ended this life of the job, having heard nothing of us for too long. */

@@ -22,6 +22,8 @@ import java.util.regex.Pattern;
  *
  * @param target where the service listens, host:port
  * @param pool the service's pool that the application's slots belong to
+ * @param user whose the jobs are of which neither thread nor session says so; empty: nobody's
+ * @param weight of the jobs of which neither thread nor session says so; empty: 1
  * @param defaultUser whose a job is that no source knows a user of
  * @param userSources where a job's user is looked for; the first that knows one wins
  * @param gate whether launches need a lease
@@ -34,6 +36,8 @@ import java.util.regex.Pattern;
 public record Settings(
     String target,
     String pool,
+    String user,
+    OptionalDouble weight,
     String defaultUser,
     List<UserSource> userSources,
     Gate gate,
@@ -52,7 +56,7 @@ public record Settings(
     THRIFT,
     /** Whom the Connect server knows. */
     CONNECT,
-    /** What the submitting thread says: the local property {@code spark.uwfq.user}. */
+    /** Whom the submitting thread names, else its session, else the configuration. */
     PROPERTY
   }
 
@@ -82,11 +86,11 @@ public record Settings(
               null,
               "where the service listens, `host:port`; the only key that must be set"),
           new Key("pool", "default", "the service's pool that the application's slots belong to"),
-          new Key("user", "", "local property of a thread: whose its jobs are"),
+          new Key("user", "", "whose the jobs are, unless their session or thread says so"),
           new Key(
               "weight",
               "",
-              "local property of a thread: the weight of its jobs among its user's own, 0.001 to 1000000"),
+              "what they weigh among their user's own, unless these say so, 0.001 to 1000000"),
           new Key("defaultUser", "default", "whose a job is that no source knows a user of"),
           new Key(
               "userSources",
@@ -123,10 +127,6 @@ public record Settings(
         values.put(name, entry.getValue().strip());
       }
     }
-    if (!values.get("weight").isEmpty()) {
-      // Threads have it unless they say otherwise.
-      read(values, "weight", "a number from 0.001 to 1000000", text -> weight(text).orElseThrow());
-    }
     String target = values.get("target");
     if (target == null) {
       throw new IllegalArgumentException(
@@ -136,6 +136,8 @@ public record Settings(
         new Settings(
             read(values, "target", "host:port", Settings::checkedTarget),
             read(values, "pool", "the name of a pool of the service", Settings::checkedName),
+            values.get("user"),
+            read(values, "weight", "a number from 0.001 to 1000000", Settings::checkedWeight),
             read(values, "defaultUser", "1 to 128 bytes", Settings::checkedName),
             read(values, "userSources", "a list of thrift, connect, property", Settings::sources),
             read(values, "gate", "none or leases", text -> constant(Gate.class, text)),
@@ -186,6 +188,10 @@ public record Settings(
       throw new IllegalArgumentException(text);
     }
     return text;
+  }
+
+  private static OptionalDouble checkedWeight(String text) {
+    return text.isEmpty() ? OptionalDouble.empty() : OptionalDouble.of(weight(text).orElseThrow());
   }
 
   private static List<UserSource> sources(String text) {

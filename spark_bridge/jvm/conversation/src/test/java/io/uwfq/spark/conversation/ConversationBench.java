@@ -73,7 +73,7 @@ final class ConversationBench {
               "user" + query % 4,
               OptionalDouble.empty(),
               () -> new JobShape("bench", OptionalLong.of(1 << 20)),
-              Map.of()));
+              Map::of));
       long appearedNanos = System.nanoTime();
       conversation.stageAppeared(
           new StageFacts(key, TASKS_PER_STAGE, new long[TASKS_PER_STAGE], 1, StageKind.SCAN));

@@ -36,7 +36,7 @@ abstract class ConversationFixture {
             user,
             OptionalDouble.of(2),
             () -> new JobShape("sig", OptionalLong.of(77)),
-            Map.of("k", "v")));
+            () -> Map.of("k", "v")));
   }
 
   final StageKey stage(String jobId, String name, int tasks) {

@@ -18,7 +18,7 @@ class EndedJobsTest {
   private static JobMirror job(String name, int tasks, boolean maybeKnown) {
     JobMirror job =
         new JobMirror(
-            new JobFacts(name, "alice", OptionalDouble.empty(), () -> JobShape.UNKNOWN, Map.of()));
+            new JobFacts(name, "alice", OptionalDouble.empty(), () -> JobShape.UNKNOWN, Map::of));
     StageKey key = new StageKey(name, "0.0");
     job.stages.put("0.0", new StageMirror(new StageFacts(key, tasks, null, 1, StageKind.OTHER)));
     job.maybeKnown = maybeKnown;

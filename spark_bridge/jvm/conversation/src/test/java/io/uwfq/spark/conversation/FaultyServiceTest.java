@@ -118,7 +118,7 @@ class FaultyServiceTest extends ConversationFixture {
             "alice",
             OptionalDouble.empty(),
             () -> new JobShape("sig", OptionalLong.empty()),
-            Map.of()));
+            Map::of));
   }
 
   private void stage(String jobId) {

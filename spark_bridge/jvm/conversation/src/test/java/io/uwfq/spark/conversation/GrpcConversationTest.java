@@ -266,7 +266,7 @@ class GrpcConversationTest extends ConversationFixture {
               await(forever);
               return JobShape.UNKNOWN;
             },
-            Map.of()));
+            Map::of));
     job("q2", "bob");
     assertEquals("q2", service.next(SubmitJobRequest.class).getJobId());
     assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
@@ -335,7 +335,7 @@ class GrpcConversationTest extends ConversationFixture {
             () -> {
               throw new IllegalStateException("no plan");
             },
-            Map.of()));
+            Map::of));
     assertEquals("", service.next(SubmitJobRequest.class).getSignature());
   }
 

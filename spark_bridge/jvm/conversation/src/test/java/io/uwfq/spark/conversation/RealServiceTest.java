@@ -16,6 +16,7 @@ import io.uwfq.v1.ListJobsRequest;
 import io.uwfq.v1.SchedulerServiceGrpc;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
@@ -117,7 +118,7 @@ class RealServiceTest {
             user,
             OptionalDouble.empty(),
             () -> new JobShape("sum(a)", OptionalLong.of(1_000_000)),
-            Map.of("description", "a test")));
+            () -> Map.of("description", "a test")));
     StageKey key = new StageKey(jobId, "0.0");
     conversation.stageAppeared(
         new StageFacts(key, taskCount, new long[taskCount], 1, StageKind.SCAN));
@@ -244,6 +245,24 @@ class RealServiceTest {
     conversation.jobEnded("app/q1", JobEnd.SUCCEEDED);
     Waiting.until("the end", () -> job("app/q1").getState() == JobState.JOB_STATE_SUCCEEDED);
     assertEquals(6.5, job("app/q1").getMeasuredWorkSlotSeconds(), 1e-6);
+  }
+
+  /** An application that is started again and again under one id: each run counts in full. */
+  @Test
+  void everyRunUnderOneIdIsTold() throws Exception {
+    for (int run = 1; run <= 7; run++) {
+      run(stage("app/q1", "alice", 2), 0, 2);
+      conversation.jobEnded("app/q1", JobEnd.SUCCEEDED);
+      conversation.close();
+      conversation = converse();
+      Waiting.until("the first answer", () -> conversation.standings().reachable());
+      List<Job> jobs = stub().listJobs(ListJobsRequest.getDefaultInstance()).getJobsList();
+      assertEquals(run, jobs.size());
+      for (Job job : jobs) {
+        assertEquals("sum(a)", job.getSignature());
+        assertEquals(2.0, job.getMeasuredWorkSlotSeconds(), 1e-6);
+      }
+    }
   }
 
   /** The service gave the job up; Spark has not. */

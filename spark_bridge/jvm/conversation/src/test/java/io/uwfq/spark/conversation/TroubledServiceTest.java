@@ -210,6 +210,32 @@ class TroubledServiceTest extends ConversationFixture {
     Waiting.until("a rank", () -> conversation.standings().rankByStage().containsKey(key));
   }
 
+  /** A driver that was started again under its id of before counts its jobs anew. */
+  @Test
+  void aJobWhoseNameAnotherRunHasTakenIsToldUnderOneOfItsOwn() throws Exception {
+    service.behaviour =
+        request ->
+            request instanceof SubmitJobRequest submit && submit.getJobId().equals("q1")
+                ? Status.ALREADY_EXISTS
+                : null;
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 2);
+    assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    SubmitJobRequest second = service.next(SubmitJobRequest.class);
+    assertTrue(second.getJobId().matches("q1~[0-9a-f]{8}"), second.getJobId());
+    assertTrue(second.getEngineId().endsWith(second.getJobId().substring(3)), "it is the run's");
+    assertEquals("sig", second.getSignature(), "it is the whole of the query");
+    assertEquals(second.getJobId(), service.next(AddStagesRequest.class).getJobId());
+    conversation.taskStarted(new TaskKey(key, 1, 1));
+    assertEquals(second.getJobId(), service.nextReport().getStarted(0).getJobId());
+    service.ranking =
+        Ranking.newBuilder()
+            .setVersion(9)
+            .addStages(RankedStage.newBuilder().setJobId(second.getJobId()).setStage("0.0"))
+            .build();
+    Waiting.until("a rank", () -> conversation.standings().rankByStage().containsKey(key));
+  }
+
   /** Without any break: somebody has cancelled the job by hand. */
   @Test
   void aReportThatComesTooLateMakesTheJobDoubtful() throws Exception {
