@@ -1110,7 +1110,7 @@ type RankingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version that the engine has; the poll returns when the order is another one.  0: at once.
 	KnownVersion uint64 `protobuf:"varint,1,opt,name=known_version,json=knownVersion,proto3" json:"known_version,omitempty"`
-	// Most stages to return, up to 1,000; 0: as many.
+	// Most stages to return; 0, or more than 1,000: 1,000.
 	MaxStages     uint32 `protobuf:"varint,2,opt,name=max_stages,json=maxStages,proto3" json:"max_stages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2071,7 +2071,7 @@ type ListJobsRequest struct {
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// Only in one of these states; empty: in any.
 	States []JobState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=uwfq.v1.JobState" json:"states,omitempty"`
-	// Most jobs to return; 0: 100, at most 1,000.
+	// Most jobs to return; 0: 100; more than 1,000: 1,000.
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Where to go on: `next_page_token` of the page before; empty: from the newest.
 	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -2296,7 +2296,7 @@ type ExplainJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job; 1 to 128 bytes.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// Most of the jobs ahead to name; 0: 10, at most 100.
+	// Most of the jobs ahead to name; 0: 10; more than 100: 100.
 	MaxAhead      uint32 `protobuf:"varint,2,opt,name=max_ahead,json=maxAhead,proto3" json:"max_ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -106,7 +106,7 @@ class ListUsersRequest(_message.Message):
     pool: _builtins.str
     """The pool; at most 128 bytes, empty: "default"."""
     page_size: _builtins.int
-    """Most users to return; 0: 100, at most 1,000."""
+    """Most users to return; 0: 100; more than 1,000: 1,000."""
     page_token: _builtins.str
     """Where to go on: `next_page_token` of the page before; empty: from the first."""
     def __init__(

@@ -653,7 +653,7 @@ class RankingRequest(_message.Message):
     known_version: _builtins.int
     """The version that the engine has; the poll returns when the order is another one.  0: at once."""
     max_stages: _builtins.int
-    """Most stages to return, up to 1,000; 0: as many."""
+    """Most stages to return; 0, or more than 1,000: 1,000."""
     def __init__(
         self,
         *,
@@ -1108,7 +1108,7 @@ class ListJobsRequest(_message.Message):
     user: _builtins.str
     """Only of this user; empty: of all."""
     page_size: _builtins.int
-    """Most jobs to return; 0: 100, at most 1,000."""
+    """Most jobs to return; 0: 100; more than 1,000: 1,000."""
     page_token: _builtins.str
     """Where to go on: `next_page_token` of the page before; empty: from the newest."""
     @_builtins.property
@@ -1217,7 +1217,7 @@ class ExplainJobRequest(_message.Message):
     job_id: _builtins.str
     """The job; 1 to 128 bytes."""
     max_ahead: _builtins.int
-    """Most of the jobs ahead to name; 0: 10, at most 100."""
+    """Most of the jobs ahead to name; 0: 10; more than 100: 100."""
     def __init__(
         self,
         *,

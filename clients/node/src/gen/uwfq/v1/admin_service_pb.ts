@@ -101,7 +101,7 @@ export type ListUsersRequest = Message<"uwfq.v1.ListUsersRequest"> & {
   pool: string;
 
   /**
-   * Most users to return; 0: 100, at most 1,000.
+   * Most users to return; 0: 100; more than 1,000: 1,000.
    *
    * @generated from field: uint32 page_size = 2;
    */

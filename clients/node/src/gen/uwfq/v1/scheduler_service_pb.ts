@@ -646,7 +646,7 @@ export type RankingRequest = Message<"uwfq.v1.RankingRequest"> & {
   knownVersion: bigint;
 
   /**
-   * Most stages to return, up to 1,000; 0: as many.
+   * Most stages to return; 0, or more than 1,000: 1,000.
    *
    * @generated from field: uint32 max_stages = 2;
    */
@@ -1150,7 +1150,7 @@ export type ListJobsRequest = Message<"uwfq.v1.ListJobsRequest"> & {
   states: JobState[];
 
   /**
-   * Most jobs to return; 0: 100, at most 1,000.
+   * Most jobs to return; 0: 100; more than 1,000: 1,000.
    *
    * @generated from field: uint32 page_size = 4;
    */
@@ -1255,7 +1255,7 @@ export type ExplainJobRequest = Message<"uwfq.v1.ExplainJobRequest"> & {
   jobId: string;
 
   /**
-   * Most of the jobs ahead to name; 0: 10, at most 100.
+   * Most of the jobs ahead to name; 0: 10; more than 100: 100.
    *
    * @generated from field: uint32 max_ahead = 2;
    */

@@ -99,7 +99,7 @@ private static final long serialVersionUID = 0L;
   private int maxAhead_ = 0;
   /**
    * <pre>
-   * Most of the jobs ahead to name; 0: 10, at most 100.
+   * Most of the jobs ahead to name; 0: 10; more than 100: 100.
    * </pre>
    *
    * <code>uint32 max_ahead = 2 [json_name = "maxAhead"];</code>
@@ -526,7 +526,7 @@ private static final long serialVersionUID = 0L;
     private int maxAhead_ ;
     /**
      * <pre>
-     * Most of the jobs ahead to name; 0: 10, at most 100.
+     * Most of the jobs ahead to name; 0: 10; more than 100: 100.
      * </pre>
      *
      * <code>uint32 max_ahead = 2 [json_name = "maxAhead"];</code>
@@ -538,7 +538,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most of the jobs ahead to name; 0: 10, at most 100.
+     * Most of the jobs ahead to name; 0: 10; more than 100: 100.
      * </pre>
      *
      * <code>uint32 max_ahead = 2 [json_name = "maxAhead"];</code>
@@ -554,7 +554,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most of the jobs ahead to name; 0: 10, at most 100.
+     * Most of the jobs ahead to name; 0: 10; more than 100: 100.
      * </pre>
      *
      * <code>uint32 max_ahead = 2 [json_name = "maxAhead"];</code>

@@ -32,7 +32,7 @@ public interface ExplainJobRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most of the jobs ahead to name; 0: 10, at most 100.
+   * Most of the jobs ahead to name; 0: 10; more than 100: 100.
    * </pre>
    *
    * <code>uint32 max_ahead = 2 [json_name = "maxAhead"];</code>

@@ -228,7 +228,7 @@ private static final long serialVersionUID = 0L;
   private int pageSize_ = 0;
   /**
    * <pre>
-   * Most jobs to return; 0: 100, at most 1,000.
+   * Most jobs to return; 0: 100; more than 1,000: 1,000.
    * </pre>
    *
    * <code>uint32 page_size = 4 [json_name = "pageSize"];</code>
@@ -1083,7 +1083,7 @@ private static final long serialVersionUID = 0L;
     private int pageSize_ ;
     /**
      * <pre>
-     * Most jobs to return; 0: 100, at most 1,000.
+     * Most jobs to return; 0: 100; more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 4 [json_name = "pageSize"];</code>
@@ -1095,7 +1095,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs to return; 0: 100, at most 1,000.
+     * Most jobs to return; 0: 100; more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 4 [json_name = "pageSize"];</code>
@@ -1111,7 +1111,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most jobs to return; 0: 100, at most 1,000.
+     * Most jobs to return; 0: 100; more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 4 [json_name = "pageSize"];</code>

@@ -101,7 +101,7 @@ public interface ListJobsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most jobs to return; 0: 100, at most 1,000.
+   * Most jobs to return; 0: 100; more than 1,000: 1,000.
    * </pre>
    *
    * <code>uint32 page_size = 4 [json_name = "pageSize"];</code>

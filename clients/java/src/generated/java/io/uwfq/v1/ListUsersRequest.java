@@ -100,7 +100,7 @@ private static final long serialVersionUID = 0L;
   private int pageSize_ = 0;
   /**
    * <pre>
-   * Most users to return; 0: 100, at most 1,000.
+   * Most users to return; 0: 100; more than 1,000: 1,000.
    * </pre>
    *
    * <code>uint32 page_size = 2 [json_name = "pageSize"];</code>
@@ -598,7 +598,7 @@ private static final long serialVersionUID = 0L;
     private int pageSize_ ;
     /**
      * <pre>
-     * Most users to return; 0: 100, at most 1,000.
+     * Most users to return; 0: 100; more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 2 [json_name = "pageSize"];</code>
@@ -610,7 +610,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most users to return; 0: 100, at most 1,000.
+     * Most users to return; 0: 100; more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 2 [json_name = "pageSize"];</code>
@@ -626,7 +626,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most users to return; 0: 100, at most 1,000.
+     * Most users to return; 0: 100; more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 page_size = 2 [json_name = "pageSize"];</code>

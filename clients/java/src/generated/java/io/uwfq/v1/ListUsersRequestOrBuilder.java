@@ -32,7 +32,7 @@ public interface ListUsersRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most users to return; 0: 100, at most 1,000.
+   * Most users to return; 0: 100; more than 1,000: 1,000.
    * </pre>
    *
    * <code>uint32 page_size = 2 [json_name = "pageSize"];</code>
