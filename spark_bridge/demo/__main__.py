@@ -29,6 +29,13 @@ from spark_bridge.demo.processes import ProcessFailed, spark_home_of
     help="For how long short queries arrive in a round.",
 )
 @click.option(
+    "--scans",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="How many scans each long user has: with more, a round takes longer.",
+)
+@click.option(
     "--slots", type=click.IntRange(1), default=2, show_default=True, help="Cores that Spark uses."
 )
 @click.option(
@@ -57,6 +64,7 @@ def main(
     python: Path,
     rounds: int,
     seconds: float,
+    scans: int,
     slots: int,
     schedulers: tuple[str, ...],
     data: Path | None,
@@ -84,6 +92,7 @@ def main(
             rounds=rounds,
             slots=slots,
             arrival_seconds=seconds,
+            scans=scans,
             event_logs=event_logs.resolve() if event_logs else None,
         )
         outcome = run(options, progress)

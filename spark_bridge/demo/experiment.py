@@ -85,6 +85,8 @@ class Options:
     slots: int = 2
     #: For how long short queries arrive.
     arrival_seconds: float = 14.0
+    #: How many scans each long user has.
+    scans: int = 2
     #: Where the event logs stay; ``None``: nowhere.
     event_logs: Path | None = None
 
@@ -103,7 +105,7 @@ def run(options: Options, progress: Callable[[str], None]) -> Outcome:
 
     Raises ``ProcessFailed`` when a process fails, a query fails, or the schedulers' answers differ.
     """
-    plan = arrivals(options.arrival_seconds)
+    plan = arrivals(options.arrival_seconds, options.scans)
     runs: list[Run] = []
     rows: dict[str, Any] = {}
     version = ""
@@ -195,7 +197,7 @@ def _scheduling(
 
 def _pools_file(directory: Path) -> Path:
     """A pool for each user, with equal weights and fair inside as well."""
-    users = sorted({arrival.user for arrival in arrivals(2.0)})
+    users = sorted({arrival.user for arrival in arrivals(2.0, 1)})
     pools = "".join(
         f"<pool name={quoteattr(user)}><schedulingMode>FAIR</schedulingMode>"
         "<weight>1</weight><minShare>0</minShare></pool>"

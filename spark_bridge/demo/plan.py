@@ -1,6 +1,6 @@
 """Who asks what, and when: the arrivals that every scheduler sees.
 
-Two users, *long*, have two scans each in the application from the beginning, so that the cores are
+Two users, *long*, have some scans each in the application from the beginning, so that the cores are
 wanted until the end.  Two users, *short*, ask a small question every other second, one of them a
 second after the other.  Arrivals are open: nobody waits for an answer before asking again.
 
@@ -44,8 +44,8 @@ def question(table: str, depth: int, above: float) -> str:
     )
 
 
-def arrivals(seconds: float) -> list[Arrival]:
-    """The queries of one round; short ones arrive for about ``seconds``."""
+def arrivals(seconds: float, scans: int) -> list[Arrival]:
+    """The queries of one round: ``scans`` of each long user, short ones for about ``seconds``."""
     found = [
         Arrival(
             f"scan-{user}-{number}",
@@ -54,7 +54,7 @@ def arrivals(seconds: float) -> list[Arrival]:
             0.1 * number,
             question("history", _LONG_DEPTH, 0.001 * number),
         )
-        for number in range(2)
+        for number in range(scans)
         for user in (1, 2)
     ]
     found += [
