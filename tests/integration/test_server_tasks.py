@@ -133,6 +133,7 @@ async def test_a_poll_that_repeats_one_that_waits_gets_its_leases() -> None:
     async with serving() as service:
         broken = asyncio.ensure_future(service.poll(poll_id=5, wait_seconds=30, deadline=60))
         await service.parked(1)
+        service.clock.advance(1)
         again = asyncio.ensure_future(service.poll(poll_id=5, wait_seconds=30, deadline=60))
         assert not (await broken).leases
         await service.parked(1)

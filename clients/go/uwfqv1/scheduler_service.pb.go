@@ -975,7 +975,7 @@ type NextTaskRequest struct {
 	WaitSeconds float64 `protobuf:"fixed64,7,opt,name=wait_seconds,json=waitSeconds,proto3" json:"wait_seconds,omitempty"`
 	// Chosen by the worker, rising with each poll; > 0.  A poll that repeats the last id is answered
 	// with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
-	// still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
+	// has waited for a second or more is ended: nobody listens to it.  0: no such safety, nor such an end.
 	PollId uint64 `protobuf:"varint,8,opt,name=poll_id,json=pollId,proto3" json:"poll_id,omitempty"`
 	// Results that ride along; at most 10,000.
 	Done []*TaskResult `protobuf:"bytes,9,rep,name=done,proto3" json:"done,omitempty"`

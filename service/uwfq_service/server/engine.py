@@ -246,7 +246,7 @@ class Engine:
         if call.future.done():  # Its caller has gone.
             return
         if type(call) is Poll and call.command.poll_id and self._parking.count:
-            self._parking.follow(call.command)
+            self._parking.follow(call.command, now)
         try:
             outcome = self._scheduler.apply(call.command, now)
         except SchedulerError as refusal:

@@ -15,7 +15,8 @@ A ranking poll waits for its pool's order to change instead.
 A poll whose caller has gone (its future is cancelled) leaves at once: the places are for those who
 wait.  Not every caller that has gone is known to have: a connection may break without a word.  But
 a worker that polls under the same id again, or under a higher one, says so: its older poll is ended
-then, which would otherwise take leases that nobody hears of.
+then, which would otherwise take leases that nobody hears of.  Unless that came a moment ago: two
+workers that were given one name would go on ending each other's polls as fast as they can ask.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server.clock import Clock, Timer
 from uwfq_service.server.outbox import Batch
 
+#: So long a poll waits, though its worker has sent another one since.
+UNTOUCHED_SECONDS: Final = 1.0
 #: Polls that may be tried in vain in one drain, for tasks that fit none of them.
 MISS_LIMIT: Final = 16
 
@@ -51,7 +54,7 @@ class Call:
 class Poll(Call):
     """A NextTask that may be parked."""
 
-    __slots__ = ("deadline", "first", "known_version", "timer")
+    __slots__ = ("deadline", "first", "known_version", "parked_at", "timer")
 
     command: commands.NextTask
 
@@ -60,8 +63,8 @@ class Poll(Call):
     ) -> None:
         super().__init__(command, future)
         self.known_version = known_version
-        #: When to give up, and the call that then does; set when parked.
-        self.deadline = 0.0
+        #: Since when it waits, when to give up, and the call that then does; set when parked.
+        self.parked_at = self.deadline = 0.0
         self.timer: Timer | None = None
         #: The answer that found nothing; its acknowledgements leave with the last one.
         self.first: replies.NextTaskReply | None = None
@@ -124,7 +127,7 @@ class Parking:
         self._pools: dict[str, _Pool] = {}
         #: All that wait, by the futures of their replies; each calls ``_dropped`` when it is done.
         self._parked: dict[asyncio.Future[Any], Poll] = {}
-        #: Those with an id, by pool and worker: the one with the highest.
+        #: Of those with an id one, by pool and worker: the first that came.
         self._numbered: dict[tuple[str, str], Poll] = {}
 
     @property
@@ -136,7 +139,7 @@ class Parking:
         """Let a poll wait that found nothing; ``reply`` says so."""
         command = poll.command
         poll.first = reply
-        poll.deadline = now + command.wait
+        poll.parked_at, poll.deadline = now, now + command.wait
         poll.timer = self._clock.call_at(poll.deadline, lambda: self.end(poll))
         if command.done or command.started:
             poll.command = msgspec.structs.replace(command, done=(), started=())
@@ -151,10 +154,14 @@ class Parking:
         self._parked[poll.future] = poll
         poll.future.add_done_callback(self._dropped)
 
-    def follow(self, poll: commands.NextTask) -> None:
+    def follow(self, poll: commands.NextTask, now: float) -> None:
         """End what waits of a worker that has sent ``poll`` after it.  O(1)."""
         older = self._numbered.get((poll.pool, poll.worker_id))
-        if older is not None and older.command.poll_id <= poll.poll_id:
+        if (
+            older is not None
+            and older.command.poll_id <= poll.poll_id
+            and now - older.parked_at >= UNTOUCHED_SECONDS
+        ):
             self.end(older)
 
     def end(self, poll: Poll) -> None:

@@ -22,8 +22,11 @@ SETTINGS = Settings(lease_seconds=1e6, worker_timeout=1e6)
 class Worker:
     """Polls as the clients do: under one id until the answer has arrived."""
 
-    def __init__(self, engine: Engine, name: str, chance: random.Random) -> None:
+    def __init__(self, engine: Engine, name: str, chance: random.Random, clock: FakeClock) -> None:
         self.engine = engine
+        self.clock = clock
+        #: When it has noticed that its connection is broken.
+        self.back_at = 0.0
         self.name = name
         self.slots, self.prefetch = chance.randint(1, 3), chance.randint(0, 2)
         self.poll_id = 1
@@ -34,7 +37,7 @@ class Worker:
 
     def ask(self, wait: float) -> None:
         """Poll, unless there is no room."""
-        if len(self.held) < self.slots + self.prefetch:
+        if len(self.held) < self.slots + self.prefetch and self.clock.now() >= self.back_at:
             command = cmd.NextTask(
                 worker_id=self.name,
                 slots=self.slots,
@@ -75,6 +78,7 @@ class Worker:
         elif chance.random() < 0.2:
             # Nobody tells the service.
             self.poll = None
+            self.back_at = self.clock.now() + 1.0
         if self.held and chance.random() < 0.5:
             self.work()
 
@@ -97,7 +101,7 @@ async def test_no_lease_is_lost_on_the_way(seed: int) -> None:
     engine = Engine(scheduler, journal, clock, on_fatal=failures.append)
     engine.start()
     await engine.call(cmd.ConfigurePool(pool="default"))
-    workers = [Worker(engine, f"w{number}", chance) for number in range(3)]
+    workers = [Worker(engine, f"w{number}", chance, clock) for number in range(3)]
     jobs = scheduler.state.jobs
 
     async def pause(seconds: float) -> None:
@@ -106,12 +110,12 @@ async def test_no_lease_is_lost_on_the_way(seed: int) -> None:
             await asyncio.sleep(0)
 
     for _ in range(300):
-        if chance.random() < 0.2:
+        if chance.random() < 0.1:
             cut = cmd.TaskList(count=chance.randint(1, 4))
             spec = cmd.StageSpec(stage="s", cut=cut)
             await engine.call(cmd.SubmitJob(user=chance.choice("ab"), stages=(spec,)))
         chance.choice(workers).step(chance)
-        await pause(chance.choice([0.0, 0.01]))
+        await pause(chance.choice([0.0, 0.5]))
     for _ in range(500):
         for worker in workers:
             worker.behave()

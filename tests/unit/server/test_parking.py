@@ -154,6 +154,7 @@ async def test_a_poll_ends_what_its_worker_sent_before_it(
     older = world.numbered("a", 3)
     others = [world.numbered("b", 2), world.numbered("a", 0), world.numbered("a", 0)]
     await world.turn()
+    world.clock.advance(1.0)
     newer = world.numbered("a", number, wait)
     await world.turn()
     assert older.result().leases == ()
@@ -165,10 +166,29 @@ async def test_a_poll_ends_what_its_worker_sent_before_it(
     assert (world.engine.parked, world.clock.pending) == (0, 0)
 
 
+async def test_workers_of_one_name_do_not_keep_ending_each_others_polls(world: World) -> None:
+    """A name that was given twice must not have both ask as fast as they can."""
+    ids = [1, 1]
+    polls = [world.numbered("a", 1) for _ in ids]
+    asked = 0
+    for _ in range(20):
+        world.clock.advance(0.1)
+        await world.turn()
+        for which in (0, 1):
+            if polls[which].done():
+                ids[which] += 1
+                polls[which] = world.numbered("a", ids[which])
+                asked += 1
+    assert asked <= 4
+    for poll in polls:
+        poll.cancel()
+
+
 async def test_a_poll_that_comes_late_does_not_end_a_newer_one(world: World) -> None:
     """Ids rise, so that it is clear which one that is."""
     newer = world.numbered("a", 4)
     await world.turn()
+    world.clock.advance(1.0)
     late = world.numbered("a", 3)
     await world.turn()
     assert not newer.done()
@@ -187,6 +207,7 @@ async def test_a_poll_that_ends_while_others_are_decided_waits_for_the_disk(worl
     )
     first = world.engine.poll(command, known_version=world.core.version)
     await world.turn()
+    world.clock.advance(1.0)
     world.add_task()
     world.engine.poll(command, known_version=world.core.version)
     await world.turn()

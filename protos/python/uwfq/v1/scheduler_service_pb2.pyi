@@ -597,7 +597,7 @@ class NextTaskRequest(_message.Message):
     poll_id: _builtins.int
     """Chosen by the worker, rising with each poll; > 0.  A poll that repeats the last id is answered
     with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
-    still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
+    has waited for a second or more is ended: nobody listens to it.  0: no such safety, nor such an end.
     """
     leaving: _builtins.bool
     """The worker goes, and this is its last poll.  What rides along counts; then the worker is forgotten:

@@ -246,7 +246,7 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * Chosen by the worker, rising with each poll; &gt; 0.  A poll that repeats the last id is answered
    * with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
-   * still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
+   * has waited for a second or more is ended: nobody listens to it.  0: no such safety, nor such an end.
    * </pre>
    *
    * <code>uint64 poll_id = 8 [json_name = "pollId"];</code>
@@ -1552,7 +1552,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Chosen by the worker, rising with each poll; &gt; 0.  A poll that repeats the last id is answered
      * with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
-     * still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
+     * has waited for a second or more is ended: nobody listens to it.  0: no such safety, nor such an end.
      * </pre>
      *
      * <code>uint64 poll_id = 8 [json_name = "pollId"];</code>
@@ -1566,7 +1566,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Chosen by the worker, rising with each poll; &gt; 0.  A poll that repeats the last id is answered
      * with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
-     * still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
+     * has waited for a second or more is ended: nobody listens to it.  0: no such safety, nor such an end.
      * </pre>
      *
      * <code>uint64 poll_id = 8 [json_name = "pollId"];</code>
@@ -1584,7 +1584,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Chosen by the worker, rising with each poll; &gt; 0.  A poll that repeats the last id is answered
      * with the same leases again, so that a lost reply costs nothing.  An older poll of the worker that
-     * still waits is ended: nobody listens to it.  0: no such safety, nor such an end.
+     * has waited for a second or more is ended: nobody listens to it.  0: no such safety, nor such an end.
      * </pre>
      *
      * <code>uint64 poll_id = 8 [json_name = "pollId"];</code>
