@@ -19,7 +19,8 @@ func TestStopFinishesAndReportsWhatIsHeld(t *testing.T) {
 		service := newFakeService(t)
 		service.addJob("j", 10, &Task{})
 		worker := serve(t, service, WorkerOptions{Slots: 1, Prefetch: 3}, func(context.Context, *Task) (*Measurement, error) {
-			time.Sleep(time.Minute) // Longer than a lease: they are renewed while the worker stops.
+			// Longer than a lease: they are renewed while the worker stops, but not just when it ends.
+			time.Sleep(59 * time.Second)
 			return nil, nil
 		})
 		service.until(t, "leases", func() bool { return len(service.leases) == 4 })
