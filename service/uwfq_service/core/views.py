@@ -231,7 +231,7 @@ def explain(job: Job, max_ahead: int, now: Any) -> Explanation:
     policy = pool.policy
     policy.advance(now)
     before, found = _jobs_before(job)
-    widest = max((worker.slots for worker in pool.workers.values()), default=0)
+    widest = max((worker.slots for worker in pool.workers.values()), default=pool.slots)
     # What is ahead in the order, and can be launched at all.
     works = [work for other in before if (work := _waiting_work(other, widest))]
     start = None
@@ -330,6 +330,8 @@ def _reason(job: Job, ahead: int, widest: int) -> str:
         )
     if not pool.slots:
         return f"Pool {pool.name!r} has no slots: no worker is there."
+    if not pool.workers:
+        return f"Pool {pool.name!r} has no worker, only slots that are configured."
     if job.offered and not _launchable(job, widest):
         return _too_wide(job, widest)
     if job.offered:
@@ -352,8 +354,6 @@ def _too_wide(job: Job, widest: int) -> str:
     cap = job.user.max_running_slots
     if 0 < cap < needs:
         return f"{task}, more than the cap of user {job.user.name!r}, which is {cap}."
-    if not widest:
-        return f"Pool {job.pool.name!r} has no worker, only slots that are configured."
     return f"{task}, more than any worker has: {widest} at most."
 
 

@@ -198,8 +198,8 @@ def test_a_task_that_is_wider_than_its_users_cap_waits_for_another_cap(engine: s
 
 
 def test_slots_that_are_configured_run_nothing() -> None:
-    """A pool of a fixed size may be without a worker."""
+    """A pool of a fixed size may be without a worker: that is told, and counted on all the same."""
     core = Driver(slots=8)
     told = views.explain(core.submit("ada", "a", stage("s", 1.0)), 9, core.now)
     assert told.reason == "Pool 'pool' has no worker, only slots that are configured."
-    assert told.predicted_start is None
+    assert told.predicted_start == 0.0
