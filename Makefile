@@ -56,8 +56,7 @@ AT_CLIENTS = clients=$$(clients/testable $(CLIENTS)); for client in $$clients; d
 	$(MAKE) --no-print-directory -C clients/$$client \
 	BUF=$(abspath $(BIN))/buf UWFQ_COMMAND=$(abspath $(BIN))/uwfq
 
-.PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench load lock proto-image clean \
-	test-other-languages test-jvm test-clients test-python
+.PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench load lock proto-image clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -138,25 +137,11 @@ lint: setup ## Format, lint, types, import contracts, protos, stubs, lock file
 	@$(IF_JVM) $(MVN) spotless:check; fi
 	$(AT_CLIENTS) lint gen-check; done
 
-# The first ten minutes of Python's tests keep one core busy; the other languages' run beside them, but
-# for the adapters, which Python's conformance tests run.
-test: lint spark35 ## Lint, then every test, against the installed wheel
-	+$(AT_CLIENTS) adapter; done
-	@$(MAKE) --no-print-directory --jobs=2 test-other-languages test-python
-
-# Each of the two is printed when it is done, so that they do not run into Python's line by line.
-test-other-languages:
-	@$(MAKE) --no-print-directory --output-sync test-jvm test-clients
-
 # What the plugin logs in its tests, troubles on purpose, is in $(JVM)/*/target/surefire-reports.
-test-jvm:
+test: lint spark35 ## Lint, then every test, against the installed wheel
 	@$(IF_JVM) $(MVN) verify --fail-at-end -Duwfq.shade.skip=true \
 		-Duwfq.command=$(abspath $(BIN)/uwfq) -Dmaven.test.redirectTestOutputToFile=true; fi
-
-test-clients:
-	+$(AT_CLIENTS) test; done
-
-test-python:
+	$(AT_CLIENTS) test adapter; done
 	$(BIN)/python -m pytest $(ARGS)
 
 demo: setup ## Watch three users share the service, under three policies
