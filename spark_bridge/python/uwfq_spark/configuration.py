@@ -150,10 +150,14 @@ def _refuse_connect(present: Mapping[str, str]) -> None:
         )
 
 
+def _context_class() -> Any:
+    """PySpark's ``SparkContext``; ``None``: nobody has imported it, so that nothing runs."""
+    return getattr(sys.modules.get("pyspark"), "SparkContext", None)
+
+
 def _active_context() -> Any:
     """Of the application that runs in this process; ``None``: none does."""
-    context = getattr(sys.modules.get("pyspark"), "SparkContext", None)
-    return getattr(context, "_active_spark_context", None)
+    return getattr(_context_class(), "_active_spark_context", None)
 
 
 def _runs_with(wanted: Mapping[str, str]) -> bool:
@@ -173,13 +177,13 @@ def _runs_with(wanted: Mapping[str, str]) -> bool:
 
 def _refuse_running(jar: str) -> None:
     """Raise if a JVM runs already that has not got the jar: it would not look for it again."""
-    context = getattr(sys.modules.get("pyspark"), "SparkContext", None)
     if _active_context() is not None:
         raise RuntimeError(
             "a Spark application is running in this process, without the bridge or with other "
             "settings of it, which are read at its start; "
             "stop it first (spark.stop()), or call configure() before the first getOrCreate()"
         )
+    context = _context_class()
     started_by_submit = "PYSPARK_GATEWAY_PORT" in os.environ
     if context is None or not (started_by_submit or getattr(context, "_gateway", None)):
         return
