@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import grpc
 import pytest
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2 as details
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -157,6 +158,56 @@ async def test_a_long_name_does_not_burst_the_status() -> None:
         refusal = await refused(service.jobs.GetJob(rpc.GetJobRequest(job_id="j" * 100_000)))
         assert len(refusal.message) < 2000
         assert refusal.status.ByteSize() < 6000
+
+
+#: The length of a text, and no text.
+HALF_A_MESSAGE = b"\x0a\x7f"
+
+
+async def test_what_cannot_be_read_is_refused_by_every_method(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is the caller's mistake, with details, and leaves no traceback in the log."""
+    async with serving() as service:
+        with capture_logs() as lines:
+            for method in _methods():
+                refusal = await refused(_sent(service.channel, method, HALF_A_MESSAGE))
+                assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT, method.name
+                (violation,) = refusal.detail(details.BadRequest).field_violations
+                assert violation.field == method.input_type.name
+    assert lines == []
+    assert caplog.records == []
+
+
+async def test_text_that_is_not_utf_8_is_refused() -> None:
+    """Some languages' protobuf sends it without a word."""
+    async with serving() as service:
+        (submit,) = (method for method in _methods() if method.name == "SubmitJob")
+        refusal = await refused(_sent(service.channel, submit, b"\x12\x02\xff\xfe"))
+        assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert "UTF-8" in refusal.message
+
+
+def _methods() -> list[MethodDescriptor]:
+    """All methods of our services."""
+    return [
+        method
+        for file in (scheduler_service_pb2.DESCRIPTOR, admin_service_pb2.DESCRIPTOR)
+        for service in file.services_by_name.values()
+        for method in service.methods
+    ]
+
+
+async def _sent(channel: Any, method: MethodDescriptor, message: bytes) -> Any:
+    """The answer to bytes, whatever they are."""
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    if method.client_streaming:
+        stream = channel.stream_stream(path)()
+        await stream.write(message)
+        return await stream.read()
+    if method.server_streaming:
+        return await channel.unary_stream(path)(message).read()
+    return await channel.unary_unary(path)(message)
 
 
 async def test_a_busy_service_says_when_to_try_again() -> None:

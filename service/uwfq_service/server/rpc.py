@@ -13,9 +13,9 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
-from uwfq_service.core.errors import SchedulerError
+from uwfq_service.core.errors import InvalidField, SchedulerError
 from uwfq_service.server.status import DETAILS_KEY, to_status
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -45,6 +45,31 @@ async def end_with(context: Context, error: Exception) -> NoReturn:
     raise error
 
 
+def read(kind: type[Request], message: bytes) -> Request:
+    """The request in what a caller has sent.
+
+    Read by ourselves: gRPC would say UNKNOWN to the caller, and log a traceback.
+    """
+    try:
+        return kind.FromString(message)
+    except DecodeError:
+        name = kind.DESCRIPTOR.name
+        raise InvalidField(
+            name, f"is no {name} in protobuf's encoding, with text in UTF-8"
+        ) from None
+
+
+class _Requests(AsyncIterator[Request]):
+    """The requests of a stream, read one by one."""
+
+    def __init__(self, kind: type[Request], messages: AsyncIterator[bytes]) -> None:
+        self._kind = kind
+        self._messages = aiter(messages)
+
+    async def __anext__(self) -> Request:
+        return read(self._kind, await anext(self._messages))
+
+
 class Handlers:
     """Collects the handlers of one service, wrapped."""
 
@@ -71,15 +96,14 @@ class Handlers:
     ) -> None:
         """Add a method with one request and one response; ``None``: the handler returns bytes."""
 
-        async def call(message: Request, context: Context) -> Response:
+        async def call(message: bytes, context: Context) -> Response:
             try:
-                return await handler(message, context)
+                return await handler(read(request, message), context)
             except Exception as error:  # noqa: BLE001 - the caller must not see our tracebacks.
                 await end_with(context, error)
 
         self._methods[method] = grpc.unary_unary_rpc_method_handler(
             _logged_call(method, call) if self._log_calls else call,
-            request_deserializer=request.FromString,
             response_serializer=response.SerializeToString if response else None,
         )
 
@@ -92,16 +116,15 @@ class Handlers:
     ) -> None:
         """Add a method with one request and a stream of responses."""
 
-        async def call(message: Request, context: Context) -> AsyncIterator[Response]:
+        async def call(message: bytes, context: Context) -> AsyncIterator[Response]:
             try:
-                async for item in handler(message, context):
+                async for item in handler(read(request, message), context):
                     yield item
             except Exception as error:  # noqa: BLE001 - as above.
                 await end_with(context, error)
 
         self._methods[method] = grpc.unary_stream_rpc_method_handler(
             _logged_stream(method, call) if self._log_calls else call,
-            request_deserializer=request.FromString,
             response_serializer=response.SerializeToString,
         )
 
@@ -113,15 +136,14 @@ class Handlers:
     ) -> None:
         """Add a method with a stream each way; the handler reads messages and writes bytes."""
 
-        async def call(messages: AsyncIterator[Request], context: Context) -> None:
+        async def call(messages: AsyncIterator[bytes], context: Context) -> None:
             try:
-                await handler(messages, context)
+                await handler(_Requests(request, messages), context)
             except Exception as error:  # noqa: BLE001 - as above.
                 await end_with(context, error)
 
         self._methods[method] = grpc.stream_stream_rpc_method_handler(
             _logged_call(method, call) if self._log_calls else call,
-            request_deserializer=request.FromString,
             response_serializer=None,
         )
 
@@ -152,8 +174,10 @@ def _logged_call(
     return logged
 
 
-def _logged_stream(method: str, call: Streaming[Request, Response]) -> Streaming[Request, Response]:
-    async def logged(message: Request, context: Context) -> AsyncIterator[Response]:
+def _logged_stream(
+    method: str, call: Callable[[Any, Context], AsyncIterator[Response]]
+) -> Callable[[Any, Context], AsyncIterator[Response]]:
+    async def logged(message: Any, context: Context) -> AsyncIterator[Response]:
         with _closing_line(method, context):
             async for item in call(message, context):
                 yield item
