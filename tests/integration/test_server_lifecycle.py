@@ -152,12 +152,27 @@ async def test_a_message_over_the_limit_is_refused() -> None:
         assert "2000" in (refusal.details() or "")
 
 
-async def test_a_long_name_does_not_burst_the_status() -> None:
+#: Names that take three and nine bytes a character where a status has them in percent signs.
+LONG_NAMES = ["j" * 100_000, "字" * 500, "😀" * 500]
+
+
+@pytest.mark.parametrize("name", LONG_NAMES)
+async def test_a_long_name_does_not_burst_the_status(name: str) -> None:
     """A refusal that quotes what was sent stays within what a client's HTTP/2 stack takes."""
     async with serving() as service:
-        refusal = await refused(service.jobs.GetJob(rpc.GetJobRequest(job_id="j" * 100_000)))
-        assert len(refusal.message) < 2000
-        assert refusal.status.ByteSize() < 6000
+        calls: list[tuple[str, Awaitable[Any]]] = [
+            ("job_id", service.jobs.GetJob(rpc.GetJobRequest(job_id=name))),
+            ("pool", service.jobs.ListJobs(rpc.ListJobsRequest(pool=name))),
+            ("pool", service.admin.GetPool(admin_service_pb2.GetPoolRequest(pool=name))),
+            ("pool", service.admin.ListUsers(admin_service_pb2.ListUsersRequest(pool=name))),
+        ]
+        for field, call in calls:
+            refusal = await refused(call)
+            assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+            (violation,) = refusal.detail(details.BadRequest).field_violations
+            assert violation.field == field
+            assert len(refusal.message) < 2000
+            assert refusal.status.ByteSize() < 6000
 
 
 #: The length of a text, and no text.

@@ -160,6 +160,9 @@ class Scheduler:
 
     def pool(self, name: str) -> Pool:
         """A pool; raises ``UnknownPool``."""
+        if name not in self.state.pools:
+            # As with a job's name.
+            validation.name("pool", name, self.settings.limits.max_id_bytes)
         return self._decider.pool(name)
 
     def job(self, job_id: str) -> Job:

@@ -15,12 +15,14 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from uwfq_service.core import errors
+from uwfq_service.core.validation import shortened
 
 DOMAIN: Final = "uwfq"
 
 #: Where gRPC looks for a serialized ``google.rpc.Status``.
 DETAILS_KEY: Final = "grpc-status-details-bin"
 
+#: Most bytes of a text in a status.  What is no ASCII takes three times as much in its message.
 _LONGEST: Final = 500
 
 
@@ -115,8 +117,10 @@ def _metadata(error: Exception) -> Iterable[tuple[str, str]]:
 
 
 def _clip(text: str) -> str:
-    """At most ``_LONGEST`` characters: a status travels in headers, whose size is limited."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    """At most ``_LONGEST`` bytes: a status travels in headers, whose size is limited."""
+    if len(text.encode()) <= _LONGEST:
+        return text
+    return f"{shortened(text, _LONGEST - len('…'.encode()))}…"
 
 
 def to_status(error: errors.SchedulerError) -> tuple[grpc.StatusCode, str, status_pb2.Status]:

@@ -93,9 +93,12 @@ def test_what_passes_by_itself_says_when_to_try_again(error: errors.SchedulerErr
     assert retry.retry_delay.ToMilliseconds() >= 100
 
 
-def test_a_long_text_is_clipped() -> None:
+@pytest.mark.parametrize("character", ["x", "é", "字", "😀"])
+def test_a_long_text_is_clipped(character: str) -> None:
     """A status travels in HTTP/2 headers, 8 KiB of which is all that many stacks take."""
-    _, message, status = to_status(errors.JobConflict("job", "x" * 100_000))
-    assert len(message) <= 500
+    _, message, status = to_status(errors.JobConflict("job", character * 100_000))
+    assert len(message.encode()) <= 500
     assert message.endswith("…")
-    assert status.ByteSize() < 4000
+    # In the headers each byte of the message that is no ASCII takes three, and three of the status
+    # take four.
+    assert 3 * len(message.encode()) + status.ByteSize() * 4 / 3 < 6000
