@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from uwfq.v1 import admin_service_pb2, scheduler_service_pb2
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.server import app
 from uwfq_service.server.admin_rpc import AdminRpc
 from uwfq_service.server.app import Server, ServiceFailed
 from uwfq_service.server.config import ConfigError, load
@@ -278,6 +280,49 @@ async def test_a_stop_answers_what_waits_and_refuses_what_comes() -> None:
 
 #: Commands that are answered with the state that they led to.
 ANSWERED_WITH_STATE: list[Callable[[Service], Awaitable[Message]]] = [
+async def test_a_watcher_of_health_without_room_does_not_hold_up_a_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """HTTP/2 lets a caller say that it takes in no byte, and then keep its connection for ever."""
+    monkeypatch.setattr(app, "_FLUSH_SECONDS", 0.05)
+    async with serving() as service:
+        _, writer = await asyncio.open_connection("127.0.0.1", service.server.port)
+        writer.write(watch_without_room())
+        watched = cast(Any, service.server._health)._server_watchers
+        await until(lambda: "" in watched and watched[""].locked())
+        async with asyncio.timeout(5):
+            await service.server.stop()
+        writer.close()
+
+
+def watch_without_room() -> bytes:
+    """What an HTTP/2 client sends that calls ``Health.Watch`` with a window of 0 bytes."""
+
+    def frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+        return struct.pack(">HBBBI", 0, len(content), kind, flags, stream) + content
+
+    def text(value: str) -> bytes:
+        return bytes([len(value)]) + value.encode()
+
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/grpc.health.v1.Health/Watch",
+        ":authority": "anybody",
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
+    settings, data, head = 4, 0, 1
+    initial_window = struct.pack(">HI", 4, 0)
+    literals = b"".join(b"\0" + text(name) + text(value) for name, value in headers.items())
+    return (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        + frame(settings, 0, 0, initial_window)
+        + frame(head, 4, 1, literals)
+        + frame(data, 1, 1, bytes(5))
+    )
+
+
     lambda service: service.jobs.CancelJob(rpc.CancelJobRequest(job_id="j")),
     lambda service: service.jobs.CloseJob(rpc.CloseJobRequest(job_id="j")),
     lambda service: service.jobs.DropStages(rpc.DropStagesRequest(job_id="j", stages=["s"])),

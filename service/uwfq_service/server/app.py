@@ -272,7 +272,10 @@ class Server:
             return
         self._stopped = True
         if self._engine is not None:
-            await self._health.enter_graceful_shutdown()
+            with contextlib.suppress(TimeoutError):
+                # One who watches it and takes in nothing must not keep us.
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await self._health.enter_graceful_shutdown()
             self._engine.stop_accepting()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.config.server.drain_seconds):
