@@ -66,8 +66,8 @@ class Outbox:
         self._gathered: list[AnyEvent] = []
         self._sharing = 0
         #: Those who wait for the outbox to be empty, and for anything to happen.
-        self._settlers: list[asyncio.Future[None]] = []
-        self._change_waiters: list[asyncio.Future[None]] = []
+        self._settlers: dict[asyncio.Future[None], None] = {}
+        self._change_waiters: dict[asyncio.Future[None], None] = {}
         journal.on_durable = self._on_durable
         journal.on_failure = broken
 
@@ -157,10 +157,17 @@ class Outbox:
         while self._journal.durable <= sequence:
             if self._dismissed:
                 return False
-            waiter = self._loop.create_future()
-            self._change_waiters.append(waiter)
-            await waiter
+            await self._wait_among(self._change_waiters)
         return True
+
+    async def _wait_among(self, waiters: dict[asyncio.Future[None], None]) -> None:
+        """Return when ``waiters`` are woken; one that is cancelled leaves nothing behind."""
+        waiter = self._loop.create_future()
+        waiters[waiter] = None
+        try:
+            await waiter
+        finally:
+            waiters.pop(waiter, None)
 
     def dismiss(self) -> None:
         """Send those away who wait for changes."""
@@ -170,9 +177,7 @@ class Outbox:
     async def empty(self) -> None:
         """Return when nothing is held, or when nothing will ever leave."""
         while self._held and not self._closed:
-            waiter = self._loop.create_future()
-            self._settlers.append(waiter)
-            await waiter
+            await self._wait_among(self._settlers)
 
     def close(self) -> None:
         """Let nothing out any more."""
@@ -181,7 +186,7 @@ class Outbox:
         self.dismiss()
 
 
-def _wake(waiters: list[asyncio.Future[None]]) -> None:
+def _wake(waiters: dict[asyncio.Future[None], None]) -> None:
     """Let all go, those who have lost interest aside."""
     for waiter in waiters:
         if not waiter.done():

@@ -378,6 +378,15 @@ async def test_waiting_for_changes_ends_with_the_next_batch_on_disk(world: World
     await asyncio.wait_for(waiter, 1)
 
 
+async def test_whoever_waits_for_changes_no_longer_leaves_nothing_behind(world: World) -> None:
+    """A service at rest may see thousands come and go before the next event."""
+    waiting = asyncio.ensure_future(world.engine.changed_since(world.engine.sequence))
+    await world.turn()
+    waiting.cancel()
+    await world.turn()
+    assert not world.engine._outbox._change_waiters
+
+
 async def test_waiting_for_changes_ends_when_the_service_stops(world: World) -> None:
     """A stream must not outlive the service."""
     waiter = asyncio.ensure_future(world.engine.changed_since(0))
