@@ -144,6 +144,33 @@ async def test_a_cancelled_job_ends_at_once_and_keeps_its_reason() -> None:
             assert job.cause == "not needed"
 
 
+async def test_a_page_of_jobs_is_no_larger_than_clients_take_in() -> None:
+    """GRPC clients refuse more than 4 MiB by default, and would never come past that page."""
+    stages = [
+        types.StageSpec(stage=f"{n:0>128}", signature="s" * 256, tasks=types.TaskList(count=1))
+        for n in range(10)
+    ]
+    async with serving() as service:
+        labels = {"l": "x" * 4000}
+        await asyncio.gather(
+            *(
+                service.jobs.SubmitJob(
+                    rpc.SubmitJobRequest(user="a", job_id=f"j{n}", labels=labels, stages=stages)
+                )
+                for n in range(600)
+            )
+        )
+        request = rpc.ListJobsRequest(page_size=1000)
+        found = []
+        while True:
+            page = await service.jobs.ListJobs(request)
+            found += [job.job_id for job in page.jobs]
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                break
+        assert len(found) == len(set(found)) == 600
+
+
 async def test_jobs_are_listed_newest_first_in_stable_pages() -> None:
     """A job that arrives between two pages neither repeats nor hides another."""
     async with serving() as service:

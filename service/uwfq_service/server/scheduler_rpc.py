@@ -140,7 +140,15 @@ class SchedulerRpc:
                 wanted=wanted,
                 size=paging.page_size(request.page_size),
             )
-            return [convert_views.job(views.job_status(job, now)) for job in jobs], last
+            page: list[types.Job] = []
+            room = paging.PAGE_BYTES
+            for job, before in zip(jobs, [None, *jobs], strict=False):
+                message = convert_views.job(views.job_status(job, now))
+                room -= message.ByteSize()
+                if room < 0 and before is not None:
+                    return page, before.number
+                page.append(message)
+            return page, last
 
         found, last = await self._engine.read(look)
         return rpc.ListJobsResponse(
