@@ -3,8 +3,8 @@
 Requests are taken in as they come, each is answered when its own decision is on disk, in whatever
 order that is.  The number of those under way and of answers that are still to be sent is limited by
 not reading on: a caller that does not read its answers is slowed down by its own connection.  No
-task is made per request; the future of each reply puts its bytes into the stream's outbox, and one
-writer sends them.
+task is made per request; the future of each reply puts it into the stream's outbox, and one writer
+turns it into bytes (of leases that may be megabytes) when its turn has come, and sends them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class WorkStream:
         self._max_requests = max_requests
         self._max_poll_seconds = max_poll_seconds
         self._under_way: set[asyncio.Future[Any]] = set()
-        self._outbox: deque[bytes] = deque()
+        self._outbox: deque[tuple[int, Encode, Any]] = deque()
         #: Set whenever an answer has been put into the outbox, or the last one is out.
         self._answered = asyncio.Event()
         #: Set whenever an answer has been sent.
@@ -93,7 +93,7 @@ class WorkStream:
         outbox = self._outbox
         while True:
             while outbox:
-                await self._context.write(outbox.popleft())
+                await self._context.write(_encoded(*outbox.popleft()))
                 self._room.set()
             if not self._reading and not self._under_way:
                 return
@@ -122,7 +122,7 @@ class WorkStream:
                 case _:
                     raise InvalidField("request", "set next_task, task_done or renew_leases")
         except SchedulerError as error:
-            self._send(_refusal(sequence, error))
+            self._send(sequence, _refusal, error)
             return
         self._under_way.add(future)
         future.add_done_callback(partial(self._answer, sequence, encode))
@@ -133,22 +133,17 @@ class WorkStream:
             return
         error = future.exception()
         if error is None:
-            try:
-                self._send(encode(sequence, future.result()))
-            except Exception:
-                # One answer that we fail to write is no reason to let the caller wait for it.
-                log.exception("call_failed")
-                self._send(_error(sequence, *INTERNAL))
+            self._send(sequence, encode, future.result())
         elif isinstance(error, SchedulerError):
-            self._send(_refusal(sequence, error))
+            self._send(sequence, _refusal, error)
 
     def _next_task(self, sequence: int, reply: Any) -> bytes:
         return work_response(
             sequence, rpc.WorkResponse.NEXT_TASK_FIELD_NUMBER, self._leases.response(reply)
         )
 
-    def _send(self, response: bytes) -> None:
-        self._outbox.append(response)
+    def _send(self, sequence: int, encode: Encode, reply: Any) -> None:
+        self._outbox.append((sequence, encode, reply))
         self._answered.set()
 
 
@@ -158,13 +153,22 @@ def _task_done(sequence: int, reply: Any) -> bytes:
     )
 
 
+def _encoded(sequence: int, encode: Encode, reply: Any) -> bytes:
+    try:
+        return encode(sequence, reply)
+    except Exception:
+        # One answer that we fail to write is no reason to let the caller wait for it.
+        log.exception("call_failed")
+        return _error(sequence, *INTERNAL)
+
+
 def _renew_leases(sequence: int, reply: Any) -> bytes:
     return rpc.WorkResponse(
         sequence=sequence, renew_leases=convert.renew_leases_response(reply)
     ).SerializeToString()
 
 
-def _refusal(sequence: int, error: SchedulerError) -> bytes:
+def _refusal(sequence: int, error: Any) -> bytes:
     """As the unary call would have been refused."""
     code, message, status = to_status(error)
     return _error(sequence, code, message, status.SerializeToString())

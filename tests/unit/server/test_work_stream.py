@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import pytest
+
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core.commands import Command
 from uwfq_service.core.replies import RenewReply
+from uwfq_service.server import work_stream
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import Context
 from uwfq_service.server.wire import LeaseEncoder
@@ -55,10 +58,9 @@ class Caller:
         self.answered.append(rpc.WorkResponse.FromString(response).sequence)
 
 
-async def talk(request: rpc.WorkRequest) -> None:
-    """Ask, refuse to read for a while, then read all."""
-    caller = Caller()
-    stream = WorkStream(
+def stream_of(caller: Caller, request: rpc.WorkRequest) -> WorkStream:
+    """A stream that a caller asks the same on again and again."""
+    return WorkStream(
         cast(Engine, PromptEngine()),
         caller.requests(request),
         cast(Context, caller),
@@ -66,7 +68,12 @@ async def talk(request: rpc.WorkRequest) -> None:
         max_requests=LIMIT,
         max_poll_seconds=1,
     )
-    running = asyncio.create_task(stream.run())
+
+
+async def talk(request: rpc.WorkRequest) -> None:
+    """Ask, refuse to read for a while, then read all."""
+    caller = Caller()
+    running = asyncio.create_task(stream_of(caller, request).run())
     for _ in range(10 * ASKED):
         await asyncio.sleep(0)
     # One answer more is on its way to the connection.
@@ -79,6 +86,28 @@ async def talk(request: rpc.WorkRequest) -> None:
 async def test_a_caller_that_does_not_read_is_not_read_either() -> None:
     """Answers that nobody takes count like requests under way; afterwards none is missing."""
     await talk(rpc.WorkRequest(renew_leases=rpc.RenewLeasesRequest(worker_id="w")))
+
+
+async def test_answers_that_nobody_reads_are_not_made_into_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Leases with their payloads take megabytes, and a caller may leave hundreds of them."""
+    encoded = []
+
+    def encode(sequence: int, _: RenewReply) -> bytes:
+        encoded.append(sequence)
+        return rpc.WorkResponse(sequence=sequence).SerializeToString()
+
+    monkeypatch.setattr(work_stream, "_renew_leases", encode)
+    caller = Caller()
+    request = rpc.WorkRequest(renew_leases=rpc.RenewLeasesRequest(worker_id="w"))
+    running = asyncio.create_task(stream_of(caller, request).run())
+    for _ in range(10 * ASKED):
+        await asyncio.sleep(0)
+    assert encoded == [0]
+    caller.reads.set()
+    await asyncio.wait_for(running, 5)
+    assert len(encoded) == ASKED
 
 
 async def test_refusals_that_nobody_reads_count_as_well() -> None:
