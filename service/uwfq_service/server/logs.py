@@ -5,16 +5,18 @@ happens for every job or task is logged at ``debug``, what an operator wants to 
 service at ``info``, and a job that failed at ``warning``.  Events below the level cost one dict
 lookup and make no line: a busy service at ``info`` is quiet.
 
-Lines go to standard error, so that standard output stays free for what a command prints.
+Lines go to standard error, so that standard output stays free for what a command prints.  One that
+cannot be written (its reader has gone, its disk is full) is lost, and the service goes on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -45,6 +47,24 @@ RARE: Final[frozenset[type[ev.Event]]] = frozenset(
 _LEFT_OUT: Final = frozenset({"fingerprint", "stages", "labels", "at"})
 
 
+class _Lossy:
+    """A stream that loses what it cannot write, and raises nothing."""
+
+    def __init__(self, stream: Any) -> None:
+        """``stream`` takes text or bytes."""
+        self._stream = stream
+
+    def write(self, line: Any) -> None:
+        """See ``io.IOBase``."""
+        with contextlib.suppress(OSError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        """See ``io.IOBase``."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Set structlog up for this process."""
     stream = stream or sys.stderr
@@ -59,7 +79,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
         structlog.configure(
             processors=[*shared, structlog.dev.ConsoleRenderer(colors=stream.isatty())],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-            logger_factory=structlog.PrintLoggerFactory(stream),
+            logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lossy(stream))),
             cache_logger_on_first_use=True,
         )
     else:
@@ -70,7 +90,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
                 structlog.processors.JSONRenderer(serializer=_to_json),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-            logger_factory=structlog.BytesLoggerFactory(stream.buffer),
+            logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Lossy(stream.buffer))),
             cache_logger_on_first_use=True,
         )
     logging.basicConfig(handlers=[_Forward()], level=WARNING, force=True)

@@ -1,5 +1,6 @@
 """Logs: events by their names, quiet where it is busy."""
 
+import errno
 import io
 import json
 import logging
@@ -123,6 +124,23 @@ def test_the_console_shows_words(configured: Stream) -> None:
     (line,) = configured.lines
     assert "draining" in line
     assert "seconds=1" in line
+
+
+class Gone(io.BytesIO):
+    """A pipe whose reader has ended."""
+
+    def write(self, _: object) -> int:
+        """See ``io.BytesIO``."""
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_line_that_cannot_be_written_is_lost(style: str) -> None:
+    """Whoever takes the log may end, or its disk be full; the service must not end with it."""
+    stream = io.TextIOWrapper(Gone(), encoding="utf-8", write_through=True)
+    logs.configure("info", style, stream)
+    structlog.get_logger().info("serving")
+    logging.getLogger("asyncio").error("an observer of events failed")
 
 
 @pytest.mark.parametrize(("level", "debug"), [("debug", True), ("info", False)])
