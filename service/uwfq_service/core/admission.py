@@ -120,7 +120,25 @@ class Admission:
             estimates.append(self._estimate(spec, size, alone))
         if declared_work is not None:
             estimates = self._share(declared_work, estimates)
-        return tuple(map(self._admit, specs, afters, estimates, sizes))
+        admitted = []
+        ranges = 0
+        for spec, after, estimate, size in zip(specs, afters, estimates, sizes, strict=True):
+            stage = self._admit(spec, after, estimate, size)
+            admitted.append(stage)
+            if stage.bounds:
+                ranges += stage.task_count
+                # Seen as they are cut, so that no call takes longer than one that is allowed.
+                self._refuse_ranges(ranges)
+        return tuple(admitted)
+
+    def _refuse_ranges(self, ranges: int) -> None:
+        limit = self._settings.limits.max_ranges
+        if ranges > limit:
+            raise InvalidField(
+                "stages",
+                f"would be cut into more than {limit} ranges, the most in one call; ask for fewer "
+                "tasks (max_tasks, advisory_task_runtime_seconds), or add stages one by one",
+            )
 
     def _estimate(
         self, spec: StageSpec, input_bytes: int | None, alone: bool

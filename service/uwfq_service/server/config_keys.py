@@ -263,6 +263,7 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("limits.max_stages_per_job", "Stages of a job.", low=1, high=65_535),
     _key("limits.max_tasks_per_stage", "Tasks of a stage.", low=1, high=1e8),
     _key("limits.max_input_units", "Units of a stage's input.", low=1, high=1e8),
+    _key("limits.max_ranges", "Ranges that the inputs of one call are cut into.", low=1, high=1e8),
     # Our clients report so many results at once, and would never be rid of them.
     _key("limits.max_batch", "Results, starts or leases in one message.", low=5_000, high=1e6),
     _key("limits.max_leased_bytes", "Size of the leases in one answer.", low=1, high=2**31 - 1),

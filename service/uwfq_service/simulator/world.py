@@ -357,6 +357,7 @@ def _settings(options: Options) -> Settings:
             max_stages_per_job=UNLIMITED,
             max_tasks_per_stage=UNLIMITED,
             max_input_units=UNLIMITED,
+            max_ranges=UNLIMITED,
             max_jobs_per_user=UNLIMITED,
             max_jobs_per_pool=UNLIMITED,
             max_users_per_pool=UNLIMITED,

@@ -16,6 +16,7 @@ from uwfq_service.core.commands import (
 from uwfq_service.core.errors import InvalidField, JobConflict, JobNotOpen
 from uwfq_service.core.replies import JobReply
 from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Limits, Settings
 
 
 def scheduler(**pool: float) -> Scheduler:
@@ -49,6 +50,24 @@ def test_the_nearest_advisory_runtime_counts(
     spec = StageSpec(stage="only", declared_work=6.0, advisory_task_runtime=stage)
     reply = submit(made, spec, advisory_task_runtime=job)
     assert reply.stages[0].task_count == tasks
+
+
+def test_inputs_of_one_call_are_cut_into_so_many_ranges_at_most() -> None:
+    """A short message may describe more of them than a minute, or the journal, has room for."""
+    made = Scheduler(Settings(limits=Limits(max_ranges=10)))
+    made.apply(ConfigurePool(pool="default", fixed_slots=4), 0.0)
+    units = InputDescriptor(unit_sizes=(100,), splittable=True)
+    one, other = (
+        StageSpec(stage=name, cut=units, declared_work=6.0, advisory_task_runtime=1.0)
+        for name in ("one", "other")
+    )
+    with pytest.raises(InvalidField, match="stages: would be cut into more than 10 ranges"):
+        submit(made, one, other)
+    assert not made.state.jobs
+    submit(made, one, job_id="j", open=True)
+    assert made.apply(AddStages(job_id="j", stages=(other,)), 0.0).events
+    even = [StageSpec(stage=str(n), declared_work=6.0) for n in range(5)]
+    assert sum(stage.task_count for stage in submit(made, *even).stages) > 10
 
 
 def test_what_the_job_declares_is_shared_among_stages_that_declare_nothing() -> None:
