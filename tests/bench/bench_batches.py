@@ -21,10 +21,12 @@ from uwfq_service.core import commands as cmd
 from uwfq_service.core.model import Lease
 from uwfq_service.core.replies import NextTaskReply
 from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Limits
 from uwfq_service.server import convert
 from uwfq_service.server.wire import LeaseEncoder
 
 STEPS: Final = ("parse", "convert", "decide", "events", "encode")
+LIMITS: Final = Limits()
 WORKERS: Final = 8
 USERS: Final = 50
 JOBS_OF_A_USER: Final = 4
@@ -70,7 +72,7 @@ def polls(tasks: int, count: int) -> Iterator[tuple[list[int], int]]:
         instants = [clock()]
         message = rpc.NextTaskRequest.FromString(raw)
         instants.append(clock())
-        command = convert.next_task(message, 0.0)
+        command = convert.next_task(message, 0.0, LIMITS)
         instants.append(clock())
         outcome = scheduler.apply(command, 1.0 + 0.01 * number)
         instants.append(clock())

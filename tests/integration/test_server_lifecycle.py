@@ -24,6 +24,7 @@ from uwfq.v1 import admin_service_pb2, scheduler_service_pb2
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Limits
 from uwfq_service.server import app
 from uwfq_service.server.admin_rpc import AdminRpc
 from uwfq_service.server.app import Server, ServiceFailed
@@ -41,7 +42,7 @@ def test_every_method_of_the_protocol_has_a_handler() -> None:
     """A method that is added to the protos and not here answers UNIMPLEMENTED; this finds it."""
     nothing = cast(Any, None)
     for descriptor, service in (
-        (scheduler_service_pb2.DESCRIPTOR, SchedulerRpc(nothing, nothing, load().server)),
+        (scheduler_service_pb2.DESCRIPTOR, SchedulerRpc(nothing, nothing, load().server, Limits())),
         (admin_service_pb2.DESCRIPTOR, AdminRpc(nothing)),
     ):
         name = service.NAME.rpartition(".")[2]
@@ -278,8 +279,6 @@ async def test_a_stop_answers_what_waits_and_refuses_what_comes() -> None:
         assert isinstance(closed_with, Scheduler)
 
 
-#: Commands that are answered with the state that they led to.
-ANSWERED_WITH_STATE: list[Callable[[Service], Awaitable[Message]]] = [
 async def test_a_watcher_of_health_without_room_does_not_hold_up_a_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -323,6 +322,8 @@ def watch_without_room() -> bytes:
     )
 
 
+#: Commands that are answered with the state that they led to.
+ANSWERED_WITH_STATE: list[Callable[[Service], Awaitable[Message]]] = [
     lambda service: service.jobs.CancelJob(rpc.CancelJobRequest(job_id="j")),
     lambda service: service.jobs.CloseJob(rpc.CloseJobRequest(job_id="j")),
     lambda service: service.jobs.DropStages(rpc.DropStagesRequest(job_id="j", stages=["s"])),

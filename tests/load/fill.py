@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from tests.load import calls
+from uwfq_service.core.settings import Limits
 from uwfq_service.server import app, convert, logs
 from uwfq_service.server.config import load
 
 #: Enough that no slice runs out of them.
 TASKS_PER_JOB: Final = 1_000
 _AT_ONCE: Final = 1_000
+LIMITS: Final = Limits()
 
 
 async def fill(data: Path, users: int, jobs: int) -> None:
@@ -33,7 +35,9 @@ async def fill(data: Path, users: int, jobs: int) -> None:
     async with app.Server(config) as server:
         for begin in range(0, jobs, _AT_ONCE):
             batch = requests[begin : begin + _AT_ONCE]
-            await asyncio.gather(*(server.engine.call(convert.submit_job(each)) for each in batch))
+            await asyncio.gather(
+                *(server.engine.call(convert.submit_job(each, LIMITS)) for each in batch)
+            )
 
 
 if __name__ == "__main__":

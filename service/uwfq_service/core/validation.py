@@ -18,7 +18,7 @@ from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.policy import POLICIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Sized
 
     from uwfq_service.core.commands import (
         AddStages,
@@ -389,7 +389,7 @@ def positive(field: str, value: Any, high: float) -> None:
         raise InvalidField(field, f"is {value}; it must be more than 0 and at most {high:g}")
 
 
-def size(field: str, values: Sequence[Any], limit: int) -> None:
+def size(field: str, values: Sized, limit: int) -> None:
     """At most ``limit`` items."""
     if len(values) > limit:
         raise InvalidField(field, f"has {len(values)} items; at most {limit} are allowed")

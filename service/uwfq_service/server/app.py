@@ -205,7 +205,7 @@ class Server:
         acceptors = self._grpc = Acceptors(self.config.listen, channel_options(self.config))
         log_calls = self.config.log.level == "debug"
         services = (
-            SchedulerRpc(self.engine, clock, self.config.server),
+            SchedulerRpc(self.engine, clock, self.config.server, self.config.scheduling.limits),
             AdminRpc(self.engine),
         )
         names = []

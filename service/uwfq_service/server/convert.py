@@ -1,8 +1,9 @@
 """Protobuf to core and back: the only module that knows both languages.
 
 On the way in a message becomes a command.  Here is checked what only the message can show (a oneof
-that was not set, an index that points nowhere); values are the core's to check.  On the way out a
-reply becomes a message.
+that was not set, an index that points nowhere); values are the core's to check.  But a list that is
+too long is refused before it is copied: some bytes of a message become some hundred of a command,
+and millions of them keep everybody waiting.  On the way out a reply becomes a message.
 
 Commands and replies are read once and thrown away, so these functions are written for speed: a
 field of a message is read at most once (40-90 ns each), what a lease makes redundant is not read at
@@ -24,15 +25,20 @@ from uwfq_service.core import commands, replies, splitting
 from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.events import AdmittedStage
 from uwfq_service.core.model import Lease
+from uwfq_service.core.settings import Limits
 from uwfq_service.core.stage import Stage
+from uwfq_service.core.validation import size
 
 DEFAULT_POOL: Final = "default"
 
 # -- requests --------------------------------------------------------------------------------------
 
 
-def submit_job(request: rpc.SubmitJobRequest) -> commands.SubmitJob:
+def submit_job(request: rpc.SubmitJobRequest, limits: Limits) -> commands.SubmitJob:
     """The command in a SubmitJobRequest."""
+    labels = request.labels
+    if labels:
+        size("labels", labels, limits.max_labels)
     return commands.SubmitJob(
         pool=request.pool or DEFAULT_POOL,
         user=request.user,
@@ -41,7 +47,7 @@ def submit_job(request: rpc.SubmitJobRequest) -> commands.SubmitJob:
         kind=request.kind,
         signature=request.signature,
         input_bytes=request.input_bytes if request.HasField("input_bytes") else None,
-        labels=dict(request.labels) if request.labels else {},
+        labels=dict(labels) if labels else {},
         job_weight=request.job_weight if request.HasField("job_weight") else 1.0,
         declared_work=(
             request.estimated_work_slot_seconds
@@ -53,20 +59,20 @@ def submit_job(request: rpc.SubmitJobRequest) -> commands.SubmitJob:
             if request.HasField("advisory_task_runtime_seconds")
             else None
         ),
-        stages=_stages(request.stages),
+        stages=_stages(request.stages, limits),
         open=request.open,
         engine_id=request.engine_id,
     )
 
 
-def add_stages(request: rpc.AddStagesRequest) -> commands.AddStages:
+def add_stages(request: rpc.AddStagesRequest, limits: Limits) -> commands.AddStages:
     """The command in an AddStagesRequest."""
     return commands.AddStages(
-        job_id=request.job_id, stages=_stages(request.stages), close=request.close
+        job_id=request.job_id, stages=_stages(request.stages, limits), close=request.close
     )
 
 
-def split_stage(request: rpc.SplitStageRequest) -> commands.SplitStage:
+def split_stage(request: rpc.SplitStageRequest, limits: Limits) -> commands.SplitStage:
     """The question in a SplitStageRequest."""
     if not request.HasField("stage"):
         raise InvalidField("stage", "say which stage is meant")
@@ -74,13 +80,14 @@ def split_stage(request: rpc.SplitStageRequest) -> commands.SplitStage:
         pool=request.pool or DEFAULT_POOL,
         user=request.user,
         signature=request.signature,
-        stage=_stage(request.stage, "stage"),
+        stage=_stage(request.stage, "stage", limits),
         ranges=not request.omit_ranges,
     )
 
 
-def drop_stages(request: rpc.DropStagesRequest) -> commands.DropStages:
+def drop_stages(request: rpc.DropStagesRequest, limits: Limits) -> commands.DropStages:
     """The command in a DropStagesRequest."""
+    size("stages", request.stages, limits.max_stages_per_job)
     return commands.DropStages(job_id=request.job_id, stages=tuple(request.stages))
 
 
@@ -89,16 +96,20 @@ def close_job(request: rpc.CloseJobRequest) -> commands.CloseJob:
     return commands.CloseJob(job_id=request.job_id, finished=request.finished)
 
 
-def _stages(stages: Iterable[types.StageSpec]) -> tuple[commands.StageSpec, ...]:
-    return tuple([_stage(stage, f"stages[{index}]") for index, stage in enumerate(stages)])
+def _stages(stages: Sequence[types.StageSpec], limits: Limits) -> tuple[commands.StageSpec, ...]:
+    size("stages", stages, limits.max_stages_per_job)
+    return tuple([_stage(stage, f"stages[{index}]", limits) for index, stage in enumerate(stages)])
 
 
-def _stage(stage: types.StageSpec, path: str) -> commands.StageSpec:
+def _stage(stage: types.StageSpec, path: str, limits: Limits) -> commands.StageSpec:
     has = stage.HasField
+    after = stage.after
+    if after:
+        size(f"{path}.after", after, limits.max_stages_per_job)
     return commands.StageSpec(
         stage=stage.stage,
-        after=tuple(stage.after) if stage.after else (),
-        cut=_cut(stage, path),
+        after=tuple(after) if after else (),
+        cut=_cut(stage, path, limits),
         declared_work=(
             stage.estimated_work_slot_seconds if has("estimated_work_slot_seconds") else None
         ),
@@ -115,7 +126,9 @@ def _stage(stage: types.StageSpec, path: str) -> commands.StageSpec:
     )
 
 
-def _cut(stage: types.StageSpec, path: str) -> commands.TaskList | commands.InputDescriptor | None:
+def _cut(
+    stage: types.StageSpec, path: str, limits: Limits
+) -> commands.TaskList | commands.InputDescriptor | None:
     which = stage.WhichOneof("cut")
     if which is None:
         return None
@@ -127,6 +140,8 @@ def _cut(stage: types.StageSpec, path: str) -> commands.TaskList | commands.Inpu
             task_work=(tuple(tasks.task_work_slot_seconds) if tasks.task_work_slot_seconds else ()),
         )
     described = stage.input
+    size(f"{path}.input.unit_sizes", described.unit_sizes, limits.max_input_units)
+    size(f"{path}.input.unit_costs", described.unit_costs, limits.max_input_units)
     return commands.InputDescriptor(
         unit_sizes=tuple(described.unit_sizes),
         splittable=_splittable(described, f"{path}.input.splittable_units"),
@@ -148,7 +163,7 @@ def _splittable(described: types.InputDescriptor, path: str) -> bool | tuple[boo
     return tuple(flags)
 
 
-def next_task(request: rpc.NextTaskRequest, wait: float) -> commands.NextTask:
+def next_task(request: rpc.NextTaskRequest, wait: float, limits: Limits) -> commands.NextTask:
     """The command in a NextTaskRequest that may be parked for ``wait`` seconds."""
     ranking = request.HasField("ranking")
     done = request.done
@@ -162,8 +177,8 @@ def next_task(request: rpc.NextTaskRequest, wait: float) -> commands.NextTask:
         max_tasks=request.max_tasks if request.HasField("max_tasks") else None,
         wait=wait,
         poll_id=request.poll_id,
-        done=_results(done, "done") if done else (),
-        started=_starts(started) if started else (),
+        done=_results(done, "done", limits) if done else (),
+        started=_starts(started, limits) if started else (),
         ranking=ranking,
         max_stages=request.ranking.max_stages if ranking else 0,
         leaving=request.leaving,
@@ -180,23 +195,28 @@ def wait_seconds(request: rpc.NextTaskRequest, longest: float) -> float:
     return min(wait, longest)
 
 
-def task_done(request: rpc.TaskDoneRequest) -> commands.TaskDone:
+def task_done(request: rpc.TaskDoneRequest, limits: Limits) -> commands.TaskDone:
     """The command in a TaskDoneRequest."""
     return commands.TaskDone(
-        worker_id=request.worker_id, results=_results(request.results, "results")
+        worker_id=request.worker_id, results=_results(request.results, "results", limits)
     )
 
 
-def renew_leases(request: rpc.RenewLeasesRequest) -> commands.RenewLeases:
+def renew_leases(request: rpc.RenewLeasesRequest, limits: Limits) -> commands.RenewLeases:
     """The command in a RenewLeasesRequest."""
+    lease_ids = request.lease_ids
+    size("lease_ids", lease_ids, limits.max_batch)
     return commands.RenewLeases(
         worker_id=request.worker_id,
-        lease_ids=tuple(request.lease_ids),
-        started=_starts(request.started),
+        lease_ids=tuple(lease_ids),
+        started=_starts(request.started, limits),
     )
 
 
-def _results(results: Iterable[types.TaskResult], path: str) -> tuple[commands.TaskResult, ...]:
+def _results(
+    results: Sequence[types.TaskResult], path: str, limits: Limits
+) -> tuple[commands.TaskResult, ...]:
+    size(path, results, limits.max_batch)
     return tuple([_result(result, path, index) for index, result in enumerate(results)])
 
 
@@ -222,7 +242,8 @@ def _result(result: types.TaskResult, path: str, index: int) -> commands.TaskRes
     return commands.TaskResult(task=_task(result), outcome=outcome)
 
 
-def _starts(starts: Iterable[types.TaskStart]) -> tuple[commands.TaskStart, ...]:
+def _starts(starts: Sequence[types.TaskStart], limits: Limits) -> tuple[commands.TaskStart, ...]:
+    size("started", starts, limits.max_batch)
     return tuple(
         [commands.TaskStart(task=_task(start), running=start.running_seconds) for start in starts]
     )

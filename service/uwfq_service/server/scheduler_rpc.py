@@ -16,6 +16,7 @@ from uwfq.v1 import types_pb2 as types
 from uwfq_service.core import commands, replies, views
 from uwfq_service.core.model import Job
 from uwfq_service.core.scheduler import Scheduler
+from uwfq_service.core.settings import Limits
 from uwfq_service.server import convert, convert_views, paging
 from uwfq_service.server.clock import Clock
 from uwfq_service.server.config_keys import Serving
@@ -40,10 +41,11 @@ class SchedulerRpc:
 
     NAME: Final = rpc.DESCRIPTOR.services_by_name["SchedulerService"].full_name
 
-    def __init__(self, engine: Engine, clock: Clock, serving: Serving) -> None:
+    def __init__(self, engine: Engine, clock: Clock, serving: Serving, limits: Limits) -> None:
         self._engine = engine
         self._clock = clock
         self._serving = serving
+        self._limits = limits
         self._leases = LeaseEncoder()
         #: Streams of WatchJob that are open.
         self._watches = 0
@@ -72,19 +74,19 @@ class SchedulerRpc:
 
     async def submit_job(self, request: rpc.SubmitJobRequest, _: Context) -> rpc.SubmitJobResponse:
         """Admit a job."""
-        reply = await self._engine.call(convert.submit_job(request))
+        reply = await self._engine.call(convert.submit_job(request, self._limits))
         return convert.submit_job_response(reply, omit_ranges=request.omit_ranges)
 
     async def add_stages(self, request: rpc.AddStagesRequest, _: Context) -> rpc.AddStagesResponse:
         """Add stages to an open job."""
-        reply = await self._engine.call(convert.add_stages(request))
+        reply = await self._engine.call(convert.add_stages(request, self._limits))
         return convert.add_stages_response(reply, omit_ranges=request.omit_ranges)
 
     async def split_stage(
         self, request: rpc.SplitStageRequest, _: Context
     ) -> rpc.SplitStageResponse:
         """Say how a stage would be cut; nothing is stored, so nothing is waited for."""
-        question = convert.split_stage(request)
+        question = convert.split_stage(request, self._limits)
         split = self._engine.glance(lambda scheduler: scheduler.split_stage(question))
         return convert.split_stage_response(split)
 
@@ -92,7 +94,7 @@ class SchedulerRpc:
         self, request: rpc.DropStagesRequest, _: Context
     ) -> rpc.DropStagesResponse:
         """Let waiting tasks of some stages go."""
-        reply = await self._engine.call(convert.drop_stages(request))
+        reply = await self._engine.call(convert.drop_stages(request, self._limits))
         return rpc.DropStagesResponse(job=await self._status_after(reply))
 
     async def close_job(self, request: rpc.CloseJobRequest, _: Context) -> rpc.CloseJobResponse:
@@ -207,20 +209,20 @@ class SchedulerRpc:
         wait = convert.wait_seconds(request, self._serving.max_poll_seconds)
         if wait:
             wait = _within_deadline(wait, context.time_remaining())
-        command = convert.next_task(request, wait)
+        command = convert.next_task(request, wait, self._limits)
         known_version = request.ranking.known_version if command.ranking else 0
         reply = await self._engine.poll(command, known_version=known_version)
         return self._leases.response(reply)
 
     async def task_done(self, request: rpc.TaskDoneRequest, _: Context) -> bytes:
         """Take in results.  A TaskDoneResponse in bytes."""
-        return task_done_response(await self._engine.call(convert.task_done(request)))
+        return task_done_response(await self._engine.call(convert.task_done(request, self._limits)))
 
     async def renew_leases(
         self, request: rpc.RenewLeasesRequest, _: Context
     ) -> rpc.RenewLeasesResponse:
         """Extend leases."""
-        reply = await self._engine.call(convert.renew_leases(request))
+        reply = await self._engine.call(convert.renew_leases(request, self._limits))
         return convert.renew_leases_response(reply)
 
     async def work(self, requests: AsyncIterator[Any], context: Context) -> None:
@@ -230,6 +232,7 @@ class SchedulerRpc:
             requests,
             context,
             self._leases,
+            self._limits,
             max_requests=self._serving.max_stream_requests,
             max_poll_seconds=self._serving.max_poll_seconds,
         )

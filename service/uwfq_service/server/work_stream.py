@@ -20,6 +20,7 @@ import structlog
 
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core.errors import InvalidField, SchedulerError
+from uwfq_service.core.settings import Limits
 from uwfq_service.server import convert
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import INTERNAL, Context
@@ -41,6 +42,7 @@ class WorkStream:
         requests: AsyncIterator[rpc.WorkRequest],
         context: Context,
         leases: LeaseEncoder,
+        limits: Limits,
         *,
         max_requests: int,
         max_poll_seconds: float,
@@ -49,6 +51,7 @@ class WorkStream:
         self._requests = requests
         self._context = context
         self._leases = leases
+        self._limits = limits
         self._max_requests = max_requests
         self._max_poll_seconds = max_poll_seconds
         self._under_way: set[asyncio.Future[Any]] = set()
@@ -110,14 +113,17 @@ class WorkStream:
                     poll = request.next_task
                     wait = convert.wait_seconds(poll, self._max_poll_seconds)
                     future = self._engine.poll(
-                        convert.next_task(poll, wait), known_version=poll.ranking.known_version
+                        convert.next_task(poll, wait, self._limits),
+                        known_version=poll.ranking.known_version,
                     )
                     encode = self._next_task
                 case "task_done":
-                    future = self._engine.call(convert.task_done(request.task_done))
+                    done = convert.task_done(request.task_done, self._limits)
+                    future = self._engine.call(done)
                     encode = _task_done
                 case "renew_leases":
-                    future = self._engine.call(convert.renew_leases(request.renew_leases))
+                    renewal = convert.renew_leases(request.renew_leases, self._limits)
+                    future = self._engine.call(renewal)
                     encode = _renew_leases
                 case _:
                     raise InvalidField("request", "set next_task, task_done or renew_leases")
@@ -147,12 +153,6 @@ class WorkStream:
         self._answered.set()
 
 
-def _task_done(sequence: int, reply: Any) -> bytes:
-    return work_response(
-        sequence, rpc.WorkResponse.TASK_DONE_FIELD_NUMBER, task_done_response(reply)
-    )
-
-
 def _encoded(sequence: int, encode: Encode, reply: Any) -> bytes:
     try:
         return encode(sequence, reply)
@@ -160,6 +160,12 @@ def _encoded(sequence: int, encode: Encode, reply: Any) -> bytes:
         # One answer that we fail to write is no reason to let the caller wait for it.
         log.exception("call_failed")
         return _error(sequence, *INTERNAL)
+
+
+def _task_done(sequence: int, reply: Any) -> bytes:
+    return work_response(
+        sequence, rpc.WorkResponse.TASK_DONE_FIELD_NUMBER, task_done_response(reply)
+    )
 
 
 def _renew_leases(sequence: int, reply: Any) -> bytes:

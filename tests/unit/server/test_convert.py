@@ -1,5 +1,8 @@
 """Messages become commands: every field arrives, absent ones as absent."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from google.protobuf.message import Message
 
@@ -11,13 +14,18 @@ from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.estimation import Source
 from uwfq_service.core.model import JobState
 from uwfq_service.core.replies import AckStatus, LeaseStatus
+from uwfq_service.core.settings import Limits
 from uwfq_service.core.splitting import Reason
 from uwfq_service.server import convert
+
+LIMITS = Limits()
 
 
 def test_an_empty_submission_has_the_defaults_of_the_protocol() -> None:
     """Absent is not zero."""
-    assert convert.submit_job(rpc.SubmitJobRequest(user="a")) == commands.SubmitJob(user="a")
+    assert convert.submit_job(rpc.SubmitJobRequest(user="a"), LIMITS) == commands.SubmitJob(
+        user="a"
+    )
 
 
 def test_a_full_submission_arrives_whole() -> None:
@@ -59,7 +67,7 @@ def test_a_full_submission_arrives_whole() -> None:
         open=True,
         engine_id="e",
     )
-    assert convert.submit_job(request) == commands.SubmitJob(
+    assert convert.submit_job(request, LIMITS) == commands.SubmitJob(
         pool="p",
         user="u",
         job_id="j",
@@ -134,8 +142,92 @@ def test_splittable_units_rise_and_exist(units: list[int]) -> None:
     described = types.InputDescriptor(unit_sizes=[1, 1, 1], splittable_units=units)
     request = rpc.SubmitJobRequest(user="a", stages=[types.StageSpec(stage="s", input=described)])
     with pytest.raises(InvalidField) as caught:
-        convert.submit_job(request)
+        convert.submit_job(request, LIMITS)
     assert caught.value.field == "stages[0].input.splittable_units"
+
+
+def _stage(**fields: Any) -> types.StageSpec:
+    return types.StageSpec(stage="s", **fields)
+
+
+#: For each list of a request: its name, and what converts a request that has two items in it.
+LISTS: list[tuple[str, Callable[[Limits], object]]] = [
+    (
+        "labels",
+        lambda limits: convert.submit_job(rpc.SubmitJobRequest(labels={"a": "", "b": ""}), limits),
+    ),
+    (
+        "stages",
+        lambda limits: convert.submit_job(rpc.SubmitJobRequest(stages=[_stage()] * 2), limits),
+    ),
+    (
+        "stages",
+        lambda limits: convert.add_stages(rpc.AddStagesRequest(stages=[_stage()] * 2), limits),
+    ),
+    (
+        "stage.after",
+        lambda limits: convert.split_stage(
+            rpc.SplitStageRequest(stage=_stage(after=["a", "b"])), limits
+        ),
+    ),
+    (
+        "stage.input.unit_sizes",
+        lambda limits: convert.split_stage(
+            rpc.SplitStageRequest(stage=_stage(input=types.InputDescriptor(unit_sizes=[1, 1]))),
+            limits,
+        ),
+    ),
+    (
+        "stage.input.unit_costs",
+        lambda limits: convert.split_stage(
+            rpc.SplitStageRequest(stage=_stage(input=types.InputDescriptor(unit_costs=[1, 1]))),
+            limits,
+        ),
+    ),
+    (
+        "stages",
+        lambda limits: convert.drop_stages(rpc.DropStagesRequest(stages=["a", "b"]), limits),
+    ),
+    (
+        "done",
+        lambda limits: convert.next_task(
+            rpc.NextTaskRequest(done=[types.TaskResult()] * 2), 0.0, limits
+        ),
+    ),
+    (
+        "started",
+        lambda limits: convert.next_task(
+            rpc.NextTaskRequest(started=[types.TaskStart()] * 2), 0.0, limits
+        ),
+    ),
+    (
+        "results",
+        lambda limits: convert.task_done(
+            rpc.TaskDoneRequest(results=[types.TaskResult()] * 2), limits
+        ),
+    ),
+    (
+        "lease_ids",
+        lambda limits: convert.renew_leases(rpc.RenewLeasesRequest(lease_ids=[1, 2]), limits),
+    ),
+    (
+        "started",
+        lambda limits: convert.renew_leases(
+            rpc.RenewLeasesRequest(started=[types.TaskStart()] * 2), limits
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("field", "converted"), LISTS)
+def test_a_list_that_is_too_long_is_refused_before_it_is_copied(
+    field: str, converted: Callable[[Limits], object]
+) -> None:
+    """Millions of items fit into a message, and everybody would wait for their copies."""
+    narrow = Limits(max_labels=1, max_stages_per_job=1, max_input_units=1, max_batch=1)
+    with pytest.raises(InvalidField) as refusal:
+        converted(narrow)
+    assert refusal.value.field == field
 
 
 def test_a_lease_names_an_attempt_alone_and_an_engine_names_it_in_full() -> None:
@@ -151,7 +243,7 @@ def test_a_lease_names_an_attempt_alone_and_an_engine_names_it_in_full() -> None
             failure=types.TaskFailure(message="m", retryable=True, runtime_seconds=1),
         ),
     ]
-    done = convert.task_done(rpc.TaskDoneRequest(worker_id="w", results=results))
+    done = convert.task_done(rpc.TaskDoneRequest(worker_id="w", results=results), LIMITS)
     assert done.results == (
         commands.TaskResult(
             task=commands.TaskRef(lease_id=5, attempt=2),
@@ -178,7 +270,7 @@ def test_a_poll_arrives_whole() -> None:
         started=[types.TaskStart(lease_id=9, running_seconds=0.5)],
         ranking=rpc.RankingRequest(known_version=5, max_stages=6),
     )
-    assert convert.next_task(request, 1.5) == commands.NextTask(
+    assert convert.next_task(request, 1.5, LIMITS) == commands.NextTask(
         pool="p",
         worker_id="w",
         slots=4,

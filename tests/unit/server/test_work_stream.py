@@ -9,6 +9,7 @@ import pytest
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core.commands import Command
 from uwfq_service.core.replies import RenewReply
+from uwfq_service.core.settings import Limits
 from uwfq_service.server import work_stream
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.rpc import Context
@@ -65,6 +66,7 @@ def stream_of(caller: Caller, request: rpc.WorkRequest) -> WorkStream:
         caller.requests(request),
         cast(Context, caller),
         LeaseEncoder(),
+        Limits(),
         max_requests=LIMIT,
         max_poll_seconds=1,
     )

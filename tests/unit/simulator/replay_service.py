@@ -22,7 +22,7 @@ from uwfq_service.core import commands as cmd
 from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.model import Lease
 from uwfq_service.core.scheduler import Scheduler
-from uwfq_service.core.settings import Settings
+from uwfq_service.core.settings import Limits, Settings
 from uwfq_service.server.admin_rpc import AdminRpc
 from uwfq_service.server.config_keys import Serving
 from uwfq_service.server.engine import Engine
@@ -118,7 +118,7 @@ class FakeService:
         self.scheduler = scheduler
         #: Whether it has gone away and answers nobody.
         self.gone = False
-        self._rpcs = (SchedulerRpc(engine, LoopClock(), Serving()), AdminRpc(engine))
+        self._rpcs = (SchedulerRpc(engine, LoopClock(), Serving(), Limits()), AdminRpc(engine))
 
     def handler(self, name: str) -> Callable[[Any, Any], Awaitable[Any]]:
         """What handles a method."""
