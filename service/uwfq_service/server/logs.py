@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from uwfq_service.core import events as ev
+from uwfq_service.printable import printable
 
 DEBUG: Final = 10
 INFO: Final = 20
@@ -77,7 +78,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     ]
     if style == "console":
         structlog.configure(
-            processors=[*shared, structlog.dev.ConsoleRenderer(colors=stream.isatty())],
+            processors=[*shared, _shown, structlog.dev.ConsoleRenderer(colors=stream.isatty())],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
             logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lossy(stream))),
             cache_logger_on_first_use=True,
@@ -94,6 +95,13 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
             cache_logger_on_first_use=True,
         )
     logging.basicConfig(handlers=[_Forward()], level=WARNING, force=True)
+
+
+def _shown(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What callers have called themselves, as text that no terminal obeys."""
+    return {
+        name: printable(value) if isinstance(value, str) else value for name, value in line.items()
+    }
 
 
 class _Forward(logging.Handler):

@@ -126,6 +126,15 @@ def test_the_console_shows_words(configured: Stream) -> None:
     assert "seconds=1" in line
 
 
+def test_the_console_obeys_no_caller(configured: Stream) -> None:
+    """Workers, users and pools have names of their own choice."""
+    logs.configure("info", "console", configured)
+    structlog.get_logger().info("worker_joined", worker="\x1b[2J\a")
+    (line,) = configured.lines
+    assert "\x1b[2J" not in line
+    assert "\\x1b[2J\\x07" in line
+
+
 class Gone(io.BytesIO):
     """A pipe whose reader has ended."""
 
