@@ -14,6 +14,7 @@ from google.protobuf import timestamp_pb2
 
 from uwfq.v1 import scheduler_service_pb2, types_pb2
 from uwfq_client import types
+from uwfq_client.errors import UwfqError
 
 _JOB_STATES: Final = {
     types_pb2.JobState.Value(f"JOB_STATE_{state.name}"): state for state in types.JobState
@@ -145,6 +146,16 @@ def stage_status(status: types_pb2.StageStatus) -> types.StageStatus:
     )
 
 
+def _job_state(message: types_pb2.Job) -> types.JobState:
+    """The state; unlike a reason it cannot be left out, for it says whether the job has ended."""
+    if (state := _JOB_STATES.get(message.state)) is None:
+        raise UwfqError(
+            f"job {message.job_id!r} is in state {message.state}, which this client has no word "
+            "for: the service is newer than the client"
+        )
+    return state
+
+
 def job(message: types_pb2.Job) -> types.Job:
     """One job, as it stands."""
     return types.Job(
@@ -155,7 +166,7 @@ def job(message: types_pb2.Job) -> types.Job:
         signature=message.signature,
         labels=dict(message.labels),
         job_weight=message.job_weight,
-        state=_JOB_STATES[message.state],
+        state=_job_state(message),
         open=message.open,
         submitted_at=_instant(message.submitted_at),
         started_at=_instant(message.started_at) if message.HasField("started_at") else None,

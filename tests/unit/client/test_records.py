@@ -89,6 +89,14 @@ def test_a_split_from_a_newer_service_is_still_read() -> None:
     assert split.task_count == 2
 
 
+def test_a_job_in_a_state_of_a_newer_service_is_an_error_of_ours() -> None:
+    """One that callers of the client handle, and that a command tells in a line."""
+    newer = types_pb2.Job(job_id="j")
+    newer.MergeFromString(b"\x40\x4d")
+    with pytest.raises(UwfqError, match="job 'j' is in state 77"):
+        convert.job(newer)
+
+
 class FakeRefusal(grpc.RpcError):
     """What a gRPC call raises."""
 
