@@ -216,7 +216,7 @@ func TestCancellingAJobCancelsItsHandlers(t *testing.T) {
 	}
 	select {
 	case cause := <-stopped:
-		if cause.Error() != "its job was cancelled or has failed" {
+		if cause.Error() != "its job was cancelled or has failed, or its time is up" {
 			t.Errorf("cause %v", cause)
 		}
 	case <-within(t).Done():

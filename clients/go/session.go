@@ -16,7 +16,7 @@ const (
 )
 
 var (
-	errRevoked = errors.New("its job was cancelled or has failed")
+	errRevoked = errors.New("its job was cancelled or has failed, or its time is up")
 	errExpired = errors.New("its lease expired")
 	errGivenUp = errors.New("the worker was stopped before the task ended")
 	// errAskAnew calls off a parked poll, for one that speaks of more free slots.

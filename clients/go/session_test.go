@@ -239,7 +239,7 @@ func TestARevokedLeaseCancelsItsContext(t *testing.T) {
 				service.until(t, "a lease", func() bool { return len(service.leases) == 1 })
 				service.revoke(1)
 				service.untilResults(t, 1)
-				if message := service.results[1].GetFailure().GetMessage(); message != "its job was cancelled or has failed" {
+				if message := service.results[1].GetFailure().GetMessage(); message != "its job was cancelled or has failed, or its time is up" {
 					t.Errorf("message %q", message)
 				}
 			})

@@ -12,6 +12,8 @@ from spark_bridge.demo import dataset, report
 from spark_bridge.demo.experiment import SCHEDULERS, Options, run
 from spark_bridge.demo.processes import ProcessFailed, spark_home_of
 
+from uwfq_service.cli.app import run as run_command
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
@@ -78,6 +80,10 @@ def main(
         raise click.ClickException(
             f"missing: {', '.join(missing)}; pip install 'uwfq[demo,simulate]'"
         )
+    if event_logs is not None and event_logs.exists() and any(event_logs.iterdir()):
+        raise click.BadParameter(f"{event_logs} is not empty", param_hint="'--event-logs'")
+    for name, directory in (("--results", results), ("--event-logs", event_logs)):
+        _make_directory(name, directory)
     begun = time.monotonic()
 
     def progress(text: str) -> None:
@@ -104,5 +110,15 @@ def main(
             progress(f"wrote {file}")
 
 
+def _make_directory(option: str, directory: Path | None) -> None:
+    """Find out before the rounds, not after them, that nothing can be written there."""
+    try:
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = f"'{option}'"
+        raise click.BadParameter(f"{directory}: {error.strerror}", param_hint=hint) from error
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "python -m spark_bridge.demo"))

@@ -144,6 +144,8 @@ def _application(options: Options, name: str, number: int) -> Iterator[tuple[str
             # has run for hours is through with that.  And the collector would work beside the
             # tasks, on the same few cores, when it sees fit.
             "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC",
+            # With the default, 200, each task would open 200 files to write ten rows.
+            "spark.sql.shuffle.partitions": "8",
             **_scheduling(options, name, directory, stack),
         }
         if options.event_logs is not None:

@@ -65,9 +65,11 @@ def spark_home_of(python: Path) -> Path:
         check=False,
         env=environment(),
     )
-    if found.returncode:
-        raise ProcessFailed(f"{python} has no PySpark: {found.stderr.strip().splitlines()[-1]}")
-    return Path(found.stdout.strip())
+    home = found.stdout.strip()
+    if found.returncode or not home:
+        *_, reason = ["it is no Python", *found.stderr.splitlines()]
+        raise ProcessFailed(f"{python} has no PySpark: {reason}")
+    return Path(home)
 
 
 def tail(log: Path) -> str:

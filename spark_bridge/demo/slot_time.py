@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from typing import Any
 import click
 from spark_bridge.demo.experiment import SCHEDULERS
 
+from uwfq_service.cli.app import run as run_command
 from uwfq_service.simulator.importers.spark_files import Lines, find_logs
 from uwfq_service.simulator.workload import WorkloadError
 
@@ -122,4 +124,4 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main, "python -m spark_bridge.demo.slot_time"))

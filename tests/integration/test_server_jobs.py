@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2 as details
 from tests.integration.serving import Service, refused, result, serving, until
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
+from uwfq_service.core.views import STEP_JOBS
 
 
 async def time_passes(service: Service, waiting: asyncio.Future[Any]) -> None:
@@ -322,3 +323,18 @@ async def test_an_explanation_names_who_is_ahead() -> None:
         assert [job.job_id for job in answer.ahead] == [ahead]
         assert answer.reason
         assert answer.predicted_finish_seconds > 0
+
+
+async def test_explanations_of_a_long_queue_take_turns() -> None:
+    """Each has counted all that go first in the end."""
+    ahead = 2 * STEP_JOBS + 1
+    async with serving() as service:
+        await service.poll(slots=1)
+        await asyncio.gather(
+            *(service.submit(user="ann", estimated_work_slot_seconds=1) for _ in range(ahead))
+        )
+        behind = (await service.submit(user="bob", estimated_work_slot_seconds=1e6)).job_id
+        request = rpc.ExplainJobRequest(job_id=behind, max_ahead=3)
+        answers = await asyncio.gather(*(service.jobs.ExplainJob(request) for _ in range(3)))
+        assert [answer.position for answer in answers] == [ahead + 1] * 3
+        assert [len(answer.ahead) for answer in answers] == [3] * 3

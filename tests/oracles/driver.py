@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from uwfq_service.core import commands as cmd
+from uwfq_service.core import views
 from uwfq_service.core.events import AnyEvent
 from uwfq_service.core.model import Job, Lease, User
 from uwfq_service.core.replies import (
@@ -79,6 +80,13 @@ class Driver:
         """SubmitJob."""
         self.apply(cmd.SubmitJob(pool=POOL, user=user, job_id=job_id, stages=stages, **fields))
         return self.scheduler.job(job_id)
+
+    def explain(self, job: Job) -> views.Explanation:
+        """ExplainJob: with up to nine of the jobs ahead."""
+        inquiry = views.Inquiry(job, 9)
+        while (found := inquiry.step(self.now)) is None:
+            pass
+        return found
 
     def user(self, name: str) -> User:
         """A user of the pool."""

@@ -54,7 +54,7 @@ const LAST_POLL_SECONDS = 2;
 /** A poll that brings nothing and is answered so soon was not parked; ask again less eagerly. */
 const HASTY_SECONDS = 0.05;
 
-const REVOKED = "its job was cancelled or has failed";
+const REVOKED = "its job was cancelled or has failed, or its time is up";
 const EXPIRED = "its lease expired";
 const GIVEN_UP = "the worker was stopped before the task ended";
 

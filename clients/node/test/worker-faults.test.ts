@@ -162,7 +162,7 @@ for (const news of ["renewal", "poll"] as const) {
       await service.until(() => service.results.size === 1);
       const { outcome } = service.results.get(1n) ?? {};
       assert.ok(outcome?.case === "failure");
-      assert.equal(outcome.value.message, "its job was cancelled or has failed");
+      assert.equal(outcome.value.message, "its job was cancelled or has failed, or its time is up");
       await worker.stop();
       await served;
     }),

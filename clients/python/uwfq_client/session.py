@@ -50,6 +50,8 @@ from uwfq_client.transport import AsyncTransport
 
 log = logging.getLogger("uwfq_client")
 
+#: Why an attempt is not wanted any more whose lease is void, though it was renewed in time.
+_REVOKED: Final = "its job was cancelled or has failed, or its time is up"
 #: Time-out of a report or a renewal, and what a poll gets beyond its wait, seconds.
 _ANSWER_SECONDS: Final = 15.0
 #: A year; the service parks no poll for so long.
@@ -272,7 +274,7 @@ class Session:
         for attempt in started:
             attempt.announced = True
         if response.revoked_lease_ids:
-            self._revoked(response.revoked_lease_ids, "its job was cancelled or has failed")
+            self._revoked(response.revoked_lease_ids, _REVOKED)
         if response.leases:
             earliest = self.ledger.grant(response.leases, self.loop.time())
             if earliest < self._renewal_planned:
@@ -388,7 +390,7 @@ class Session:
             else:
                 self.ledger.void(renewal.lease_id)
                 revoked = renewal.status == pb.LEASE_STATUS_REVOKED
-                reason = "its job was cancelled or has failed" if revoked else "its lease expired"
+                reason = _REVOKED if revoked else "its lease expired"
                 self._revoked([renewal.lease_id], reason)
 
     def _revoked(self, lease_ids: Iterable[int], reason: str) -> None:

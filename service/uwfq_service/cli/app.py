@@ -72,6 +72,11 @@ def uwfq() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``uwfq``; returns the exit code.  Never raises for a mistake that is not our own."""
+    return run(uwfq, "uwfq", arguments)
+
+
+def run(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:
+    """``main`` for ``command``, which the user calls ``name``."""
     # What a command cannot do it says itself, in one line; gRPC's own log would repeat it in ten.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for stream in (sys.stdout, sys.stderr):
@@ -79,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        result = uwfq.main(arguments, prog_name="uwfq", standalone_mode=False)
+        result = command.main(arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return 2

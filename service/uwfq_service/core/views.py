@@ -6,8 +6,7 @@ in seconds, work in slot-seconds.
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from uwfq_service.core.commands import Record
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState, Pool, User
@@ -15,6 +14,9 @@ from uwfq_service.core.stage import Stage
 
 if TYPE_CHECKING:
     from uwfq_service.core.scheduler import Scheduler
+
+#: Jobs that an inquiry walks past at a time: some two milliseconds, in which all others wait.
+STEP_JOBS: Final = 100
 
 
 class StageStatus(Record, frozen=True, kw_only=True):
@@ -225,43 +227,76 @@ def pool_status(scheduler: Scheduler, pool: Pool, now: Any) -> PoolStatus:
 # -- why does it wait ---------------------------------------------------------------------------
 
 
-def explain(job: Job, max_ahead: int, now: Any) -> Explanation:
-    """Why ``job`` waits, and for how long.  O(n log n) over the pool's launchable stages."""
-    pool = job.pool
-    policy = pool.policy
-    policy.advance(now)
-    before, found = _jobs_before(job)
-    widest = max((worker.slots for worker in pool.workers.values()), default=pool.slots)
-    # What is ahead in the order, and can be launched at all.
-    works = [work for other in before if (work := _waiting_work(other, widest))]
-    start = None
-    if not job.ended and pool.slots and found and _launchable(job, widest):
-        start = _until_room(pool, sum(works), now)
-    deadline = policy.virtual_deadline(job)
-    finish = None
-    if deadline is not None and not job.ended:
-        finish = policy.time_until(deadline, now)
-    return Explanation(
-        job=job_status(job, now),
-        reason=_reason(job, len(works), widest),
-        position=len(before) + 1 if found else 0,
-        ahead=tuple(_ahead(other) for other in islice(before, max_ahead)),
-        virtual_time=float(policy.virtual_time(now)),
-        predicted_start=_float(start),
-        predicted_finish=_float(finish),
-    )
+class Inquiry:
+    """Finds out why a job waits, and for how long: step by step, for much may be ahead of it.
 
+    Where the pool changes between two steps the answer is of no single instant; only of a job with
+    more than ``STEP_JOBS`` ahead of it.
+    """
 
-def _jobs_before(job: Job) -> tuple[list[Job], bool]:
-    """The jobs with launchable tasks that go before ``job``, and whether it has such a task."""
-    before: dict[int, Job] = {}
-    if not job.offered or job.user.paused:
-        return [], False
-    for stage in job.pool.policy.ranking():
-        if stage.job is job:
-            return list(before.values()), True
-        before[stage.job.number] = stage.job
-    return [], False
+    def __init__(self, job: Job, max_ahead: int) -> None:
+        """``max_ahead``: how many of the jobs ahead are told."""
+        self._job = job
+        self._max_ahead = max_ahead
+        self._begin()
+
+    def _begin(self) -> None:
+        self._policy = self._job.pool.policy
+        self._ranking = self._policy.ranking()
+        self._before: set[int] = set()
+        self._ahead: list[JobAhead] = []
+        #: Of those ahead, the ones that can be launched at all, and their work.
+        self._launchable = 0
+        self._work: Any = 0
+
+    def step(self, now: Any) -> Explanation | None:
+        """Walk past ``STEP_JOBS`` jobs at most; ``None``: there are more.
+
+        O(users + jobs of the users ahead) for the first step; O(pool's leases) for the last.
+        """
+        job, pool = self._job, self._job.pool
+        if pool.policy is not self._policy:
+            self._begin()
+        policy = self._policy
+        policy.advance(now)
+        widest = max((worker.slots for worker in pool.workers.values()), default=pool.slots)
+        found = False
+        if job.offered and not job.user.paused:
+            end = len(self._before) + STEP_JOBS
+            for stage in self._ranking:
+                if stage.job is job:
+                    found = True
+                    break
+                self._pass(stage.job, widest)
+                if len(self._before) == end:
+                    return None
+        start = None
+        if not job.ended and pool.slots and found and _launchable(job, widest):
+            start = _until_room(pool, self._work, now)
+        deadline = policy.virtual_deadline(job)
+        finish = None
+        if deadline is not None and not job.ended:
+            finish = policy.time_until(deadline, now)
+        return Explanation(
+            job=job_status(job, now),
+            reason=_reason(job, self._launchable, widest),
+            position=len(self._before) + 1 if found else 0,
+            ahead=tuple(self._ahead),
+            virtual_time=float(policy.virtual_time(now)),
+            predicted_start=_float(start),
+            predicted_finish=_float(finish),
+        )
+
+    def _pass(self, other: Job, widest: int) -> None:
+        """``other`` is ahead."""
+        if other.number in self._before:
+            return
+        self._before.add(other.number)
+        if len(self._ahead) < self._max_ahead:
+            self._ahead.append(_ahead(other))
+        if work := _waiting_work(other, widest):
+            self._launchable += 1
+            self._work += work
 
 
 def _launchable(job: Job, widest: int) -> list[Stage]:

@@ -47,6 +47,8 @@ class SchedulerRpc:
         self._serving = serving
         self._limits = limits
         self._leases = LeaseEncoder()
+        #: Held by whoever walks past the jobs ahead of another one.
+        self._inquiring = asyncio.Lock()
         #: Streams of WatchJob that are open.
         self._watches = 0
 
@@ -197,10 +199,19 @@ class SchedulerRpc:
     ) -> rpc.ExplainJobResponse:
         """Why a job waits."""
         ahead = min(request.max_ahead or DEFAULT_AHEAD, MAX_AHEAD)
-        view = await self._engine.read(
-            lambda scheduler, now: views.explain(scheduler.job(request.job_id), ahead, now)
+        inquiry = await self._engine.read(
+            lambda scheduler, _: views.Inquiry(scheduler.job(request.job_id), ahead)
         )
-        return convert_views.explanation(view)
+        while (view := await self._step(inquiry)) is None:
+            pass
+        return convert_views.explanation(await self._engine.read_admitted(lambda *_: view))
+
+    async def _step(self, inquiry: views.Inquiry) -> views.Explanation | None:
+        """One step of one inquiry at a time, and then whatever else there is to do."""
+        async with self._inquiring:
+            view = self._engine.glance(lambda _: inquiry.step(self._clock.now()))
+            await asyncio.sleep(0)
+            return view
 
     # -- tasks -------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from tests.oracles.picker import POLICIES
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.invariants import check
 from uwfq_service.core.model import Lease
-from uwfq_service.core.views import explain
 
 WIDE = stage("s", 1.0, slots_per_task=64)
 
@@ -65,13 +64,13 @@ def test_others_go_ahead_of_who_is_at_the_cap(policy: str) -> None:
     assert (first.stage.job.job_id, second.stage.job.job_id) == ("a0", "b")
     assert not core.poll("v")
     job = core.scheduler.job("a1")
-    explanation = explain(job, 9, core.now)
+    explanation = core.explain(job)
     assert "all of the cap" in explanation.reason
     assert (explanation.position, explanation.ahead) == (0, ())
     core.at(1.0)
     core.done(first, 1.0)
     check(core.scheduler, core.now)
-    assert explain(job, 9, core.now).position == 1
+    assert core.explain(job).position == 1
     assert [lease.stage.job for lease in core.poll("v")] == [job]
 
 

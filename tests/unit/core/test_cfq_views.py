@@ -25,7 +25,7 @@ def test_deadlines_and_active_users_are_shown(restarted: bool) -> None:
     job = core.scheduler.job("b")
     assert views.job_status(job, core.now).virtual_deadline == 5.0
     # The one of 4 leaves after 6 s, and 1 is left for both others.
-    assert views.explain(job, 5, core.now).predicted_finish == pytest.approx(7.0)
+    assert core.explain(job).predicted_finish == pytest.approx(7.0)
     pool = core.scheduler.pools[POOL]
     assert views.pool_status(core.scheduler, pool, core.now).active_users == 2
     shares = [views.user_status(user, core.now).share_slots for user in pool.users.values()]

@@ -91,7 +91,7 @@ def lag(core: Driver, user: str) -> float:
 
 def start(core: Driver, job: str) -> float | None:
     """When the next task of a job is predicted to start."""
-    return views.explain(core.scheduler.job(job), 9, core.now).predicted_start
+    return core.explain(core.scheduler.job(job)).predicted_start
 
 
 def test_what_runs_is_waited_for() -> None:
@@ -162,8 +162,8 @@ def test_a_cap_is_no_reason_for_a_job_that_has_nothing_to_launch() -> None:
     running = core.submit("ada", "a1", stage("s", 1.0))
     waiting = core.submit("ada", "a2", stage("s", 1.0))
     core.poll()
-    assert "cap" not in views.explain(running, 9, core.now).reason
-    assert "cap" in views.explain(waiting, 9, core.now).reason
+    assert "cap" not in core.explain(running).reason
+    assert "cap" in core.explain(waiting).reason
 
 
 def test_a_task_that_is_wider_than_every_worker_waits_for_one_that_is_not() -> None:
@@ -172,15 +172,15 @@ def test_a_task_that_is_wider_than_every_worker_waits_for_one_that_is_not() -> N
     core.poll(slots=2, max_tasks=0)
     wide = core.submit("ada", "wide", stage("s", 1.0, slots_per_task=4))
     behind = core.submit("ada", "behind", stage("s", 9.0))
-    told = views.explain(wide, 9, core.now)
+    told = core.explain(wide)
     assert told.reason == "Its next task needs 4 slots, more than any worker has: 2 at most."
     assert (told.position, told.predicted_start) == (1, None)
-    told = views.explain(behind, 9, core.now)
+    told = core.explain(behind)
     assert told.reason == "It is next: it waits for a free slot that its task fits."
     assert told.predicted_start == 0.0
     core.poll("large", slots=4, max_tasks=0)
-    assert views.explain(wide, 9, core.now).predicted_start == 0.0
-    assert views.explain(behind, 9, core.now).reason == "1 job goes first."
+    assert core.explain(wide).predicted_start == 0.0
+    assert core.explain(behind).reason == "1 job goes first."
 
 
 @pytest.mark.parametrize("engine", ["", "e"])
@@ -190,7 +190,7 @@ def test_a_task_that_is_wider_than_its_users_cap_waits_for_another_cap(engine: s
     core.poll(slots=8, max_tasks=0)
     core.apply(cmd.SetUser(pool=POOL, user="ada", max_running_slots=2))
     job = core.submit("ada", "a", stage("s", 1.0, slots_per_task=4), engine_id=engine)
-    told = views.explain(job, 9, core.now)
+    told = core.explain(job)
     assert (
         told.reason == "Its next task needs 4 slots, more than the cap of user 'ada', which is 2."
     )
@@ -200,6 +200,6 @@ def test_a_task_that_is_wider_than_its_users_cap_waits_for_another_cap(engine: s
 def test_slots_that_are_configured_run_nothing() -> None:
     """A pool of a fixed size may be without a worker: that is told, and counted on all the same."""
     core = Driver(slots=8)
-    told = views.explain(core.submit("ada", "a", stage("s", 1.0)), 9, core.now)
+    told = core.explain(core.submit("ada", "a", stage("s", 1.0)))
     assert told.reason == "Pool 'pool' has no worker, only slots that are configured."
     assert told.predicted_start == 0.0

@@ -10,11 +10,13 @@ Entries that have become false stay until they surface.
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from uwfq_service.core.model import insert_index
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from uwfq_service.core.model import Job
     from uwfq_service.core.stage import Stage
     from uwfq_service.core.user_clock import JobClock, JobKey, UserClock
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 #: A user's head in the order of the pool: whether it waits for its probe, slots that the user runs
 #: on per unit of weight (0, unless the job is unseen), D, job number, queue.
 Entry = tuple[bool, Any, Any, int, "UserQueue"]
+HEAD_FIELDS: Final = 5
 
 
 class UserQueue:
@@ -100,10 +103,15 @@ class UserQueue:
 
     def best(self) -> tuple[Any, int, JobClock] | None:
         """The most urgent launchable job as (D, number, job)."""
+        if self.clock.displaced:
+            self._take_displaced(self.clock.displaced)
+        return self._first(self.unserved, self.fixed) or self._best_probed()
+
+    def _first(
+        self, unserved: list[JobKey], fixed: list[tuple[Any, int, JobClock]]
+    ) -> tuple[Any, int, JobClock] | None:
+        """The most urgent job of two heaps, which lose what has become false on top."""
         clock = self.clock
-        if clock.displaced:
-            self._take_displaced(clock.displaced)
-        unserved, fixed = self.unserved, self.fixed
         while unserved and not self._is_unserved(unserved[0]):
             heappop(unserved)
         while fixed and not self._is_fixed(fixed[0]):
@@ -119,7 +127,7 @@ class UserQueue:
             candidate = (clock.deadline(job), job.number, job)
             if best is None or candidate < best:
                 return candidate
-        return best or self._best_probed()
+        return best
 
     def _best_probed(self) -> tuple[Any, int, JobClock] | None:
         """Of the jobs that wait for their probes the one that came first."""
@@ -135,17 +143,25 @@ class UserQueue:
         """D of a job, or when the user's debt is worked off, whichever is later."""
         return max(self.clock.deadline(job), self.clock.debt_end)
 
-    def launchable_jobs(self) -> list[tuple[Any, int, JobClock]]:
-        """All launchable jobs as (D, number, job), most urgent first.  O(n log n)."""
-        clock = self.clock
-        self._take_displaced(clock.displaced)
-        jobs = {key[1]: key[2] for key in self.unserved if self._is_unserved(key)}
-        jobs.update({entry[1]: entry[2] for entry in self.fixed if self._is_fixed(entry)})
-        ordered = sorted((clock.deadline(job), number, job) for number, job in jobs.items())
-        # No job is more urgent than that, but among themselves they stay in this order.
-        urgent = [(max(at, clock.debt_end), number, job) for at, number, job in ordered]
-        probed = dict(sorted(entry for entry in self.probed if self._is_probed(entry)))
-        return urgent + [(self._urgency(job), number, job) for number, job in probed.items()]
+    def launchable_jobs(self) -> Iterator[tuple[Any, int, JobClock]]:
+        """All launchable jobs as (D, number, job), most urgent first.
+
+        O(n) for the first, and O(log n) for each that follows.  A job that is launched, or comes to
+        another place, while they are told may be left out.
+        """
+        self._take_displaced(self.clock.displaced)
+        unserved, fixed = self.unserved.copy(), self.fixed.copy()
+        told: set[int] = set()
+        while (first := self._first(unserved, fixed)) is not None:
+            _, number, job = first
+            heappop(unserved if unserved and unserved[0][2] is job else fixed)
+            if number not in told:
+                told.add(number)
+                yield first
+        for number, job in sorted(entry for entry in self.probed if self._is_probed(entry)):
+            if number not in told:
+                told.add(number)
+                yield self._urgency(job), number, job
 
     def _is_unserved(self, key: JobKey) -> bool:
         job = key[2]

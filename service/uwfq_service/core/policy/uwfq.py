@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from uwfq_service.core.policy.base import Policy
 from uwfq_service.core.policy.heads import HeadOrder, NarrowHeads
-from uwfq_service.core.policy.user_queue import UserQueue
+from uwfq_service.core.policy.user_queue import HEAD_FIELDS, UserQueue
 from uwfq_service.core.user_clock import JobClock, UserClock
 from uwfq_service.core.virtual_time import FluidClock
 
@@ -237,28 +237,36 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
 
     def ranking(self) -> Iterator[Stage]:
         # Each user's jobs in their order; of the users' first ones the one that goes first is next.
-        known: list[Any] = []
-        unseen: list[Any] = []
+        if self._stale:
+            self._refresh()
+        known: list[Any] = self._heads.copy()
+        unseen: list[Any] = self._unseen.copy()
+        begun: set[UserQueue] = set()
 
-        def push(user: int, jobs: Iterator[tuple[Any, int, JobClock]]) -> None:
-            if (head := next(jobs, None)) is not None:
-                deadline, number, clock = head
-                heap = unseen if self._is_unseen(clock.job) else known
-                rank = (clock.probed, self._ratio(clock.job), deadline, number)
-                heappush(heap, (*rank, user, clock, jobs))
+        def push(queue: UserQueue, jobs: Iterator[tuple[Any, int, JobClock]]) -> None:
+            if (first := next(jobs, None)) is not None:
+                deadline, number, clock = first
+                job: Job = clock.job
+                heap = unseen if self._is_unseen(job) else known
+                rank = (clock.probed, self._ratio(job), deadline, number)
+                heappush(heap, (*rank, queue, job, jobs))
 
-        for user, queue in self._queues.items():
-            jobs = queue.launchable_jobs()
-            if jobs and not jobs[0][2].job.user.paused:
-                push(user, iter(jobs))
         while known or unseen:
+            for heap in (known, unseen):
+                # A head, or what has been one, leads to its user's jobs.
+                while heap and len(heap[0]) == HEAD_FIELDS:
+                    queue = heappop(heap)[4]
+                    if queue.entry is not None and queue not in begun:
+                        begun.add(queue)
+                        push(queue, queue.launchable_jobs())
             ahead = known and (
-                not unseen or self._goes_first(known[0], unseen[0], unseen[0][5].job.user)
+                not unseen or self._goes_first(known[0], unseen[0], unseen[0][5].user)
             )
-            *_, user, clock, jobs = heappop(known if ahead else unseen)
-            for index in clock.job.offered:
-                yield clock.job.stages[index]
-            push(user, jobs)
+            if first := known if ahead else unseen:
+                *_, queue, job, jobs = heappop(first)
+                for index in job.offered:
+                    yield job.stages[index]
+                push(queue, jobs)
 
     def _offered(self) -> Iterator[Stage]:
         for queue in self._queues.values():

@@ -59,7 +59,7 @@ final class Session {
   /** How long handlers that were interrupted are waited for. */
   private static final Duration CLOSING_PATIENCE = Duration.ofSeconds(1);
 
-  private static final String REVOKED = "its job was cancelled or has failed";
+  private static final String REVOKED = "its job was cancelled or has failed, or its time is up";
   private static final String EXPIRED = "its lease expired";
 
   private static final Logger log = System.getLogger("io.uwfq.client");

@@ -384,7 +384,7 @@ class WorkerTest {
       awaitResults(1);
     }
     assertEquals(0, cancelled.getCount());
-    assertEquals("its job was cancelled or has failed", failure(1).getMessage());
+    assertEquals("its job was cancelled or has failed, or its time is up", failure(1).getMessage());
   }
 
   @Test
