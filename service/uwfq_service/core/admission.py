@@ -107,9 +107,13 @@ class Admission:
         *,
         declared_work: Any | None = None,
         alone: bool = False,
+        places: Sequence[int] | None = None,
     ) -> tuple[AdmittedStage, ...]:
-        """Cut ``specs``; ``alone``: they are the whole of a closed job of one stage."""
-        afters = resolve_dependencies(specs, known)
+        """Cut ``specs``; ``alone``: they are the whole of a closed job of one stage.
+
+        ``places`` says where each stands in the caller's list, if that has others as well.
+        """
+        afters = resolve_dependencies(specs, known, places)
         sizes = []
         estimates = []
         for spec in specs:
@@ -276,11 +280,11 @@ def stage_bytes(cut: TaskList | InputDescriptor | None) -> int | None:
 
 
 def resolve_dependencies(
-    specs: Sequence[StageSpec], known: dict[str, int]
+    specs: Sequence[StageSpec], known: dict[str, int], places: Sequence[int] | None = None
 ) -> list[tuple[int, ...]]:
     """The indices that each stage waits for.
 
-    Raises ``InvalidField`` for an unknown name and for a cycle.
+    Raises ``InvalidField`` for an unknown name and for a cycle; ``places`` as in ``Admission``.
     """
     for spec in specs:
         if spec.after:
@@ -290,19 +294,23 @@ def resolve_dependencies(
     index = dict(known)
     for offset, spec in enumerate(specs):
         index[spec.stage] = len(known) + offset
+    if places is None:
+        places = range(len(specs))
     afters = []
-    for position, spec in enumerate(specs):
+    for position, spec in zip(places, specs, strict=True):
         for place, before in enumerate(spec.after):
             if before not in index:
                 raise InvalidField(
                     f"stages[{position}].after[{place}]", f"the job has no stage {before!r}"
                 )
         afters.append(tuple(sorted({index[before] for before in spec.after})))
-    _refuse_cycle(specs, afters, len(known))
+    _refuse_cycle(specs, afters, len(known), places)
     return afters
 
 
-def _refuse_cycle(specs: Sequence[StageSpec], afters: list[tuple[int, ...]], first: int) -> None:
+def _refuse_cycle(
+    specs: Sequence[StageSpec], afters: list[tuple[int, ...]], first: int, places: Sequence[int]
+) -> None:
     # In most jobs every stage names earlier ones, and there is nothing to search.
     if all(not after or after[-1] < first + i for i, after in enumerate(afters)):
         return
@@ -319,6 +327,6 @@ def _refuse_cycle(specs: Sequence[StageSpec], afters: list[tuple[int, ...]], fir
     if waits:
         position = min(waits) - first
         raise InvalidField(
-            f"stages[{position}].after",
+            f"stages[{places[position]}].after",
             f"stage {specs[position].stage!r} waits for itself, directly or through others",
         )

@@ -312,7 +312,8 @@ class Scheduler:
             raise JobNotOpen(job.job_id, job.state if job.ended else "closed")
         validation.size("stages", [*job.stages, *new], limits.max_stages_per_job)
         known = {stage.name: stage.index for stage in job.stages}
-        stages = self._admission(job.pool, job.user.name, job, job.calibration).stages(new, known)
+        admission = self._admission(job.pool, job.user.name, job, job.calibration)
+        stages = admission.stages(tuple(new.values()), known, places=tuple(new))
         if not job.ended:
             self._decider.touch_engine(job.pool, job.engine_id, now)
         if stages:
@@ -322,13 +323,16 @@ class Scheduler:
         return self._job_reply(job, named, now, duplicate=not new)
 
     @staticmethod
-    def _new_stages(job: Job, command: cmd.AddStages) -> list[cmd.StageSpec]:
-        """The stages that the job does not have; raises ``JobConflict`` for other content."""
-        new = []
-        for spec in command.stages:
+    def _new_stages(job: Job, command: cmd.AddStages) -> dict[int, cmd.StageSpec]:
+        """The stages that the job does not have, by their places in the command.
+
+        Raises ``JobConflict`` for one that it has with other content.
+        """
+        new = {}
+        for place, spec in enumerate(command.stages):
             stage = job.stage_named(spec.stage)
             if stage is None:
-                new.append(spec)
+                new[place] = spec
             elif stage.spec.fingerprint and stage.spec.fingerprint != fingerprint(spec):
                 raise JobConflict("stage", spec.stage)
         return new

@@ -52,6 +52,17 @@ def test_the_nearest_advisory_runtime_counts(
     assert reply.stages[0].task_count == tasks
 
 
+@pytest.mark.parametrize(("after", "field"), [("none", "after[0]"), ("new", "after")])
+def test_a_stage_is_refused_by_its_place_in_the_call(after: str, field: str) -> None:
+    """Those that the job has already, which an engine says once more, are counted as well."""
+    made = scheduler()
+    known, new = StageSpec(stage="known"), StageSpec(stage="new", after=(after,))
+    submit(made, known, job_id="j", open=True)
+    with pytest.raises(InvalidField) as refusal:
+        made.apply(AddStages(job_id="j", stages=(known, new)), 0.0)
+    assert refusal.value.field == f"stages[1].{field}"
+
+
 def test_inputs_of_one_call_are_cut_into_so_many_ranges_at_most() -> None:
     """A short message may describe more of them than a minute, or the journal, has room for."""
     made = Scheduler(Settings(limits=Limits(max_ranges=10)))
