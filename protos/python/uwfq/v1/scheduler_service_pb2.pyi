@@ -163,7 +163,9 @@ class SubmitJobRequest(_message.Message):
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.StageSpec]:
-        """The stages; at least one unless `open`, at most 1,000."""
+        """The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+        ranges together.
+        """
 
     def __init__(
         self,
@@ -278,8 +280,9 @@ class AddStagesRequest(_message.Message):
     """Leave the ranges out of the answer."""
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.StageSpec]:
-        """The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-        already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+        """The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+        are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+        content is left as it is; with other content it is ALREADY_EXISTS.
         """
 
     def __init__(

@@ -134,7 +134,8 @@ export type SubmitJobRequest = Message<"uwfq.v1.SubmitJobRequest"> & {
   advisoryTaskRuntimeSeconds?: number | undefined;
 
   /**
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    *
    * @generated from field: repeated uwfq.v1.StageSpec stages = 12;
    */
@@ -241,8 +242,9 @@ export type AddStagesRequest = Message<"uwfq.v1.AddStagesRequest"> & {
   jobId: string;
 
   /**
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    *
    * @generated from field: repeated uwfq.v1.StageSpec stages = 2;
    */

@@ -101,8 +101,9 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.uwfq.v1.StageSpec> stages_;
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -113,8 +114,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -126,8 +128,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -138,8 +141,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -150,8 +154,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -716,8 +721,9 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -731,8 +737,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -746,8 +753,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -761,8 +769,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -783,8 +792,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -802,8 +812,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -823,8 +834,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -845,8 +857,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -864,8 +877,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -883,8 +897,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -903,8 +918,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -921,8 +937,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -939,8 +956,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -951,8 +969,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -966,8 +985,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -982,8 +1002,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -994,8 +1015,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -1007,8 +1029,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-     * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+     * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>

@@ -32,8 +32,9 @@ public interface AddStagesRequestOrBuilder extends
 
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -42,8 +43,9 @@ public interface AddStagesRequestOrBuilder extends
       getStagesList();
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -51,8 +53,9 @@ public interface AddStagesRequestOrBuilder extends
   io.uwfq.v1.StageSpec getStages(int index);
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -60,8 +63,9 @@ public interface AddStagesRequestOrBuilder extends
   int getStagesCount();
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>
@@ -70,8 +74,9 @@ public interface AddStagesRequestOrBuilder extends
       getStagesOrBuilderList();
   /**
    * <pre>
-   * The stages; at least one, and with those that the job has at most 1,000.  A stage that the job has
-   * already with the same content is left as it is; with other content it is ALREADY_EXISTS.
+   * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
+   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 2 [json_name = "stages"];</code>

@@ -570,7 +570,8 @@ java.lang.String defaultValue) {
   private java.util.List<io.uwfq.v1.StageSpec> stages_;
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -581,7 +582,8 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -593,7 +595,8 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -604,7 +607,8 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -615,7 +619,8 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2425,7 +2430,8 @@ java.lang.String defaultValue) {
 
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2439,7 +2445,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2453,7 +2460,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2467,7 +2475,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2488,7 +2497,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2506,7 +2516,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2526,7 +2537,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2547,7 +2559,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2565,7 +2578,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2583,7 +2597,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2602,7 +2617,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2619,7 +2635,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2636,7 +2653,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2647,7 +2665,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2661,7 +2680,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2676,7 +2696,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2687,7 +2708,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -2699,7 +2721,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * ranges together.
      * </pre>
      *
      * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>

@@ -274,7 +274,8 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -283,7 +284,8 @@ java.lang.String defaultValue);
       getStagesList();
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -291,7 +293,8 @@ java.lang.String defaultValue);
   io.uwfq.v1.StageSpec getStages(int index);
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -299,7 +302,8 @@ java.lang.String defaultValue);
   int getStagesCount();
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
@@ -308,7 +312,8 @@ java.lang.String defaultValue);
       getStagesOrBuilderList();
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * ranges together.
    * </pre>
    *
    * <code>repeated .uwfq.v1.StageSpec stages = 12 [json_name = "stages"];</code>
