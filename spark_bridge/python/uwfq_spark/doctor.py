@@ -195,6 +195,11 @@ def _pool(seen: Observation) -> Verdict:
             "see that spark.uwfq.target and --target mean the same service",
         )
     facts = f"{name}: policy {pool.policy}, {pool.slots} slots, {pool.jobs} open jobs"
+    if pool.workers > 1:
+        # Their slots add up, and what a user has open in one counts against that user in another.
+        what = f"the application is not alone in the pool {name}, but one of {pool.workers}"
+        wait = "one that was killed goes after scheduling.engine_timeout, two minutes by default"
+        return Status.PROBLEM, what, f"give each a pool of its own (spark.uwfq.pool); {wait}"
     return Status.OK, facts
 
 

@@ -17,6 +17,7 @@ server trusts that before any setting of the client.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -183,7 +184,7 @@ class _Block:
         place = blocks.index(self)
         del blocks[place]
         if place == len(blocks):
-            self._properties.set(self._before)
+            self._properties.restore(self._before)
             return
         # What was there before this block comes back after the one that was opened next.
         later = blocks[place]
@@ -249,6 +250,14 @@ class _Threads:
         for key, value in values.items():
             properties.setLocalProperty(_THREAD_PREFIX + key, value)
 
+    def restore(self, values: Mapping[str, str | None]) -> None:
+        from py4j.protocol import Py4JNetworkError
+
+        # A driver that was killed has taken its properties along, and what it did to the block's
+        # own calls is all that there is to tell.
+        with contextlib.suppress(Py4JNetworkError, ConnectionError):
+            self.set(values)
+
 
 class _Connected:
     """The configuration of the active Spark Connect session, for what it may say."""
@@ -275,6 +284,9 @@ class _Connected:
             self._conf.set(PREFIX + _WEIGHT, weight)
         else:
             self._conf.unset(PREFIX + _WEIGHT)
+
+    def restore(self, values: Mapping[str, str | None]) -> None:
+        self.set(values)
 
 
 def _context() -> SparkContext | None:

@@ -18,6 +18,7 @@ from tests.e2e.command import PATIENCE_SECONDS, started, uwfq, wait_until_servin
 from tests.e2e.spark.lines import environment, every_line, python_of
 from uwfq_client import SyncClient
 from uwfq_spark import JarNotFound, jar_path
+from uwfq_spark.jar import JARS
 
 pytestmark = [pytest.mark.needs("java"), pytest.mark.slow]
 
@@ -135,6 +136,39 @@ def test_the_doctor_sees_that_the_service_is_away(line: str, tmp_path: Path) -> 
     for check in ("service, from the driver", "service, from here"):
         assert found[check]["status"] == "problem"
         assert "uwfq serve" in found[check]["remedy"]
+
+
+_START = """
+import sys
+from pyspark.sql import SparkSession
+from uwfq_spark.configuration import PLUGIN
+
+builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+builder.config("spark.uwfq.target", "127.0.0.1:1").config("spark.plugins", PLUGIN)
+builder.config("spark.jars", sys.argv[1]).getOrCreate()
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"), [("3.5", "3.5_2.13"), ("3.5", "4_2.13"), ("4", "3.5_2.13")]
+)
+def test_a_jar_for_another_spark_stops_the_start(line: str, wrong: str) -> None:
+    """The message names the jar, what runs, and how to find the right one."""
+    (jar,) = JARS.glob(f"uwfq-spark-{wrong}-*.jar")
+    ran = subprocess.run(
+        [python_of(line), "-P", "-c", _START, str(jar)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+        env=environment(),
+    )
+    assert ran.returncode != 0
+    # Spark logs it, and the program shows it.
+    (message,) = {said.partition("UWFQ: ")[2] for said in ran.stderr.splitlines()} - {""}
+    assert str(jar) in message
+    assert f"this is Spark {line}" in message
+    assert "`uwfq spark jar" in message
 
 
 def test_without_an_application_there_is_nothing_to_examine() -> None:

@@ -272,6 +272,15 @@ def test_an_application_that_the_service_does_not_know_is_a_problem(
     assert (finding.status, remedy in finding.remedy) == (Status.PROBLEM, True)
 
 
+def test_a_pool_of_several_applications_is_a_problem() -> None:
+    """They take each other's share; also one that was killed, as long as it may come back."""
+    finding = found("pool", application(), service(pool=dataclasses.replace(POOL, workers=2)))
+    assert finding.status is Status.PROBLEM
+    assert "the application is not alone in the pool default, but one of 2" in finding.what
+    assert "spark.uwfq.pool" in finding.remedy
+    assert "scheduling.engine_timeout" in finding.remedy
+
+
 def test_a_pool_that_is_not_there_is_no_fault_of_the_network() -> None:
     """The service refuses the application, so it counts as lost to it; the pool is what to fix."""
     seen = application(gauges={"service.reachable": 0})

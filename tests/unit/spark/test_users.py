@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from py4j.clientserver import ClientServer
+from py4j.protocol import Py4JNetworkError
 from pyspark import SparkContext
 
 from uwfq_spark import current_user, user, users
@@ -79,6 +80,24 @@ def test_an_application_may_end_within_the_block(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(KeyError, match="its own"), user("alice"):
         stop_and_fail()
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), Py4JNetworkError()])
+def test_the_driver_may_die_within_the_block(
+    classic: Classic, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Who has dealt with that in the block is not told again at its end."""
+
+    def gone(*_: object) -> None:
+        raise error
+
+    with user("alice"):
+        monkeypatch.setattr(classic, "setLocalProperty", gone)
+    assert current_user() == "alice"  # Nobody could put it back.
+
+    # It is the end alone that does not matter.
+    with pytest.raises(type(error)), user("bob"):
+        pytest.fail("it was not said whose this is")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 package io.uwfq.spark;
 
+import static scala.util.Properties.versionNumberString;
+
 import io.uwfq.spark.conversation.Conversation;
 import io.uwfq.spark.conversation.ServiceChannel;
 import io.uwfq.spark.conversation.Settings;
@@ -24,10 +26,10 @@ import org.slf4j.LoggerFactory;
 /**
  * The plugin's part in the driver: puts everything together when the application starts.
  *
- * <p>Spark calls {@link #init} before it has a task scheduler: settings are checked there, and
- * wrong ones stop the start. It calls {@link #registerMetrics} when all runs and no job was
- * submitted yet: there the pool, the listener and the conversation come in. Should that fail, the
- * application goes on as if the bridge were not there.
+ * <p>Spark calls {@link #init} before it has a task scheduler: the jar and the settings are checked
+ * there, and wrong ones stop the start. It calls {@link #registerMetrics} when all runs and no job
+ * was submitted yet: there the pool, the listener and the conversation come in. Should that fail,
+ * the application goes on as if the bridge were not there.
  */
 final class UwfqDriver implements DriverPlugin {
   private static final Logger LOG = LoggerFactory.getLogger(UwfqDriver.class);
@@ -51,9 +53,11 @@ final class UwfqDriver implements DriverPlugin {
    * Reads the settings, and asks Spark for the scheduler that has pools.
    *
    * @throws IllegalArgumentException names the setting that is wrong, and what it may be
+   * @throws IllegalStateException this jar is for another Spark, or another Scala
    */
   @Override
   public Map<String, String> init(SparkContext spark, PluginContext context) {
+    BuiltFor.thisJar().ifPresent(jar -> jar.check(spark.version(), versionNumberString()));
     this.spark = spark;
     SparkConf conf = spark.conf();
     Map<String, String> values =
