@@ -260,18 +260,18 @@ class Inquiry:
         policy = self._policy
         policy.advance(now)
         widest = max((worker.slots for worker in pool.workers.values()), default=pool.slots)
-        found = False
-        if job.offered and not job.user.paused:
+        queued = bool(job.offered) and not job.user.paused
+        if queued:
             end = len(self._before) + STEP_JOBS
+            # Having come to another place on the way, the job may not be met.
             for stage in self._ranking:
                 if stage.job is job:
-                    found = True
                     break
                 self._pass(stage.job, widest)
                 if len(self._before) == end:
                     return None
         start = None
-        if not job.ended and pool.slots and found and _launchable(job, widest):
+        if not job.ended and pool.slots and queued and _launchable(job, widest):
             start = _until_room(pool, self._work, now)
         deadline = policy.virtual_deadline(job)
         finish = None
@@ -280,7 +280,7 @@ class Inquiry:
         return Explanation(
             job=job_status(job, now),
             reason=_reason(job, self._launchable, widest),
-            position=len(self._before) + 1 if found else 0,
+            position=len(self._before) + 1 if queued else 0,
             ahead=tuple(self._ahead),
             virtual_time=float(policy.virtual_time(now)),
             predicted_start=_float(start),

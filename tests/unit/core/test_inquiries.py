@@ -89,3 +89,22 @@ def test_who_goes_next_is_told_however_many_wait() -> None:
         return calls_of(lambda: core.explain(core.scheduler.job("job-0")))
 
     assert cost(2000) < cost(200) + 50
+
+
+def test_a_job_that_comes_to_another_place_on_the_way_has_one() -> None:
+    """The fluid cluster serves everything meanwhile: deadlines stay, but are kept elsewhere."""
+    core = Driver(slots=2)
+    core.poll(slots=2, max_tasks=0)
+    core.submit("zoe", "first", stage("s", 0.001))
+    core.submit("zoe", "second", stage("s", 0.5 * AHEAD / 3 + 10))
+    for number in range(AHEAD):
+        core.submit(f"user-{number % 3}", f"job-{number}", stage("s", 1.0))
+    last = core.submit("zoe", "last", stage("s", 1e6))
+    inquiry = Inquiry(last, 2)
+    assert inquiry.step(core.now) is None
+    core.poll("other", slots=2, max_tasks=0)
+    core.at(1e7)
+    core.poll(slots=2, max_tasks=0)
+    _, told = steps(core, inquiry)
+    assert told.position > STEP_JOBS
+    assert told.predicted_start is not None
