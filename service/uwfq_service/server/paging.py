@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from uwfq.v1 import types_pb2 as types
 from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.model import Job
 from uwfq_service.core.scheduler import Scheduler
@@ -101,6 +102,18 @@ def scan(
             page.append(job)
             stages += len(job.stages)
     return page, None
+
+
+def fitting(jobs: Iterable[types.Job]) -> list[types.Job]:
+    """As many of a page's jobs as it has room for, and the first one in any case."""
+    page: list[types.Job] = []
+    room = PAGE_BYTES
+    for job in jobs:
+        room -= job.ByteSize()
+        if room < 0 and page:
+            break
+        page.append(job)
+    return page
 
 
 def names_after(names: Iterable[str], after: str | None, size: int) -> list[str]:

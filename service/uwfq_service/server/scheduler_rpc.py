@@ -144,15 +144,8 @@ class SchedulerRpc:
                 wanted=wanted,
                 size=paging.page_size(request.page_size),
             )
-            page: list[types.Job] = []
-            room = paging.PAGE_BYTES
-            for job, before in zip(jobs, [None, *jobs], strict=False):
-                message = convert_views.job(views.job_status(job, now))
-                room -= message.ByteSize()
-                if room < 0 and before is not None:
-                    return page, before.number
-                page.append(message)
-            return page, last
+            page = paging.fitting(convert_views.job(views.job_status(job, now)) for job in jobs)
+            return page, last if len(page) == len(jobs) else jobs[len(page) - 1].number
 
         found, last = await self._engine.read(look)
         return rpc.ListJobsResponse(
