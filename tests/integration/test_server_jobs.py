@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 import grpc
+import pytest
 from google.rpc import error_details_pb2 as details
 
 from tests.integration.serving import Service, refused, result, serving, until
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
-from uwfq_service.core.views import STEP_JOBS
+from uwfq_service.core.views import STEP_JOBS, Explanation, Inquiry
 
 
 async def time_passes(service: Service, waiting: asyncio.Future[Any]) -> None:
@@ -325,8 +326,8 @@ async def test_an_explanation_names_who_is_ahead() -> None:
         assert answer.predicted_finish_seconds > 0
 
 
-async def test_explanations_of_a_long_queue_take_turns() -> None:
-    """Each has counted all that go first in the end."""
+async def test_a_long_queue_is_counted_to_its_end() -> None:
+    """By each of those who ask at the same time."""
     ahead = 2 * STEP_JOBS + 1
     async with serving() as service:
         await service.poll(slots=1)
@@ -338,3 +339,22 @@ async def test_explanations_of_a_long_queue_take_turns() -> None:
         answers = await asyncio.gather(*(service.jobs.ExplainJob(request) for _ in range(3)))
         assert [answer.position for answer in answers] == [ahead + 1] * 3
         assert [len(answer.ahead) for answer in answers] == [3] * 3
+
+
+async def test_explanations_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one is looked for, others that were asked for later begin."""
+    begun: set[Inquiry] = set()
+    patience = iter(range(100_000))
+    step = Inquiry.step
+
+    def without_end(inquiry: Inquiry, now: Any) -> Explanation | None:
+        begun.add(inquiry)
+        next(patience)
+        return step(inquiry, now) if len(begun) == 3 else None
+
+    monkeypatch.setattr(Inquiry, "step", without_end)
+    async with serving() as service:
+        job_id = (await service.submit(user="ann")).job_id
+        request = rpc.ExplainJobRequest(job_id=job_id)
+        await asyncio.gather(*(service.jobs.ExplainJob(request) for _ in range(3)))
+    assert len(begun) == 3

@@ -175,7 +175,11 @@ class Policy(ABC):
 
     @abstractmethod
     def ranking(self) -> Iterator[Stage]:
-        """All offered stages that may go, most urgent first.  O(n log n); changes nothing."""
+        """All offered stages that may go, most urgent first.  O(n log n); changes nothing.
+
+        May be read on after the pool has changed: what has moved may then be missed or come twice,
+        and what has gone may come.
+        """
 
     def first_within(self, slots: int) -> Stage | None:
         """What would go first if only what is leased on ``slots`` slots were offered.
