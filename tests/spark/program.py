@@ -246,6 +246,28 @@ def saved(user: str, name: str, query: str) -> None:
     _session().sql(query).write.mode("overwrite").saveAsTable("saved")
 
 
+def streamed(user: str, name: str, directory: str, batches: int) -> dict[str, Any]:
+    """A stream that counts the rows of files by key, one file a micro-batch; what it has added up.
+
+    Each file has a row for each of seven keys.  ``runId`` is the group that Spark gives its jobs.
+    """
+    _ask_as("writer", name)
+    for _ in range(batches):
+        _session().range(0, 7, 1, 1).write.mode("append").parquet(directory)
+    _ask_as(user, name)
+    totals: list[int] = []
+
+    def note(rows: Any, _: int) -> None:
+        totals.append(rows.agg({"count": "sum"}).collect()[0][0])
+
+    files = _session().readStream.schema("id long").option("maxFilesPerTrigger", 1)
+    counts = files.parquet(directory).groupBy("id").count()
+    stream = counts.writeStream.outputMode("complete").foreachBatch(note).start()
+    stream.processAllAvailable()
+    stream.stop()
+    return {"totals": totals, "runId": str(stream.runId)}
+
+
 def speculated(user: str, name: str, tasks: int, gate: str) -> int:
     """A job whose last task hangs on the first executor that takes it."""
     _ask_as(user, name)
@@ -300,8 +322,8 @@ if __name__ == "__main__":
             action.__name__: action
             for action in (
                 *(start, stop, logged, ask, keep_asking, stop_asking, hold, standings, figures),
-                *(retried, failed, cancelled, cancel, barrier, cached, saved, speculated, shuffled),
-                *(executors, executor_count, short_tasks, ten_stages),
+                *(retried, failed, cancelled, cancel, barrier, cached, saved, streamed, speculated),
+                *(shuffled, executors, executor_count, short_tasks, ten_stages),
             )
         }
     )
