@@ -60,19 +60,48 @@ async def test_stop_fetches_leases_whose_answer_was_lost(service: FakeService) -
 
 
 async def test_stop_gives_up_after_its_grace(service: FakeService) -> None:
-    """What is not finished is reported as a retryable failure."""
+    """What runs is reported as a retryable failure; what has not begun goes back unspent."""
     service.add_job("j", 3)
     worker = Worker(service.target, slots=1, prefetch=2, retry=EAGER)
+    begun = asyncio.Event()
 
     @worker.handler("noop")
     async def handle(task: Task) -> None:
+        begun.set()
         await asyncio.Event().wait()
 
     async with worker:
-        await service.until(lambda: len(service.leases) == 3)
-        await worker.stop(grace_seconds=0.01)
-    assert len(service.results) == 3
-    assert all(result.failure.retryable for result in service.results.values())
+        await begun.wait()
+        assert len(service.leases) == 3
+        await worker.stop(grace_seconds=0.0)
+    (result,) = service.results.values()
+    assert result.failure.retryable
+    assert service.left == {worker.worker_id: 2}
+
+
+async def test_nothing_begins_after_the_grace(service: FakeService) -> None:
+    """Not even what a poll was granted whose answer was lost: nobody would end it."""
+    service.add_job("j", 2)
+    service.lose("NextTask", times=1_000)
+    worker = Worker(service.target, slots=2, retry=EAGER)
+    ran: list[int] = []
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        ran.append(task.index)
+        await asyncio.Event().wait()
+
+    async with worker:
+        await service.until(lambda: len(service.leases) == 2)
+        stopping = asyncio.create_task(worker.stop(grace_seconds=0.0))
+        polls = service.requests["NextTask"]
+        enough = len(polls) + 5
+        await service.until(lambda: service.requests["Leave"] or len(polls) > enough)
+        service.faults["NextTask"].clear()
+        async with asyncio.timeout(20):
+            await stopping
+    assert not ran
+    assert service.left == {worker.worker_id: 2}
 
 
 async def test_an_idle_worker_stops_at_once_though_its_poll_is_parked(

@@ -76,6 +76,7 @@ class Ledger:
         #: By lease, until acknowledged, in the order of their grants.
         self._attempts: dict[int, Attempt] = {}
         self._queue: collections.deque[Attempt] = collections.deque()
+        self._closed = False
         #: Results that no message under way carries.
         self._unsent: collections.deque[types_pb2.TaskResult] = collections.deque()
 
@@ -122,10 +123,13 @@ class Ledger:
     # ------------------------------------------------------------------------- through the rooms
 
     def grant(self, leases: Iterable[types_pb2.TaskLease], now: float) -> float:
-        """Queue new leases, in the service's order.  When the first of them wants a renewal."""
+        """Queue new leases, in the service's order.  When the first of them wants a renewal.
+
+        After ``abandon_queue`` nothing is taken.
+        """
         earliest = math.inf
         for lease in leases:
-            if lease.lease_id in self._attempts:
+            if self._closed or lease.lease_id in self._attempts:
                 continue  # Told twice: a poll was repeated whose answer had arrived.
             renew_every = lease.expires_in_seconds / 3
             attempt = Attempt(convert.task(lease), now, renew_every, now + renew_every)
@@ -189,6 +193,14 @@ class Ledger:
                 attempt.stop_reason = reason
                 running.append(attempt)
         return running
+
+    def abandon_queue(self) -> None:
+        """Let go of what queues: it was not begun, and goes back when the worker leaves."""
+        self._closed = True
+        for attempt in self._queue:
+            self.held_slots -= attempt.task.slots
+            del self._attempts[attempt.task.lease_id]
+        self._queue.clear()
 
     def held(self) -> list[Attempt]:
         """Everything that runs or queues, in the order of the grants."""

@@ -163,7 +163,7 @@ class Session:
         self._stop.set()
 
     def give_up(self) -> None:
-        """Stop, and report what is held as failed (retryable) instead of finishing it."""
+        """Stop, and report what runs as failed (retryable) instead of finishing it."""
         self._stop.set()
         self._hurried = True
         self.launcher.give_up("the worker was stopped before the task ended")
@@ -405,14 +405,14 @@ class Session:
             await _cancelled(self._reporter)
         backoff = Backoff(self._options.retry)
         silent_since: float | None = None
-        while self._poll_open or not self.ledger.settled:
-            if not self._poll_open and not self.ledger.owes:
+        while (fetches := self._poll_open and not self._hurried) or not self.ledger.settled:
+            if not fetches and not self.ledger.owes:
                 await self._progress.wait()
                 self._progress.clear()
                 continue
             try:
                 # The last poll may have been granted leases whose answer was lost with it.
-                await (self._poll(0.0, last=True) if self._poll_open else self._report())
+                await (self._poll(0.0, last=True) if fetches else self._report())
                 silent_since = None
                 backoff.reset()
             except UwfqError as error:

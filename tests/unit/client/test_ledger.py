@@ -142,6 +142,23 @@ def test_an_attempt_that_was_given_up_does_not_count_twice() -> None:
     assert ledger.free_slots == 1
 
 
+def test_what_queues_is_let_go_and_nothing_is_taken_after_that() -> None:
+    """It was not begun, so nothing is owed for it."""
+    ledger = Ledger(slots=1, prefetch=2)
+    ledger.grant([lease(1), lease(2), lease(3)], now=0.0)
+    (running,) = started(ledger)
+    ledger.abandon_queue()
+    assert ledger.grant([lease(4)], now=0.0) == math.inf
+    assert ledger.held() == [running]
+    ledger.finish(running, Outcome(0.0, failure="given up"))
+    assert not ledger.busy
+    assert not started(ledger)
+    results = ledger.take_results()
+    assert [result.lease_id for result in results] == [1]
+    ledger.acknowledged(results, acks(results))
+    assert ledger.settled
+
+
 def test_an_outcome_that_cannot_be_told_leaves_the_attempt_running() -> None:
     """Ended and owing nothing, it would be renewed for ever and never answered."""
     ledger = Ledger(slots=1, prefetch=0)
