@@ -27,7 +27,7 @@ from uwfq_client import convert
 from uwfq_client.execution import Outcome, task_result
 from uwfq_client.types import Task
 
-#: Most results or leases in one message, and most bytes of texts: well below the service limits.
+#: Most results, starts or leases in one message, and most bytes of texts: below the limits.
 _MOST_RESULTS: Final = 5000
 _MOST_MESSAGE_BYTES: Final = 1 << 20
 
@@ -227,12 +227,13 @@ class Ledger:
     # ------------------------------------------------------------------------- starts and renewals
 
     def unannounced(self) -> list[Attempt]:
-        """Attempts that run, but did not start when they were granted."""
-        return [
+        """Attempts that run, but did not start when they were granted; as many as fit a message."""
+        unannounced = (
             attempt
             for attempt in self._attempts.values()
             if attempt.room is Room.RUNNING and not attempt.announced
-        ]
+        )
+        return list(itertools.islice(unannounced, _MOST_RESULTS))
 
     def next_renewal(self) -> float:
         """When the first lease wants more time; infinite: none does."""
