@@ -60,7 +60,7 @@ async def test_stop_fetches_leases_whose_answer_was_lost(service: FakeService) -
 
 
 async def test_stop_gives_up_after_its_grace(service: FakeService) -> None:
-    """What is not finished is reported as a retryable failure."""
+    """What runs is reported as a retryable failure; what has not begun goes back by the leave."""
     service.add_job("j", 3)
     worker = Worker(service.target, slots=1, prefetch=2, retry=EAGER)
 
@@ -71,8 +71,8 @@ async def test_stop_gives_up_after_its_grace(service: FakeService) -> None:
     async with worker:
         await service.until(lambda: len(service.leases) == 3)
         await worker.stop(grace_seconds=0.01)
-    assert len(service.results) == 3
-    assert all(result.failure.retryable for result in service.results.values())
+    assert [result.failure.retryable for result in service.results.values()] == [True]
+    assert service.left == {worker.worker_id: 2}
 
 
 async def test_an_idle_worker_stops_at_once_though_its_poll_is_parked(
@@ -83,6 +83,26 @@ async def test_an_idle_worker_stops_at_once_though_its_poll_is_parked(
     worker.handler("noop")(nothing)
     async with worker:
         await service.until(lambda: service.requests["NextTask"])
+
+
+@pytest.mark.parametrize("hurry", [False, True])
+async def test_a_worker_does_not_wait_for_a_service_that_hangs(
+    service: FakeService, hurry: bool
+) -> None:
+    """One that owes nothing, or is in a hurry, ends before those lose patience who wait for it."""
+    service.add_job("j", int(hurry))
+    worker = Worker(service.target, slots=2, retry=EAGER)
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        await asyncio.Event().wait()
+
+    async with worker:
+        await service.until(lambda: len(service.requests["NextTask"]) == 1 + hurry)
+        service.silent = True
+        async with asyncio.timeout(10.0):
+            await worker.stop(grace_seconds=0.1 if hurry else None)
+    assert not service.left
 
 
 async def test_a_worker_takes_its_leave_after_all_else(service: FakeService) -> None:

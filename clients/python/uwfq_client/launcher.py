@@ -223,10 +223,14 @@ class Launcher:
         self.interrupt(self._ledger.revoke([attempt.task.lease_id], reason))
 
     def give_up(self, reason: str) -> None:
-        """End everything as failed (retryable), whether or not its handler can be stopped."""
+        """End what runs as failed (retryable), whether or not its handler can be stopped.
+
+        What has not begun is left to the service: it was no attempt.
+        """
+        self._ledger.abandon_queue()
         for attempt in self._ledger.held():
             interrupt = attempt.interrupt
-            runtime = self._loop.time() - attempt.started_at if attempt.started_at else 0.0
+            runtime = self._loop.time() - attempt.started_at
             self._end(attempt, Outcome(runtime, failure=reason))
             if interrupt is not None:
                 interrupt()

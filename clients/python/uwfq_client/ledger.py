@@ -5,9 +5,10 @@ Picture one line of attempts moving through three rooms:
     grant -> QUEUED -> start -> RUNNING -> finish -> ENDED -> acknowledged -> forgotten
 
 An attempt occupies slots in the first two rooms and owes a result in the third.  Each lease that
-was granted is answered once, whatever happened: run, failed, revoked while it waited.  A result
-leaves only when the service has acknowledged it, so a lost reply or a restart of the service loses
-nothing; reporting twice is harmless, as the service counts each result once.
+was granted is answered once, whatever happened: run, failed, revoked while it waited.  (Only a
+worker that gives up leaves what has not begun to the service.)  A result leaves when the service
+has acknowledged it, so a lost reply or a restart of the service loses nothing; reporting twice is
+harmless, as the service counts each result once.
 
 Pure bookkeeping: no I/O, no clock (``now`` in seconds, any steady origin), no threads.
 """
@@ -189,6 +190,14 @@ class Ledger:
                 attempt.stop_reason = reason
                 running.append(attempt)
         return running
+
+    def abandon_queue(self) -> None:
+        """Forget what has not begun, without an answer: the service gives it to others."""
+        for attempt in self._queue:
+            self.held_slots -= attempt.task.slots
+            attempt.room = Room.ENDED
+            del self._attempts[attempt.task.lease_id]
+        self._queue.clear()
 
     def held(self) -> list[Attempt]:
         """Everything that runs or queues, in the order of the grants."""
