@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/uwfq/uwfq/clients/go/uwfqv1"
 )
 
@@ -30,7 +28,7 @@ func (c *Client) Users(
 	ctx context.Context, request *uwfqv1.ListUsersRequest,
 ) iter.Seq2[*uwfqv1.User, error] {
 	return pages(request.GetPageToken(), func(token string) ([]*uwfqv1.User, string, error) {
-		page := proto.CloneOf(request)
+		page := copyOf(request)
 		page.PageToken = token
 		response, err := c.ListUsers(ctx, page)
 		return response.GetUsers(), response.GetNextPageToken(), err

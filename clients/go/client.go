@@ -48,6 +48,16 @@ func (c *Client) closed() bool {
 	return c.connection.GetState() == connectivity.Shutdown
 }
 
+// copyOf is a copy to change; of nil, which gRPC takes for a message that says nothing, such a message.
+func copyOf[Request any, Message interface {
+	*Request
+	proto.Message
+}](request Message) Message {
+	copied := Message(new(Request))
+	proto.Merge(copied, request)
+	return copied
+}
+
 // ask makes one call and gives its error a type.
 func ask[Request, Response any](
 	ctx context.Context,
@@ -71,7 +81,7 @@ func (c *Client) Submit(
 	ctx context.Context, request *uwfqv1.SubmitJobRequest,
 ) (*uwfqv1.SubmitJobResponse, error) {
 	if request.GetJobId() == "" && request.GetRequestId() == "" {
-		request = proto.CloneOf(request) // The caller may submit the same message as another job.
+		request = copyOf(request) // The caller may submit the same message as another job.
 		request.RequestId = rand.Text()
 	}
 	return ask(ctx, c.scheduler.SubmitJob, request)
@@ -150,7 +160,7 @@ func (c *Client) Jobs(
 	ctx context.Context, request *uwfqv1.ListJobsRequest,
 ) iter.Seq2[*uwfqv1.Job, error] {
 	return pages(request.GetPageToken(), func(token string) ([]*uwfqv1.Job, string, error) {
-		page := proto.CloneOf(request)
+		page := copyOf(request)
 		page.PageToken = token
 		response, err := c.List(ctx, page)
 		return response.GetJobs(), response.GetNextPageToken(), err

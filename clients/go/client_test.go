@@ -177,6 +177,28 @@ func TestAPageThatFailsEndsTheList(t *testing.T) {
 	})
 }
 
+// gRPC takes nil for a message that says nothing; so does what makes a copy of its request.
+func TestNoRequestIsAnEmptyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("j", 1, &Task{})
+		client := service.client(t)
+		for job, err := range client.Jobs(t.Context(), nil) {
+			if err != nil || job.GetJobId() != "j" {
+				t.Errorf("job %v, error %v", job, err)
+			}
+		}
+		if _, err := client.Submit(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+		for _, err := range client.Users(t.Context(), nil) {
+			if status.Code(err) != codes.Unimplemented { // This service has none.
+				t.Error(err)
+			}
+		}
+	})
+}
+
 func TestAWatchShowsEachChangeAndSurvivesRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)

@@ -51,6 +51,8 @@ type fakeService struct {
 	// arrived is everything that was asked, in order.
 	arrived []arrival
 	faults  map[string][]fault
+	// silent: it takes calls, and answers none of them.
+	silent bool
 	// chaos draws faults of its own when a test sets it.
 	chaos *rand.Rand
 }
@@ -245,10 +247,16 @@ func (f *fakeService) intercept(
 	ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
 	var fault fault
+	var silent bool
 	f.update(func() {
 		f.arrived = append(f.arrived, arrival{time.Since(f.began), request.(proto.Message)})
 		fault = f.nextFault(path.Base(info.FullMethod))
+		silent = f.silent
 	})
+	if silent {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if fault.refusal != nil && !fault.lost {
 		return nil, fault.refusal
 	}

@@ -161,13 +161,21 @@ func (l *launcher) wait(longest time.Duration) {
 func succeededResult(task *Task, measured *Measurement, runtime time.Duration) *uwfqv1.TaskResult {
 	success := &uwfqv1.TaskSuccess{RuntimeSeconds: runtime.Seconds()}
 	if measured != nil {
-		success.InputBytes, success.Rows = measured.InputBytes, measured.Rows
+		// The handler may go on to count in the same place, and the result is sent later, maybe twice.
+		success.InputBytes, success.Rows = copied(measured.InputBytes), copied(measured.Rows)
 	}
 	return &uwfqv1.TaskResult{
 		LeaseId: task.GetLeaseId(),
 		Attempt: task.GetAttempt(),
 		Outcome: &uwfqv1.TaskResult_Success{Success: success},
 	}
+}
+
+func copied(number *uint64) *uint64 {
+	if number == nil {
+		return nil
+	}
+	return new(*number)
 }
 
 func failedResult(task *Task, err error, runtime time.Duration) *uwfqv1.TaskResult {

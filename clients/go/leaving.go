@@ -39,14 +39,25 @@ func (s *session) fetchGranted(base context.Context) bool {
 	waits := newBackoff()
 	began := time.Now()
 	for s.pollOpen && ctx.Err() == nil {
-		if _, err := s.poll(ctx, 0, new(uint32(0))); err != nil {
-			if s.hopeless(err) || !s.ledger.busy() && time.Since(began) > lastPollTime {
+		if err := s.pollLast(ctx); err != nil {
+			if s.hopeless(err) || !s.ledger.busy() && time.Since(began) >= lastPollTime {
 				return false
 			}
 			s.waitOut(ctx, err, waits)
 		}
 	}
 	return true
+}
+
+// pollLast is one of these polls.  With nothing at stake it does not wait for long.
+func (s *session) pollLast(ctx context.Context) error {
+	if !s.ledger.busy() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lastPollTime)
+		defer cancel()
+	}
+	_, err := s.poll(ctx, 0, new(uint32(0)))
+	return err
 }
 
 // leave reports what is owed still, and lets the service forget this worker.

@@ -198,16 +198,20 @@ func TestAnIdleWorkerStopsAtOnceThoughItsPollIsParked(t *testing.T) {
 	})
 }
 
-// An idle worker does not wait for long for a service that is away; one with results does.
-func TestPatienceWithAServiceThatIsAway(t *testing.T) {
+// An idle worker does not wait for long for a service that is away, or hangs; one with results does.
+func TestPatienceWithAServiceThatDoesNotAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
 		tasks          int
+		hangs          bool
 		hurry          bool
 		least, longest time.Duration
 	}{
-		"idle":                      {0, false, time.Second, 4 * time.Second},
-		"with a result":             {1, false, 30 * time.Second, 35 * time.Second},
-		"with a result, in a hurry": {1, true, time.Second, 4 * time.Second},
+		"away, idle":                       {0, false, false, time.Second, 4 * time.Second},
+		"away, with a result":              {1, false, false, 30 * time.Second, 35 * time.Second},
+		"away, with a result, in a hurry":  {1, false, true, time.Second, 4 * time.Second},
+		"hangs, idle":                      {0, true, false, time.Second, 4 * time.Second},
+		"hangs, with a result":             {1, true, false, 30 * time.Second, 35 * time.Second},
+		"hangs, with a result, in a hurry": {1, true, true, time.Second, 4 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -219,7 +223,11 @@ func TestPatienceWithAServiceThatIsAway(t *testing.T) {
 					return len(service.leases) == test.tasks && len(service.pollsLocked()) == 1
 				})
 				synctest.Wait()
-				service.goAway()
+				if test.hangs {
+					service.update(func() { service.silent = true })
+				} else {
+					service.goAway()
+				}
 				close(open)
 				synctest.Wait()
 				if test.hurry {
@@ -230,7 +238,9 @@ func TestPatienceWithAServiceThatIsAway(t *testing.T) {
 				if took := time.Since(began); took < test.least || took > test.longest {
 					t.Errorf("it took %v", took)
 				}
-				service.comeBack() // For the clean-up.
+				if !test.hangs {
+					service.comeBack() // For the clean-up.
+				}
 			})
 		})
 	}

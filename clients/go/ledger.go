@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// Most results or leases in one message, and most bytes of texts: well below the service's limits.
+	// Most results, starts or leases in one message, and most bytes of texts: below the service's limits.
 	mostResults      = 5000
 	mostMessageBytes = 1 << 20
 	// An attempt that started so much later than it was granted tells the service when it did: its
@@ -276,12 +276,15 @@ func (l *ledger) acknowledged(results []*uwfqv1.TaskResult, acks []*uwfqv1.TaskR
 // -------------------------------------------------------------------------- starts and renewals
 
 // starts are the attempts that run, but did not start when they were granted, and that the service
-// has not been told of.  Follow with announced.
+// has not been told of; as many as fit a message.  Follow with announced.
 func (l *ledger) starts(now time.Time) []*uwfqv1.TaskStart {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var starts []*uwfqv1.TaskStart
 	for leaseID, a := range l.attempts {
+		if len(starts) == mostResults {
+			break
+		}
 		if a.room == running && !a.announced {
 			starts = append(starts, &uwfqv1.TaskStart{
 				LeaseId: leaseID, RunningSeconds: now.Sub(a.startedAt).Seconds()})

@@ -71,6 +71,24 @@ func TestAParkedPollIsAskedAnewWhenMoreSlotsAreFree(t *testing.T) {
 	})
 }
 
+// However many wait in the queue and start together: more than the service takes would be refused.
+func TestStartsAreToldInMessagesThatTheServiceTakes(t *testing.T) {
+	ledger := newLedger(6000, 6000)
+	leases := make([]*Task, 6000)
+	for i := range leases {
+		leases[i] = &Task{LeaseId: uint64(i + 1), Slots: 1}
+	}
+	now := time.Now()
+	ledger.grant(leases, now)
+	for ledger.start(now.Add(time.Second)) != nil {
+	}
+	told := ledger.starts(now.Add(time.Second))
+	ledger.announced(told)
+	if rest := ledger.starts(now.Add(time.Second)); len(told) != 5000 || len(rest) != 1000 {
+		t.Errorf("told of %d starts, then of %d", len(told), len(rest))
+	}
+}
+
 // The poll is repeated under its id and brings the same leases; each is run once.
 func TestALostAnswerToAPollLosesNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -204,6 +204,26 @@ func TestFailuresAreReportedWithTheirMessage(t *testing.T) {
 	})
 }
 
+// What a handler has measured is what it was when it returned, whenever that is sent.
+func TestAHandlerMayGoOnCountingInTheSamePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("j", 3, &Task{})
+		var rows uint64
+		serve(t, service, WorkerOptions{Slots: 1, Prefetch: 2, ReportDelay: time.Minute},
+			func(context.Context, *Task) (*Measurement, error) {
+				rows++
+				return &Measurement{Rows: &rows}, nil
+			})
+		service.untilResults(t, 3)
+		for leaseID, result := range service.results {
+			if told := result.GetSuccess().GetRows(); told != leaseID {
+				t.Errorf("lease %d: %d rows", leaseID, told)
+			}
+		}
+	})
+}
+
 func TestAKindsOwnHandlerGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)

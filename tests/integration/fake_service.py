@@ -84,6 +84,8 @@ class FakeService(
         self.faults: dict[str, collections.deque[tuple[Refusal, bool]]] = collections.defaultdict(
             collections.deque
         )
+        #: Takes calls, and answers none of them any more.
+        self.silent = False
         #: Draws faults of its own when a test sets it.
         self.chaos: random.Random | None = None
         #: Set, and made anew, at every change.
@@ -166,6 +168,8 @@ class FakeService(
         copy.CopyFrom(request)
         self.requests[method].append(copy)
         self.note()
+        if self.silent:
+            await asyncio.Event().wait()
         fault = self._next_fault(method)
         try:
             if fault is not None and not fault[1]:

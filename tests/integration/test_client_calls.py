@@ -213,7 +213,7 @@ class Hasty(AsyncTransport):
 async def test_waiting_for_a_job_outlasts_any_outage(
     service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other calls give up after a number of tries; nobody waits for a job by number of tries."""
+    """Nobody waits for a job by number of tries."""
     monkeypatch.setattr(Client, "_connect", staticmethod(Hasty))
     service.add_job("j", 1)
     service.end_job("j", types_pb2.JOB_STATE_SUCCEEDED)
@@ -222,6 +222,20 @@ async def test_waiting_for_a_job_outlasts_any_outage(
         assert (await client.wait("j")).succeeded
         assert isinstance(client._transport, Hasty)
         assert client._transport.waited > 60.0
+
+
+async def test_a_call_is_tried_for_as_long_as_its_time_out_says(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who gives it hours, or for ever, waits out an outage of more than a minute."""
+    monkeypatch.setattr(Client, "_connect", staticmethod(Hasty))
+    service.refuse("SubmitJob", unavailable(), times=30)
+    service.refuse("SubmitJob", exhausted(10.0), times=30)
+    async with Client(service.target) as client:
+        stages = [Stage("scan", tasks=1)]
+        assert (await client.submit(user="alice", stages=stages, timeout=math.inf)).job_id
+        assert isinstance(client._transport, Hasty)
+        assert client._transport.waited > 360.0
 
 
 async def test_waiting_for_a_job_tries_as_often_as_the_caller_says(service: FakeService) -> None:

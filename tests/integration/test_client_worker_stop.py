@@ -114,6 +114,26 @@ async def test_an_idle_worker_stops_at_once_though_its_poll_is_parked(
         await service.until(lambda: service.requests["NextTask"])
 
 
+@pytest.mark.parametrize("hurry", [False, True])
+async def test_a_worker_does_not_wait_for_a_service_that_hangs(
+    service: FakeService, hurry: bool
+) -> None:
+    """One that owes nothing, or is in a hurry, ends before those lose patience who wait for it."""
+    service.add_job("j", int(hurry))
+    worker = Worker(service.target, slots=2, retry=EAGER)
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        await asyncio.Event().wait()
+
+    async with worker:
+        await service.until(lambda: len(service.requests["NextTask"]) == 1 + hurry)
+        service.silent = True
+        async with asyncio.timeout(10.0):
+            await worker.stop(grace_seconds=0.1 if hurry else None)
+    assert not service.left
+
+
 async def test_a_worker_takes_its_leave_after_all_else(service: FakeService) -> None:
     """Its last poll says so, once what it held is reported; nothing rides along."""
     service.add_job("j", 3)

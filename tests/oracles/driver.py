@@ -39,9 +39,10 @@ class Driver:
         slots: int | None = None,
         settings: Settings | None = None,
         number: Callable[[Any], Any] = float,
+        since: float = 0.0,
     ) -> None:
         self.scheduler = Scheduler(settings or Settings(), number=number)
-        self.now: Any = number(0)
+        self.now: Any = number(since)
         self.number = number
         self.events: list[AnyEvent] = []
         self.apply(cmd.ConfigurePool(pool=POOL, policy=policy, fixed_slots=slots))

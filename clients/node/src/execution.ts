@@ -119,7 +119,10 @@ function isPermanent(thrown: unknown): boolean {
 }
 
 function stackOf(thrown: unknown): string | undefined {
-  return sound(undefined, () => (thrown instanceof Error ? thrown.stack : undefined));
+  return sound(undefined, () => {
+    const stack: unknown = thrown instanceof Error ? thrown.stack : undefined;
+    return typeof stack === "string" ? stack : undefined;
+  });
 }
 
 /**

@@ -42,6 +42,10 @@ export class Launcher {
     const limit = after(timeLimitSeconds, () => {
       attempt.stop.abort(new Stopped(`it ran longer than its limit of ${timeLimitSeconds} s`));
     });
+    // Also when the handler never returns, and the process is to end.
+    attempt.stop.signal.addEventListener("abort", () => {
+      clearTimeout(limit);
+    });
     const { outcome, stack } = await run(handler, attempt);
     clearTimeout(limit);
     this.#ended(attempt, outcome, stack);

@@ -26,7 +26,7 @@ import {
 /** How an attempt ended. */
 export type Outcome = Exclude<TaskResult["outcome"], { case: undefined }>;
 
-/** Most results or leases in one message, and most characters of texts: well below the limits. */
+/** Most results, starts or leases in one message, and most characters of texts: below the limits. */
 const MOST_RESULTS = 5000;
 const MOST_TEXT = 1 << 20;
 
@@ -227,11 +227,14 @@ export class Ledger {
 
   // --------------------------------------------------------------------------- starts and renewals
 
-  /** Attempts that run, but did not start when they were granted. */
+  /** Attempts that run, but did not start when they were granted.  As many as fit a message. */
   unannounced(): Attempt[] {
-    return [...this.#attempts.values()].filter(
-      ({ room, announced }) => room === "running" && !announced,
-    );
+    const unannounced: Attempt[] = [];
+    for (const attempt of this.#attempts.values()) {
+      if (unannounced.length === MOST_RESULTS) break;
+      if (attempt.room === "running" && !attempt.announced) unannounced.push(attempt);
+    }
+    return unannounced;
   }
 
   /** When the first lease wants more time; infinite: none does. */

@@ -102,7 +102,7 @@ export class Session {
   #renewalPlanned = Infinity;
   /** Whether the last that we heard of the service was trouble. */
   #inTrouble = false;
-  #graceTimer: NodeJS.Timeout | undefined;
+  readonly #graceTimers: (NodeJS.Timeout | undefined)[] = [];
   /** What no waiting would mend. */
   #failed: { readonly error: unknown } | undefined;
 
@@ -126,7 +126,7 @@ export class Session {
       await Promise.all(keeping);
       await this.#leave();
     } finally {
-      clearTimeout(this.#graceTimer);
+      this.#graceTimers.forEach(clearTimeout);
       this.#channel.close();
     }
     if (this.#failed !== undefined) throw this.#failed.error;
@@ -137,13 +137,18 @@ export class Session {
     return this.#stopped.signal.aborted;
   }
 
-  /** Ask for no more work; finish what is held within the grace, and report it. */
+  /**
+   * Ask for no more work; finish what is held within the grace, and report it.
+   *
+   * Of several graces the one counts that ends first.
+   */
   requestStop(graceSeconds = Infinity): void {
     this.#stopped.abort();
     this.#callOff.abort();
-    this.#graceTimer ??= after(graceSeconds, () => {
+    const timer = after(graceSeconds, () => {
       this.giveUp();
     });
+    this.#graceTimers.push(timer);
   }
 
   /** Stop, and report what runs as failed (retryable) instead of finishing it. */
@@ -196,7 +201,11 @@ export class Session {
    *
    * The results that ride along are owed again unless they are acknowledged.
    */
-  async #poll(waitSeconds: number, maxTasks = this.#options.maxBatch): Promise<boolean> {
+  async #poll(
+    waitSeconds: number,
+    maxTasks = this.#options.maxBatch,
+    answerSeconds = ANSWER_SECONDS,
+  ): Promise<boolean> {
     const { pool, workerId, slots, prefetch } = this.#options;
     const { freeSlots } = this.ledger;
     const results = this.ledger.takeResults();
@@ -221,7 +230,7 @@ export class Session {
           done: results,
           started: starts(started),
         },
-        waitSeconds + ANSWER_SECONDS,
+        waitSeconds + answerSeconds,
         callOff.signal,
       );
       this.#pollId += 1n;
@@ -365,9 +374,10 @@ export class Session {
     const began = now();
     while (this.#pollOpen && !this.#givenUp.signal.aborted) {
       try {
-        await this.#poll(0, 0);
+        // With nothing at stake it does not wait for long.
+        await this.#poll(0, 0, this.ledger.busy ? ANSWER_SECONDS : LAST_POLL_SECONDS);
       } catch (error) {
-        const tired = !this.ledger.busy && now() - began > LAST_POLL_SECONDS;
+        const tired = !this.ledger.busy && now() - began >= LAST_POLL_SECONDS;
         if (isFatal(error) || tired) return;
         await sleep(this.#waitFor(error, backoff), this.#givenUp.signal);
       }

@@ -36,8 +36,8 @@ export interface WorkerOptions extends ConnectionOptions {
 /** How a worker is to stop. */
 export interface StopOptions {
   /**
-   * How long what it holds may take to finish; what has not, is given up: reported as failed, to be
-   * tried again.  Default: as long as it takes.
+   * How long what it holds may take to finish; what has not, is given up: what runs is reported as
+   * failed, to be tried again, what has not begun goes back.  Default: as long as it takes.
    */
   readonly graceSeconds?: number | undefined;
 }
@@ -157,7 +157,8 @@ export class Worker {
   }
 
   /**
-   * Stop; resolves when what it held is finished and reported.
+   * Stop; resolves when what it held is finished and reported.  A second call may shorten the grace
+   * of the first.
    *
    * Not to be awaited by handlers: they would wait for themselves.
    */

@@ -100,6 +100,8 @@ export class FakeService {
   readonly submissions: pb.SubmitJobRequest[] = [];
   /** Calls of each method that arrived. */
   readonly calls = new Map<string, number>();
+  /** Takes calls, and answers none of them any more. */
+  silent = false;
   /** Draws faults of its own when a test sets it; numbers from 0 to 1. */
   chaos: (() => number) | undefined;
   #port = 0;
@@ -241,6 +243,7 @@ export class FakeService {
 
   async #carryOut(method: string, work: () => Answer): Promise<object> {
     this.calls.set(method, (this.calls.get(method) ?? 0) + 1);
+    if (this.silent) await new Promise(() => undefined);
     const fault = this.#nextFault(method);
     try {
       if (fault?.carriedOut === false) throw fault.refusal;

@@ -144,3 +144,16 @@ test("waits grow to their longest, spread over their upper half; a hint comes on
   assert.equal(longest.nextSeconds(10), 11);
   assert.equal(new Backoff(policy, () => 0).nextSeconds(), 0.5);
 });
+
+test("starts are told in messages that the service takes", () => {
+  const ledger = new Ledger(6000, 6000);
+  ledger.grant(
+    Array.from({ length: 6000 }, (_, index) => lease(index + 1)),
+    0,
+  );
+  while (ledger.start(1) !== undefined);
+  const told = ledger.unannounced();
+  assert.equal(told.length, 5000);
+  for (const attempt of told) attempt.announced = true;
+  assert.equal(ledger.unannounced().length, 1000);
+});

@@ -3,9 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
 
+import { create } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 
-import { PermanentFailure, Worker, type Measurement } from "../src/index.js";
+import { Stopped } from "../src/execution.js";
+import { PermanentFailure, TaskLeaseSchema, Worker, type Measurement } from "../src/index.js";
+import { Launcher } from "../src/launcher.js";
+import { Ledger } from "../src/ledger.js";
 import { Refusal, serving, type FakeService } from "./fake-service.js";
 import { aborted, EAGER, Gate } from "./support.js";
 
@@ -200,6 +204,8 @@ test(
       },
       () => Object.create(null) as unknown,
       () => null,
+      // Its stack is no text, and cannot be made one.
+      () => Object.assign(new Error("odd"), { stack: Object.create(null) as unknown }),
     ];
     service.addJob("j", acts.length);
     const worker = new Worker(service.target, { ...EAGER, slots: 1 });
@@ -219,6 +225,7 @@ test(
       unknown,
       "[Object: null prototype] {}",
       "null",
+      "Error: odd",
     ]);
   }),
 );
@@ -333,6 +340,59 @@ test(
     await served;
   }),
 );
+
+test(
+  "an idle worker does not wait for a service that hangs",
+  serving(async (service) => {
+    const worker = new Worker(service.target, { ...EAGER, slots: 1 });
+    worker.handle("noop", () => undefined);
+    const served = worker.serve();
+    await service.until(() => service.polls.length === 1);
+    service.silent = true;
+    const began = performance.now();
+    await worker.stop();
+    await served;
+    assert.ok(performance.now() - began < 10_000);
+  }),
+);
+
+test(
+  "a second stop may shorten the grace of the first",
+  { timeout: 20_000 },
+  serving(async (service) => {
+    service.addJob("j", 1);
+    const worker = new Worker(service.target, { ...EAGER, slots: 1 });
+    const started = new Gate();
+    worker.handle("noop", async (_, { signal }) => {
+      started.open();
+      await aborted(signal);
+    });
+    const served = worker.serve();
+    await started.passed();
+    const first = worker.stop({ graceSeconds: 3600 });
+    await worker.stop({ graceSeconds: 0 });
+    await first;
+    await served;
+    assert.equal(service.results.size, 1);
+  }),
+);
+
+test("a handler that never returns keeps no process alive once it was given up", () => {
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((each) => each === "Timeout").length;
+  const ledger = new Ledger(1, 0);
+  const never = (): Promise<void> => new Promise(() => undefined);
+  const launcher = new Launcher(ledger, new Map([["noop", never]]), EAGER.logger, () => undefined);
+  const before = timers();
+  ledger.grant(
+    [create(TaskLeaseSchema, { leaseId: 1n, kind: "noop", slots: 1, timeLimitSeconds: 3600 })],
+    0,
+  );
+  launcher.launch();
+  assert.equal(timers(), before + 1);
+  launcher.giveUp(new Stopped("given up"));
+  assert.equal(timers(), before);
+});
 
 test(
   "what waiting does not mend ends the worker",

@@ -8,7 +8,8 @@
 
 Every method may be tried again safely (``retry.py``), so a client rides out a restart of the
 service.  ``timeout`` is in seconds and covers a call with all its tries; ``None`` takes the
-client's own, ``math.inf`` waits for ever.
+client's own, ``math.inf`` waits for ever.  Only a client that was given a ``RetryPolicy`` counts
+its tries.
 """
 
 # ruff: noqa: ASYNC109  # A time-out is sent along to the service, which honours it.
@@ -92,9 +93,8 @@ class Client:
         self._transport: Transport = self._connect(endpoint)
         self.pool = pool
         self.timeout = timeout
-        self.retry = retry or RetryPolicy()
-        #: For watches, which may take days: without a policy of the caller's, tries do not count.
-        self._watch_retry = retry or TIRELESS
+        #: Without a policy of the caller's tries do not count: a call, or a watch, may take days.
+        self.retry = retry or TIRELESS
 
     #: How calls are made; the blocking client has another one.
     _connect: Callable[[Endpoint], Transport] = staticmethod(AsyncTransport)
@@ -315,7 +315,7 @@ class Client:
         """
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         request = scheduler_pb.WatchJobRequest(job_id=job_id)
-        backoff = Backoff(self._watch_retry)
+        backoff = Backoff(self.retry)
         while True:
             method = self._transport.scheduler.WatchJob
             lost: UwfqError = Unavailable("the service ended the watch before the job had ended")

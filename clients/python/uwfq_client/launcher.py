@@ -225,7 +225,7 @@ class Launcher:
     def give_up(self, reason: str) -> None:
         """End what runs as failed (retryable), whether or not its handler can be stopped.
 
-        What has not begun is left to the service, and so is whatever is granted from now on.
+        What has not begun is left to the service: it was no attempt.
         """
         self._ledger.abandon_queue()
         for attempt in self._ledger.held():

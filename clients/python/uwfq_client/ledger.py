@@ -5,9 +5,10 @@ Picture one line of attempts moving through three rooms:
     grant -> QUEUED -> start -> RUNNING -> finish -> ENDED -> acknowledged -> forgotten
 
 An attempt occupies slots in the first two rooms and owes a result in the third.  Each lease that
-was granted is answered once, whatever happened: run, failed, revoked while it waited.  A result
-leaves only when the service has acknowledged it, so a lost reply or a restart of the service loses
-nothing; reporting twice is harmless, as the service counts each result once.
+was granted is answered once, whatever happened: run, failed, revoked while it waited.  (Only a
+worker that gives up leaves what has not begun to the service.)  A result leaves when the service
+has acknowledged it, so a lost reply or a restart of the service loses nothing; reporting twice is
+harmless, as the service counts each result once.
 
 Pure bookkeeping: no I/O, no clock (``now`` in seconds, any steady origin), no threads.
 """
@@ -27,7 +28,7 @@ from uwfq_client import convert
 from uwfq_client.execution import Outcome, task_result
 from uwfq_client.types import Task
 
-#: Most results or leases in one message, and most bytes of texts: well below the service limits.
+#: Most results, starts or leases in one message, and most bytes of texts: below the limits.
 _MOST_RESULTS: Final = 5000
 _MOST_MESSAGE_BYTES: Final = 1 << 20
 
@@ -76,7 +77,6 @@ class Ledger:
         #: By lease, until acknowledged, in the order of their grants.
         self._attempts: dict[int, Attempt] = {}
         self._queue: collections.deque[Attempt] = collections.deque()
-        self._closed = False
         #: Results that no message under way carries.
         self._unsent: collections.deque[types_pb2.TaskResult] = collections.deque()
 
@@ -123,13 +123,10 @@ class Ledger:
     # ------------------------------------------------------------------------- through the rooms
 
     def grant(self, leases: Iterable[types_pb2.TaskLease], now: float) -> float:
-        """Queue new leases, in the service's order.  When the first of them wants a renewal.
-
-        After ``abandon_queue`` nothing is taken.
-        """
+        """Queue new leases, in the service's order.  When the first of them wants a renewal."""
         earliest = math.inf
         for lease in leases:
-            if self._closed or lease.lease_id in self._attempts:
+            if lease.lease_id in self._attempts:
                 continue  # Told twice: a poll was repeated whose answer had arrived.
             renew_every = lease.expires_in_seconds / 3
             attempt = Attempt(convert.task(lease), now, renew_every, now + renew_every)
@@ -195,10 +192,10 @@ class Ledger:
         return running
 
     def abandon_queue(self) -> None:
-        """Let go of what queues: it was not begun, and goes back when the worker leaves."""
-        self._closed = True
+        """Forget what has not begun, without an answer: the service gives it to others."""
         for attempt in self._queue:
             self.held_slots -= attempt.task.slots
+            attempt.room = Room.ENDED
             del self._attempts[attempt.task.lease_id]
         self._queue.clear()
 
@@ -239,12 +236,13 @@ class Ledger:
     # ------------------------------------------------------------------------- starts and renewals
 
     def unannounced(self) -> list[Attempt]:
-        """Attempts that run, but did not start when they were granted."""
-        return [
+        """Attempts that run, but did not start when they were granted; as many as fit a message."""
+        unannounced = (
             attempt
             for attempt in self._attempts.values()
             if attempt.room is Room.RUNNING and not attempt.announced
-        ]
+        )
+        return list(itertools.islice(unannounced, _MOST_RESULTS))
 
     def next_renewal(self) -> float:
         """When the first lease wants more time; infinite: none does."""

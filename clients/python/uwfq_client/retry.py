@@ -37,7 +37,7 @@ class RetryPolicy:
     max_backoff_seconds: float = 5.0
 
 
-#: For a worker or a watch: it outlives its service's restarts, so it never tires.
+#: Where none was given: a call ends its tries by its time-out, a worker never does.
 TIRELESS: Final = RetryPolicy(max_attempts=2**63)
 
 

@@ -33,6 +33,7 @@ from uwfq.v1 import scheduler_service_pb2 as pb
 from uwfq.v1 import types_pb2
 from uwfq_client.channel import Endpoint
 from uwfq_client.errors import (
+    DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -59,7 +60,7 @@ _LONGEST_POLL_SECONDS: Final = 365 * 86_400.0
 #: How long a stopping worker tries to bring its last results to a service that does not answer;
 #: about a lease, after which nobody waits for them.
 _LAST_REPORT_SECONDS: Final = 30.0
-#: The same when it owes nothing and only wonders whether its last poll was granted leases.
+#: The same when it is in a hurry, or owes nothing and only wonders what its last poll was granted.
 _LAST_POLL_SECONDS: Final = 2.0
 #: A poll that brings nothing and is answered so soon was not parked; ask again less eagerly.
 _HASTY_SECONDS: Final = 0.05
@@ -107,6 +108,8 @@ class Session:
         self._in_trouble = False
         self._hurried = False
         self._give_up_timer: asyncio.TimerHandle | None = None
+        #: How long the drain waits for the answer to what it has asked last.
+        self._patience: asyncio.Timeout | None = None
         #: Set to stop; to look whether a poll is wanted; when anything has ended.
         self._stop = asyncio.Event()
         self._wanted = asyncio.Event()
@@ -165,6 +168,8 @@ class Session:
     def give_up(self) -> None:
         """Stop, and report what runs as failed (retryable) instead of finishing it."""
         self._stop.set()
+        if not self._hurried and self._patience is not None and not self._patience.expired():
+            self._patience.reschedule(self.loop.time() + _LAST_POLL_SECONDS)
         self._hurried = True
         self.launcher.give_up("the worker was stopped before the task ended")
 
@@ -279,6 +284,8 @@ class Session:
             earliest = self.ledger.grant(response.leases, self.loop.time())
             if earliest < self._renewal_planned:
                 self._renew_sooner.set()
+            if self._hurried:
+                self.ledger.abandon_queue()
             self.launcher.launch()
 
     # -------------------------------------------------------------------------------------- report
@@ -405,24 +412,36 @@ class Session:
             await _cancelled(self._reporter)
         backoff = Backoff(self._options.retry)
         silent_since: float | None = None
-        while (fetches := self._poll_open and not self._hurried) or not self.ledger.settled:
-            if not fetches and not self.ledger.owes:
+        while self._poll_open or not self.ledger.settled:
+            if not self._poll_open and not self.ledger.owes:
                 await self._progress.wait()
                 self._progress.clear()
                 continue
+            asked_at = self.loop.time()
             try:
-                # The last poll may have been granted leases whose answer was lost with it.
-                await (self._poll(0.0, last=True) if fetches else self._report())
+                await self._say_what_is_left()
                 silent_since = None
                 backoff.reset()
             except UwfqError as error:
-                silent_since = silent_since or self.loop.time()
+                silent_since = silent_since or asked_at
                 if self._is_hopeless(error, silent_since):
                     if not self.ledger.settled:
                         log.warning("stopping with results that were not reported: %s", error)
                     return
                 await self._wait_out(error, backoff)
         await self._take_leave()
+
+    async def _say_what_is_left(self) -> None:
+        """Repeat the poll that is open, or else report what is owed."""
+        brief = self._hurried or self.ledger.settled
+        try:
+            async with asyncio.timeout(_LAST_POLL_SECONDS if brief else None) as self._patience:
+                # The last poll may have been granted leases whose answer was lost with it.
+                await (self._poll(0.0, last=True) if self._poll_open else self._report())
+        except TimeoutError:
+            raise DeadlineExceeded("the service does not answer") from None
+        finally:
+            self._patience = None
 
     async def _take_leave(self) -> None:
         """Tell the service that these slots are gone; else it would count on them for a while.
@@ -444,7 +463,7 @@ class Session:
             return False
         brief = self.ledger.settled or self._hurried
         patience = _LAST_POLL_SECONDS if brief else _LAST_REPORT_SECONDS
-        return self.loop.time() - silent_since > patience
+        return self.loop.time() - silent_since >= patience
 
     # ------------------------------------------------------------------------------------- trouble
 

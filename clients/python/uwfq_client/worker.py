@@ -148,10 +148,10 @@ class Worker:
         In another thread use ``asyncio.run(worker.serve())`` and ``request_stop``.
 
         The first signal lets it finish and report what it holds, at most for ``grace_seconds``
-        (``None``: for as long as it takes); the second makes it give up at once: what runs is
-        reported as failed and will be tried again, what has not begun goes back as it was.  A
-        *thread* that ignores ``task.cancelled`` still keeps the process from exiting until it
-        returns, and so does a handler in another process, which cannot see it.
+        (``None``: for as long as it takes); the second makes it give up at once, as ``stop`` does
+        after its grace.  A *thread* that ignores ``task.cancelled``
+        still keeps the process from exiting until it returns, and so does a handler in another
+        process, which cannot see it.
         """
         asyncio.run(self.serve(signals=True, grace_seconds=grace_seconds))
 
@@ -193,8 +193,8 @@ class Worker:
         """Stop, and wait until what was held is finished and reported; on any event loop.
 
         What is not finished within ``grace_seconds`` (``None``: whatever it takes) is given up:
-        what runs is reported as failed, to be tried again, and what has not begun goes back as it
-        was.  Not for handlers: they would wait for themselves.
+        what runs is reported as failed, to be tried again; what has not begun goes back to the
+        service, and was no attempt.  Not for handlers: they would wait for themselves.
         """
         if self._serving:
             ended = self._ended

@@ -78,6 +78,7 @@ def dump(state: State) -> dict[str, Any]:
     return {
         "at": state.at,
         "next_job": state.next_job,
+        "first_lease": state.first_lease,
         "next_lease": state.next_lease,
         "pools": [_dump_pool(state, pool) for pool in state.pools.values()],
         "jobs": [_dump_job(job) for job in state.jobs.values()],
@@ -166,6 +167,8 @@ def load(image: dict[str, Any], settings: Settings, number: Callable[[Any], Any]
     state = State(settings, number)
     state.at = image["at"]
     state.next_job, state.next_lease = image["next_job"], image["next_lease"]
+    # Images of earlier versions lack it: their leases were numbered from 1.
+    state.first_lease = image.get("first_lease", 1)
     for pool_image in image["pools"]:
         _load_pool(state, pool_image)
     for job_image in image["jobs"]:

@@ -186,7 +186,7 @@ class Reports:
             undone = stage.attempts is not None and task in stage.attempts
             failed = job.ended and job.state is not JobState.SUCCEEDED
             return AckStatus.STALE if undone or failed else AckStatus.SUPERSEDED
-        granted = 0 < lease_id < self._state.next_lease
+        granted = self._state.first_lease <= lease_id < self._state.next_lease
         return AckStatus.SUPERSEDED if granted else AckStatus.UNKNOWN
 
     def _placed_attempt(

@@ -49,6 +49,8 @@ STATES: Final = {state.value: state for state in JobState}
 SUCCEEDED: Final = JobState.SUCCEEDED
 #: Versions of the order start here times the seconds of the clock, after a restart.
 VERSIONS_PER_SECOND = 1_000_000
+#: Likewise the numbers of leases, of a new service, too.
+LEASES_PER_SECOND: Final = 1_000_000
 #: So many guesses are recognised at most when a job has ended: charging them anew takes 30 ms, and
 #: everybody waits for that.  (Replay goes by it, so another number makes other states of journals.)
 RECOGNISED_AT_ONCE: Final = 500
@@ -98,6 +100,8 @@ class State:
         #: Leases that ended otherwise than by a result, of remembered jobs.
         self.void_leases: dict[int, Job] = {}
         self.next_job = 1
+        #: No lease of this service has a lower number.
+        self.first_lease = 1
         self.next_lease = 1
         #: The instant of the last event.
         self.at: Any = number(0)
@@ -142,6 +146,9 @@ class State:
     def _pool_configured(self, event: ev.PoolConfigured) -> None:
         pool = self.pools.get(event.pool)
         policy_class = POLICIES[event.policy]
+        if not self.pools:
+            self._number_leases_anew(event.at)
+            self.first_lease = self.next_lease
         if pool is None:
             pool = Pool(event.pool, policy_class(self.number, event.at), event.at)
             pool.overhead = self.number(0)
@@ -152,6 +159,14 @@ class State:
         pool.fixed_slots = event.fixed_slots
         pool.advisory_task_runtime = event.advisory_task_runtime
         self._slots_changed(pool)
+
+    def _number_leases_anew(self, at: Any) -> None:
+        """Leases are numbered from here on as none was before, in whatever journal.
+
+        A worker may outlive its service's journal.  What it still runs under a lease of the journal
+        before must not pass for an attempt under one of this journal.
+        """
+        self.next_lease = max(self.next_lease, int(at * LEASES_PER_SECOND))
 
     def _switch_policy(self, pool: Pool, policy: Any) -> None:
         """Let another policy take over what is there, in the order of admission."""
@@ -476,6 +491,8 @@ class State:
         )
 
     def _recovered(self, event: ev.Recovered) -> None:
+        # The journal may be an older copy of the one that was served before.
+        self._number_leases_anew(event.at)
         for lease in self.leases.values():
             if lease.expires_at is not None:
                 lease.expires_at = max(lease.expires_at, event.expires_at)

@@ -142,13 +142,12 @@ def test_an_attempt_that_was_given_up_does_not_count_twice() -> None:
     assert ledger.free_slots == 1
 
 
-def test_what_queues_is_let_go_and_nothing_is_taken_after_that() -> None:
+def test_what_queues_is_let_go() -> None:
     """It was not begun, so nothing is owed for it."""
     ledger = Ledger(slots=1, prefetch=2)
     ledger.grant([lease(1), lease(2), lease(3)], now=0.0)
     (running,) = started(ledger)
     ledger.abandon_queue()
-    assert ledger.grant([lease(4)], now=0.0) == math.inf
     assert ledger.held() == [running]
     ledger.finish(running, Outcome(0.0, failure="given up"))
     assert not ledger.busy
@@ -271,3 +270,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 TestLedgerMachine = LedgerMachine.TestCase
+
+
+def test_starts_are_told_in_messages_that_the_service_takes() -> None:
+    """However many wait in the queue and start together: more than it takes would be refused."""
+    ledger = Ledger(slots=6000, prefetch=6000)
+    ledger.grant([lease(number) for number in range(1, 6001)], now=0.0)
+    assert len(started(ledger, now=1.0)) == 6000
+    told = ledger.unannounced()
+    assert len(told) == 5000
+    for attempt in told:
+        attempt.announced = True
+    assert len(ledger.unannounced()) == 1000

@@ -8,7 +8,8 @@ from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.estimation import Estimator
 from uwfq_service.core.invariants import check
-from uwfq_service.core.model import JobState
+from uwfq_service.core.model import JobState, Lease
+from uwfq_service.core.replies import AckStatus
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Settings
 
@@ -78,3 +79,47 @@ def test_an_engine_has_its_whole_time_to_be_heard_of_again() -> None:
     assert not driver.scheduler.job("query").ended
     driver.at(361.0)
     assert driver.scheduler.job("query").state is JobState.CANCELLED
+
+
+def late_result(driver: Driver, lease: Lease) -> AckStatus:
+    """What the service says to a result under a lease that another journal has granted."""
+    late = cmd.TaskRef(lease_id=lease.lease_id, attempt=lease.attempt)
+    return driver.report("w", late, cmd.TaskSuccess(runtime=1.0))
+
+
+def test_a_lease_of_the_journal_before_is_none_of_a_new_one() -> None:
+    """A worker outlives the journal; its task of before must not count for one that never ran."""
+    before = Driver(since=1.0)
+    before.submit("ada", "old", one_task())
+    (old,) = before.poll(slots=2)
+    after = Driver(since=2.0)
+    after.submit("bo", "new", one_task())
+    (new,) = after.poll(slots=2)
+    assert new.lease_id > old.lease_id
+    assert late_result(after, old) is AckStatus.UNKNOWN
+    assert not after.scheduler.job("new").ended
+    after.reload()
+    assert late_result(after, old) is AckStatus.UNKNOWN
+
+
+def test_a_lease_granted_since_the_copy_of_a_journal_is_none_of_the_copy() -> None:
+    """An operator goes back to a copy of the data directory, and the workers go on."""
+    driver = Driver(since=1.0)
+    copy = msgspec.msgpack.encode(driver.scheduler.dump())
+    driver.submit("ada", "lost", one_task())
+    (lost,) = driver.poll(slots=2)
+    driver.scheduler = Scheduler.load(msgspec.msgpack.decode(copy), Settings())
+    driver.now = 2.0
+    driver.scheduler.recover(driver.now)
+    driver.submit("bo", "new", one_task())
+    (new,) = driver.poll(slots=2)
+    assert new.lease_id > lost.lease_id
+    late_result(driver, lost)
+    assert not driver.scheduler.job("new").ended
+
+
+def test_an_image_that_does_not_say_where_leases_begin_is_read() -> None:
+    """In older snapshots they begin at 1."""
+    image = msgspec.msgpack.decode(msgspec.msgpack.encode(Driver(since=1.0).scheduler.dump()))
+    del image["first_lease"]
+    assert Scheduler.load(image, Settings()).state.first_lease == 1

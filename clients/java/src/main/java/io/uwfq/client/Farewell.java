@@ -26,11 +26,12 @@ final class Farewell {
   }
 
   /** Says it; again, in less time, if it is being said already. */
-  void say(Duration timeout) {
+  void say() {
     if (call != null) {
       call.cancel();
       ledger.putBack(sent);
     }
+    Duration timeout = session.lastTimeout();
     sent = ledger.takeResults();
     String workerId = session.options().workerId();
     if (ledger.owes()) {
@@ -47,9 +48,9 @@ final class Farewell {
                   response -> {
                     call = null;
                     session.acknowledged(sent, response.getAcksList());
-                    say(timeout);
+                    say();
                   },
-                  refusal -> refused(refusal, timeout));
+                  this::refused);
       return;
     }
     NextTaskRequest request =
@@ -71,10 +72,10 @@ final class Farewell {
                   session.acknowledged(sent, response.getDoneAcksList());
                   session.end();
                 },
-                refusal -> refused(refusal, timeout));
+                this::refused);
   }
 
-  private void refused(UwfqException refusal, Duration timeout) {
+  private void refused(UwfqException refusal) {
     call = null;
     ledger.putBack(sent);
     sent = List.of();
@@ -85,7 +86,7 @@ final class Farewell {
               backoff.next(refusal.retryAfter()).toNanos(),
               () -> {
                 if (call == null) {
-                  say(timeout);
+                  say();
                 }
               });
     }

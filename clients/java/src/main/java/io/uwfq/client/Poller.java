@@ -97,6 +97,7 @@ final class Poller {
   }
 
   private void poll(Duration wait, boolean last) {
+    Duration answerTimeout = last ? session.lastTimeout() : Session.ANSWER_TIMEOUT;
     riding = ledger.takeResults();
     polledFreeSlots = ledger.freeSlots();
     open = true;
@@ -109,7 +110,7 @@ final class Poller {
             .call(
                 SchedulerServiceGrpc.getNextTaskMethod(),
                 request(wait, last, started),
-                wait.plus(Session.ANSWER_TIMEOUT),
+                wait.plus(answerTimeout),
                 response -> answered(response, started, sentAtNanos),
                 this::refused);
   }

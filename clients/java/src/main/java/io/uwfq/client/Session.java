@@ -44,7 +44,7 @@ final class Session {
   /** Timeout of a report or a renewal, and what a poll gets beyond its wait. */
   static final Duration ANSWER_TIMEOUT = Duration.ofSeconds(15);
 
-  /** The same for the last words of a worker that was told to give up. */
+  /** The same for the last words of a worker that owes nothing, or was told to give up. */
   private static final Duration HURRIED_TIMEOUT = Duration.ofSeconds(2);
 
   /**
@@ -270,6 +270,14 @@ final class Session {
     inTrouble = true;
   }
 
+  /**
+   * Timeout of what a worker says while it leaves. With nothing at stake, or in a hurry, it does
+   * not wait for long.
+   */
+  Duration lastTimeout() {
+    return hurried || ledger.settled() ? HURRIED_TIMEOUT : ANSWER_TIMEOUT;
+  }
+
   /** Whether to try again. If not, the session is on its way to its end. */
   boolean endures(UwfqException refusal) {
     boolean fatal = isFatal(refusal);
@@ -360,7 +368,7 @@ final class Session {
     phase = Phase.LEAVING;
     poller.callOff();
     reporter.callOff();
-    farewell.say(hurried ? HURRIED_TIMEOUT : ANSWER_TIMEOUT);
+    farewell.say();
   }
 
   /** All is said. Handlers that still run were given up; they are waited for, but not for long. */

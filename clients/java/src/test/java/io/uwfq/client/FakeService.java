@@ -81,6 +81,7 @@ final class FakeService implements AutoCloseable {
   private final Map<Class<?>, Deque<Fault>> faults = new HashMap<>();
   private final Map<Class<?>, List<Message>> requests = new HashMap<>();
   private final Map<String, Job> jobs = new LinkedHashMap<>();
+  private boolean silent;
 
   FakeService() {
     start();
@@ -175,6 +176,11 @@ final class FakeService implements AutoCloseable {
     }
   }
 
+  /** From now on it takes calls, and answers none of them. */
+  synchronized void fallSilent() {
+    silent = true;
+  }
+
   synchronized void loseNothingMore() {
     faults.clear();
   }
@@ -243,6 +249,9 @@ final class FakeService implements AutoCloseable {
       requests.computeIfAbsent(request.getClass(), key -> new ArrayList<>()).add(request);
       fault = faultsOf(request.getClass()).poll();
       notifyAll();
+      if (silent) {
+        return;
+      }
     }
     if (fault != null && !fault.carriedOut) {
       observer.onError(fault.refusal);

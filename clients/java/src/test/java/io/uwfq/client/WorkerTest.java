@@ -510,6 +510,15 @@ class WorkerTest {
   }
 
   @Test
+  void anIdleWorkerDoesNotWaitForAServiceThatHangs() throws Exception {
+    Worker worker = worker().slots(1).handler("noop", task -> Measurement.NONE).build().start();
+    service.await(() -> !service.requests(NextTaskRequest.class).isEmpty());
+    service.fallSilent();
+    worker.requestStop();
+    worker.ended().get(10, TimeUnit.SECONDS);
+  }
+
+  @Test
   void aWorkerStopsThoughTheServiceIsGone() throws Exception {
     service.addTasks("j", 1);
     CountDownLatch go = new CountDownLatch(1);
