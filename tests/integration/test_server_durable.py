@@ -42,6 +42,24 @@ async def test_a_restart_with_nothing_new_writes_nothing_but_its_return(tmp_path
             assert service.server.engine.sequence == expected
 
 
+async def test_a_restart_after_hours_finds_virtual_time_where_it_was(tmp_path: Path) -> None:
+    """Nobody was served meanwhile, so a backlog is not all overdue and ahead of whoever comes."""
+    clock = FakeClock()
+    seen = []
+    async with durable(tmp_path, clock) as service:
+        await service.poll(free_slots=0)
+        for _ in range(20):
+            await service.submit(estimated_work_slot_seconds=10.0)
+        clock.advance(3)
+        await service.submit(user="bob", estimated_work_slot_seconds=10.0)
+        seen.append((await service.admin.GetPool(admin.GetPoolRequest())).pool)
+    clock.advance(7200)
+    async with durable(tmp_path, clock) as service:
+        seen.append((await service.admin.GetPool(admin.GetPoolRequest())).pool)
+    assert seen[0].virtual_time > 0
+    assert seen[0] == seen[1]
+
+
 async def test_a_pool_that_is_not_configured_any_more_stays_and_is_told(tmp_path: Path) -> None:
     """A typo in its name would look the same, and leave its jobs waiting."""
     for policy, expected in (("pools.etl.policy", []), ("pools.elt.policy", ["pools.etl"])):

@@ -125,6 +125,12 @@ class FluidClock:
             self._due = None
             self._compact()
 
+    def stand_still(self, since: Number, now: Number) -> None:
+        """V did not move from ``since``, up to which it may have been advanced, until ``now``."""
+        self.advance(since)
+        self._anchor(since)
+        self._at = now
+
     def set_slots(self, slots: int, now: Number) -> None:
         """R is ``slots`` from ``now`` on; the clock must have been advanced to ``now``."""
         self._anchor(now)

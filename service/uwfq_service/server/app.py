@@ -144,7 +144,7 @@ class Server:
             observers=(_event_log(config, scheduler), *counting, *self._observers),
             on_fatal=self._fail,
         )
-        self._engine.start(scheduler.recover(clock.now()).events)
+        self._engine.start(scheduler.recover(clock.now(), recovery.instant).events)
         await self._apply_pools()
         if config.metrics.listen:
             collector = metrics.ServiceCollector(
