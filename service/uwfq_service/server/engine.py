@@ -46,6 +46,10 @@ DRAIN_LIMIT: Final = 256
 #: Ticks do not come closer together, seconds: many things that are due share one.
 TICK_PAUSE: Final = 0.01
 
+#: A tick that comes so late, seconds, shows that the process stood still: it was suspended, or its
+#: machine was.
+STOOD_STILL: Final = 2.0
+
 
 class Engine:
     """Owns the scheduler.  See the module's picture."""
@@ -76,7 +80,7 @@ class Engine:
         self._parking = Parking(scheduler, clock, self._give_up)
         self._tick_timer: Timer | None = None
         self._tick_at = 0.0
-        self._tick_due = False
+        self._tick_due = self._stood_still = False
         self._ticked_at = 0.0
         #: Nothing is decided any more; ``on_fatal`` has heard why.
         self._halted = self._failed = False
@@ -225,6 +229,10 @@ class Engine:
             if ticked:
                 self._tick_due = False
                 self._ticked_at = now
+                if self._stood_still:
+                    # Signs of life wait in the sockets; nobody is silent who could not be heard.
+                    self._stood_still = False
+                    batch.events += self._scheduler.recover(now).events
                 batch.events += self._scheduler.apply(commands.Tick(), now).events
             for _ in range(min(len(inbox), DRAIN_LIMIT)):
                 self._decide(inbox.popleft(), batch, now)
@@ -309,6 +317,8 @@ class Engine:
     def _tick(self) -> None:
         self._tick_timer = None
         self._tick_due = True
+        if self._clock.now() >= self._tick_at + STOOD_STILL:
+            self._stood_still = True
         # With calls that wait for more it can wait as well.
         if not self._inbox:
             self._schedule_drain()
