@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import signal
 import time
@@ -334,8 +335,16 @@ def _credentials(config: Config) -> grpc.ServerCredentials:
 
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status."""
+    _occupy_standard_streams()
     logs.configure(config.log.level, config.log.format)
     return asyncio.run(_run(config))
+
+
+def _occupy_standard_streams() -> None:
+    """Let no file or socket of ours become standard error, where libraries write."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 async def _run(config: Config) -> int:

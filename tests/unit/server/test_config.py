@@ -192,6 +192,12 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
         ("tls.key", "/no/such/file", "tls.key: no such file"),
         ("log level", "x", "log level: not a key"),
         ("log", "x", "log: no such setting"),
+        ("pools", "batch", "pools: must be tables, as in [pools.default], not 'batch'"),
+        # Of a directory that may not be searched the same is said.
+        ("data", "d" * 300, "cannot be reached: File name too long"),
+        ("data", "\0", "data: must name a directory"),
+        ("tls.cert", "c" * 300, "tls.cert: cannot reach"),
+        ("tls.client_ca", "c" * 300, "tls.client_ca: cannot reach"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_remedy(key: str, value: object, expected: str) -> None:
@@ -239,6 +245,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text("[log", encoding="utf-8")
     assert "cannot be read as TOML" in problems(file=broken)[0]
+
+
+def test_pools_in_brackets_of_two_are_refused(file: Path) -> None:
+    """TOML makes a list of these; the service would run with a pool ``default`` alone."""
+    file.write_text('[[pools]]\nname = "batch"\npolicy = "fifo"', encoding="utf-8")
+    (found,) = problems(file=file)
+    assert found.startswith("pools: must be tables, as in [pools.default]")
 
 
 def test_foreign_variables_are_let_be_and_likely_typos_are_warned_of() -> None:
