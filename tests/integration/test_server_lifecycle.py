@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -125,6 +126,17 @@ async def test_a_disk_that_fails_at_the_first_write_ends_the_start() -> None:
     with pytest.raises(ServiceFailed):
         await asyncio.wait_for(starting, 5)
     assert journal.closed_with == [None]
+
+
+def test_a_service_takes_as_many_descriptors_as_it_may_have() -> None:
+    """A shell gives 1,024 unless it is asked for more, and each worker takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard // 2, hard))
+        app.raise_descriptor_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_service_listens_on_a_unix_socket(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import contextlib
 import gc
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Sequence
@@ -336,6 +337,7 @@ def _credentials(config: Config) -> grpc.ServerCredentials:
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status."""
     _occupy_standard_streams()
+    raise_descriptor_limit()
     logs.configure(config.log.level, config.log.format)
     return asyncio.run(_run(config))
 
@@ -345,6 +347,18 @@ def _occupy_standard_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+
+
+def raise_descriptor_limit() -> None:
+    """Take as many descriptors as the system allows: each connection needs one.
+
+    What most shells and containers give unless asked for more, 1,024, is there for ``select``,
+    which nothing here uses.  One connection too many would wait in the kernel without a word.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems allow less than they say.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _run(config: Config) -> int:
