@@ -38,6 +38,7 @@ from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import logs, metrics
 from uwfq_service.server.acceptors import Acceptors
 from uwfq_service.server.admin_rpc import AdminRpc
+from uwfq_service.server.certificates import Certificates
 from uwfq_service.server.clock import Clock, SystemClock
 from uwfq_service.server.config import Config, ConfigError
 from uwfq_service.server.engine import Engine
@@ -233,7 +234,11 @@ class Server:
     def _bind(self, acceptors: Acceptors) -> int:
         config = self.config
         try:
-            return acceptors.bind(_credentials(config) if config.secure else None)
+            # One for each server, for it is each that notices when the files change.
+            credentials = (
+                (lambda: Certificates(config.tls).credentials()) if config.secure else None
+            )
+            return acceptors.bind(credentials)
         except (RuntimeError, OSError) as error:
             raise ConfigError([f"listen: cannot listen on {config.listen}: {error}"]) from None
 
@@ -324,16 +329,6 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
     ]
 
 
-def _credentials(config: Config) -> grpc.ServerCredentials:
-    tls = config.tls
-    client_ca = Path(tls.client_ca).read_bytes() if tls.client_ca else None
-    return grpc.ssl_server_credentials(
-        [(Path(tls.key).read_bytes(), Path(tls.cert).read_bytes())],
-        root_certificates=client_ca,
-        require_client_auth=client_ca is not None,
-    )
-
-
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status."""
     _occupy_standard_streams()
@@ -355,9 +350,9 @@ def raise_descriptor_limit() -> None:
     What most shells and containers give unless asked for more, 1,024, is there for ``select``,
     which nothing here uses.  One connection too many would wait in the kernel without a word.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Some systems allow less than they say.
+    # A sandbox may forbid it, and some systems allow less than they say.
     with contextlib.suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 

@@ -291,7 +291,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     for name, path in (("cert", tls.cert), ("key", tls.key), ("client_ca", tls.client_ca)):
         if path and (problem := _file_problem(path)):
             yield f"tls.{name}: {problem}"
-    yield from _certificate_problems(tls)
+    yield from certificate_problems(tls)
     yield from _address_problem("listen", config.listen)
     if config.metrics.listen:
         yield from _address_problem("metrics.listen", config.metrics.listen)
@@ -318,7 +318,7 @@ def _directory_problem(path: str) -> Iterator[str]:
         yield f"data: {path} cannot be reached: {error.strerror}"
 
 
-def _certificate_problems(tls: Tls) -> Iterator[str]:
+def certificate_problems(tls: Tls) -> Iterator[str]:
     """What gRPC would not serve with, and would say of the address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # How strong a key must be is for gRPC to say.
