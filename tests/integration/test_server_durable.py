@@ -1,6 +1,7 @@
 """The service on its real journal: a restart knows what clients were told."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,29 @@ async def test_a_restart_after_hours_finds_virtual_time_where_it_was(tmp_path: P
         seen.append((await service.admin.GetPool(admin.GetPoolRequest())).pool)
     assert seen[0].virtual_time > 0
     assert seen[0] == seen[1]
+
+
+async def test_a_restored_copy_takes_no_result_of_what_it_has_lost_for_another(
+    tmp_path: Path,
+) -> None:
+    """A worker goes on with what was leased since the copy was made, and reports it."""
+    clock = FakeClock()
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    async with durable(data, clock) as service:
+        await service.submit()
+        shutil.copytree(data, copy)
+        (lost,) = (await service.poll()).leases
+    clock.advance(600)
+    async with durable(copy, clock) as service:
+        (job,) = (await service.jobs.ListJobs(rpc.ListJobsRequest())).jobs
+        await service.jobs.CancelJob(rpc.CancelJobRequest(job_id=job.job_id))
+        await service.submit(tasks=2)
+        (lease,) = (await service.poll()).leases
+        done = await service.jobs.TaskDone(
+            rpc.TaskDoneRequest(worker_id="w", results=[result(lost)])
+        )
+        assert done.acks[0].status != types.TASK_RESULT_STATUS_ACCEPTED
+        assert lease.lease_id != lost.lease_id
 
 
 async def test_a_pool_that_is_not_configured_any_more_stays_and_is_told(tmp_path: Path) -> None:

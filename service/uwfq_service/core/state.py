@@ -49,6 +49,8 @@ STATES: Final = {state.value: state for state in JobState}
 SUCCEEDED: Final = JobState.SUCCEEDED
 #: Versions of the order start here times the seconds of the clock, after a restart.
 VERSIONS_PER_SECOND = 1_000_000
+#: Likewise lease ids: more than anybody grants on average, and exact as a float for centuries.
+LEASES_PER_SECOND: Final = 10_000
 #: So many guesses are recognised at most when a job has ended: charging them anew takes 30 ms, and
 #: everybody waits for that.  (Replay goes by it, so another number makes other states of journals.)
 RECOGNISED_AT_ONCE: Final = 500
@@ -480,6 +482,8 @@ class State:
             if lease.expires_at is not None:
                 lease.expires_at = max(lease.expires_at, event.expires_at)
         if event.since is not None:
+            # Where an old copy was restored, workers hold leases that nobody here knows of.
+            self.next_lease = max(self.next_lease, int(event.at * LEASES_PER_SECOND))
             self.attempts.leave_out(event.at - event.since)
         for pool in self.pools.values():
             if event.since is not None:
