@@ -126,9 +126,10 @@ class FluidClock:
             self._compact()
 
     def stand_still(self, since: Number, now: Number) -> None:
-        """V did not move from ``since``, up to which it may have been advanced, until ``now``."""
+        """V did not move from ``since`` until ``now``; nor from later on, if it is known later."""
         self.advance(since)
-        self._anchor(since)
+        # Somebody may have looked since then, and seen members leave.
+        self._anchor(max(since, self._at))
         self._at = now
 
     def set_slots(self, slots: int, now: Number) -> None:

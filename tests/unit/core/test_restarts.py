@@ -143,3 +143,20 @@ def test_what_an_outage_took_is_not_charged_to_those_whose_workers_died_in_it() 
     assert job.failed_attempts == 1
     assert 3035.0 <= job.measured <= 3040.0
     check(driver.scheduler, driver.now)
+
+
+def test_virtual_time_does_not_fall_below_what_somebody_has_seen_leave() -> None:
+    """A look after the last event finds a user served; the snapshot of a stop is as of the look."""
+    driver = Driver("uwfq", slots=1)
+    driver.submit("ada", "short", one_task(), declared_work=1.0)
+    driver.submit("bo", "long", one_task(), declared_work=9.0)
+    policy = driver.scheduler.pools[POOL].policy
+    policy.advance(5.0)
+    assert policy.active_users() == 1
+    seen = policy.virtual_time(2.0)
+    # Nor if the clock has been set back.
+    driver.now = 1.0
+    driver.reload(outage=1.0)
+    policy = driver.scheduler.pools[POOL].policy
+    assert policy.virtual_time(driver.now) == seen
+    check(driver.scheduler, driver.now)
