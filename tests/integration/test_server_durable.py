@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,22 @@ async def test_a_pool_that_is_not_configured_any_more_stays_and_is_told(tmp_path
         assert told == expected
         assert "etl" in server.engine.glance(lambda scheduler: list(scheduler.pools))
         await server.stop()
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(7200.0, ["clock_set_back"]), (-7200.0, [])])
+async def test_a_clock_that_was_set_back_is_told(
+    tmp_path: Path, ahead: float, told: list[str]
+) -> None:
+    """Times go on from the last event, so that all are wrong until the clock has caught up."""
+    async with durable(tmp_path, FakeClock(time.time() + ahead)):
+        pass
+    server = Server(load({"listen": "127.0.0.1:0", "data": str(tmp_path)}))
+    with capture_logs() as logs:
+        await server.start()
+    await server.stop()
+    lines = [line for line in logs if line["event"] == "clock_set_back"]
+    assert [line["event"] for line in lines] == told
+    assert all(7100 < line["seconds"] <= 7200 for line in lines)
 
 
 async def test_two_services_do_not_share_a_directory(tmp_path: Path) -> None:

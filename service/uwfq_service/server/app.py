@@ -54,6 +54,9 @@ log = structlog.get_logger(__name__)
 #: Calls that are answered already get this long to be written out, seconds.
 _FLUSH_SECONDS: Final = 1.0
 
+#: What the wall clock may be behind the last event, seconds, before that is worth a word.
+_CLOCK_TOLERANCE: Final = 5.0
+
 
 class ServiceFailed(Exception):
     """The service broke while it started; ``Server.failure`` and the log say why."""
@@ -134,7 +137,7 @@ class Server:
         if self._journal is None:
             self._journal = _open_journal(config)
         recovery = self._journal.recover(config.scheduling, self._jitter)
-        clock = self._clock or SystemClock(not_before=recovery.instant)
+        clock = self._clock or _system_clock(recovery.instant)
         scheduler = self._scheduler = recovery.scheduler
         counters = metrics.EventCounters()
         counting = (counters,) if config.metrics.listen else ()
@@ -302,6 +305,18 @@ def _open_journal(config: Config) -> Journal:
     if config.in_memory:
         return MemoryJournal(loop)
     return SqliteJournal(Path(config.data), loop, options=config.store)
+
+
+def _system_clock(last: float) -> Clock:
+    """The real clock, no earlier than the ``last`` event."""
+    ahead = last - time.time()
+    if ahead > _CLOCK_TOLERANCE:
+        log.warning(
+            "clock_set_back",
+            seconds=round(ahead, 3),
+            remedy="times go on from the last event, and are so far ahead until a later start",
+        )
+    return SystemClock(not_before=last)
 
 
 def _event_log(config: Config, scheduler: Scheduler) -> logs.EventLog:

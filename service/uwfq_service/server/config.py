@@ -163,6 +163,10 @@ def _read_environment(
     for variable, text in sorted(environ.items()):
         if key := by_variable.get(variable):
             leaves[tuple(key.name.split("."))] = Leaf(text, variable)
+        elif variable.startswith("UWFQ_POOLS_"):
+            warnings.append(
+                f"{variable} is not a setting; pools are set up in a file (UWFQ_CONFIG) or by --set"
+            )
         elif variable.startswith("UWFQ_") and variable not in _FOREIGN:
             # No error: a cluster manager sets UWFQ_SERVICE_HOST and the like by itself.
             close = difflib.get_close_matches(variable, by_variable, n=1, cutoff=0.85)

@@ -262,6 +262,13 @@ def test_foreign_variables_are_let_be_and_likely_typos_are_warned_of() -> None:
     assert config.warnings == ("UWFQ_LOG_LEVLE is not a setting; did you mean UWFQ_LOG_LEVEL?",)
 
 
+def test_a_variable_for_a_pool_is_warned_of() -> None:
+    """A container's other settings are variables, and this one would do nothing without a word."""
+    config = load(environ={"UWFQ_POOLS_DEFAULT_POLICY": "fair"})
+    (warning,) = config.warnings
+    assert warning.startswith("UWFQ_POOLS_DEFAULT_POLICY is not a setting; pools")
+
+
 def test_a_port_beyond_loopback_without_tls_is_warned_of() -> None:
     """It is allowed, for a container's port is published by others."""
     assert "without TLS" in load({"listen": "0.0.0.0:7170"}).warnings[0]
