@@ -79,7 +79,8 @@ class Engine:
         self._outbox = Outbox(journal, observers, self._pace.shared, self._fail)
         self._parking = Parking(scheduler, clock, self._give_up)
         self._tick_timer: Timer | None = None
-        self._tick_at = 0.0
+        #: What it is for, and when it can fire at the earliest.
+        self._tick_at = self._tick_expected = 0.0
         self._tick_due = self._stood_still = False
         self._ticked_at = 0.0
         #: Nothing is decided any more; ``on_fatal`` has heard why.
@@ -312,12 +313,13 @@ class Engine:
                 return
             self._tick_timer.cancel()
         self._tick_at = due
+        self._tick_expected = max(due, self._clock.now())
         self._tick_timer = self._clock.call_at(due, self._tick)
 
     def _tick(self) -> None:
         self._tick_timer = None
         self._tick_due = True
-        if self._clock.now() >= self._tick_at + STOOD_STILL:
+        if self._clock.now() >= self._tick_expected + STOOD_STILL:
             self._stood_still = True
         # With calls that wait for more it can wait as well.
         if not self._inbox:

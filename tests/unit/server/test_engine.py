@@ -303,6 +303,15 @@ async def test_a_process_that_stood_still_begins_anew_before_it_ticks(world: Wor
         assert [type(event) for event in world.journal.events[events:]] == expected
 
 
+async def test_what_was_due_long_ago_is_no_sign_of_a_stop(world: World) -> None:
+    """The core may find out late that something is due, as when a job's charge is corrected."""
+    world.core.wakeup = world.clock.now() - 100
+    world.engine.start()
+    world.clock.advance(0)
+    await world.turn()
+    assert [type(event) for event in world.journal.events] == [JobsForgotten]
+
+
 async def test_an_earlier_wakeup_moves_the_tick_forward(world: World) -> None:
     """A later one leaves the timer; a tick that finds nothing is cheaper than moving it."""
     start = world.clock.now()
