@@ -98,6 +98,23 @@ async def test_a_pool_that_is_not_configured_any_more_stays_and_is_told(tmp_path
         await server.stop()
 
 
+async def test_settings_of_users_that_the_configuration_does_not_name_any_more_are_told(
+    tmp_path: Path,
+) -> None:
+    """They stay, for `uwfq user set` may have set them; a cap that was taken out stays as well."""
+    ann = "pools.default.users.ann"
+    both = {f"{ann}.weight": 2, f"{ann}.max_running_slots": 3}
+    for settings, expected in ((both, []), ({f"{ann}.weight": 2}, ["ann"]), ({}, ["ann"])):
+        config = load({"listen": "127.0.0.1:0", "data": str(tmp_path), **settings})
+        server = Server(config)
+        with capture_logs() as logs:
+            await server.start()
+        await server.stop()
+        lines = [line for line in logs if line["event"] == "user_settings_kept"]
+        assert [(line["pool"], line["count"]) for line in lines] == [("default", 1)] * len(expected)
+        assert [name for line in lines for name in line["users"]] == expected
+
+
 @pytest.mark.parametrize(("ahead", "told"), [(7200.0, ["clock_set_back"]), (-7200.0, [])])
 async def test_a_clock_that_was_set_back_is_told(
     tmp_path: Path, ahead: float, told: list[str]

@@ -33,6 +33,7 @@ from grpc_reflection.v1alpha import reflection
 
 from uwfq_service.core.commands import ConfigurePool, SetUser
 from uwfq_service.core.errors import SchedulerError
+from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.replies import Done, UserReply
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import logs, metrics
@@ -40,7 +41,7 @@ from uwfq_service.server.acceptors import Acceptors
 from uwfq_service.server.admin_rpc import AdminRpc
 from uwfq_service.server.certificates import Certificates
 from uwfq_service.server.clock import Clock, SystemClock
-from uwfq_service.server.config import Config, ConfigError
+from uwfq_service.server.config import Config, ConfigError, PoolConfig
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.outbox import Observer
 from uwfq_service.server.rpc import Handlers
@@ -53,6 +54,9 @@ log = structlog.get_logger(__name__)
 
 #: Calls that are answered already get this long to be written out, seconds.
 _FLUSH_SECONDS: Final = 1.0
+
+#: Users who are named in one line of the log.
+_MOST_USERS_TOLD: Final = 10
 
 #: What the wall clock may be behind the last event, seconds, before that is worth a word.
 _CLOCK_TOLERANCE: Final = 5.0
@@ -176,6 +180,29 @@ class Server:
         )
         for warning in (*config.warnings, *left_over):
             log.warning("configuration", warning=warning)
+        for pool in config.pools:
+            self._tell_kept_settings(pool, scheduler)
+
+    def _tell_kept_settings(self, configured: PoolConfig, scheduler: Scheduler) -> None:
+        """Say who has settings that the configuration does not name: ``SetUser`` may have set them.
+
+        Or it named them once: what is taken out of it is not taken back.
+        """
+        named = {user.user: user for user in configured.users}
+        pool = configured.configure.pool
+        kept = []
+        for user in scheduler.pools[pool].users.values():
+            given = named.get(user.name, SetUser(user=user.name))
+            if (
+                (user.weight != WEIGHT_SCALE and given.weight is None)
+                or (user.max_running_slots and given.max_running_slots is None)
+                or (user.max_waiting_jobs and given.max_waiting_jobs is None)
+            ):
+                kept.append(user.name)
+        if kept:
+            log.info(
+                "user_settings_kept", pool=pool, count=len(kept), users=kept[:_MOST_USERS_TOLD]
+            )
 
     async def _apply_pools(self) -> None:
         """Bring about the pools and users of the configuration."""
