@@ -1,7 +1,8 @@
 """Whether the files of the database are still where they were.
 
 A file that is removed, moved or replaced while it is open is written to as before, and nobody will
-find what was written.  SQLite does not notice.
+find what was written.  SQLite compares inode numbers likewise, but not where there is a write-ahead
+log.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ class Presence:
     """The files of the open database of a directory, as they were when this was made."""
 
     def __init__(self, directory: Path) -> None:
-        self._paths = tuple(directory / name for name in _NAMES)
-        self._known = [_identity(path) for path in self._paths]
+        paths = (directory / name for name in _NAMES)
+        #: The inode number of each file that there is.
+        self._known = {path: found for path in paths if (found := _inode(path)) is not None}
         self._looked_at = time.monotonic()
 
     def check(self) -> None:
@@ -33,17 +35,16 @@ class Presence:
         if now < self._looked_at + LOOK_SECONDS:
             return
         self._looked_at = now
-        for path, known in zip(self._paths, self._known, strict=True):
-            if _identity(path) != known:
+        for path, known in self._known.items():
+            if _inode(path) != known:
                 raise StoreError(
                     f"{path} has been removed or replaced while it was in use; "
                     "restore the data directory before the service is started again"
                 )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _inode(path: Path) -> int | None:
     try:
-        found = path.stat()
+        return path.stat().st_ino
     except OSError:
         return None
-    return found.st_dev, found.st_ino
