@@ -52,6 +52,11 @@ class FakeClock:
                 timer.callback()
         self._now = end
 
+    def stall(self, seconds: float) -> None:
+        """Let time pass while the process stands still: what fires late, fires at the end."""
+        self._now += seconds
+        self.advance(0)
+
     @property
     def pending(self) -> int:
         """Timers that would still fire."""

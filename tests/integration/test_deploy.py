@@ -170,6 +170,12 @@ def test_the_unit_lets_the_process_that_writes_snapshots_lower_its_priority(
     assert any("setpriority" in words.split() for words in filters[denied + 1 :])
 
 
+def test_the_unit_waits_for_the_time(unit: dict[str, list[str]]) -> None:
+    """The service reads the clock once; what the machine shows at its boot may be years off."""
+    for setting in ("After", "Wants"):
+        assert "time-sync.target" in " ".join(unit[setting]).split()
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_unit_and_finds_it_well_confined(tmp_path: Path) -> None:
     """No unknown setting, and an exposure below 2 of 10."""

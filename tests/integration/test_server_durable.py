@@ -1,6 +1,8 @@
 """The service on its real journal: a restart knows what clients were told."""
 
 import asyncio
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,47 @@ async def test_a_restart_with_nothing_new_writes_nothing_but_its_return(tmp_path
             assert service.server.engine.sequence == expected
 
 
+async def test_a_restart_after_hours_finds_virtual_time_where_it_was(tmp_path: Path) -> None:
+    """Nobody was served meanwhile, so a backlog is not all overdue and ahead of whoever comes."""
+    clock = FakeClock()
+    seen = []
+    async with durable(tmp_path, clock) as service:
+        await service.poll(free_slots=0)
+        for _ in range(20):
+            await service.submit(estimated_work_slot_seconds=10.0)
+        clock.advance(3)
+        await service.submit(user="bob", estimated_work_slot_seconds=10.0)
+        seen.append((await service.admin.GetPool(admin.GetPoolRequest())).pool)
+    clock.advance(7200)
+    async with durable(tmp_path, clock) as service:
+        seen.append((await service.admin.GetPool(admin.GetPoolRequest())).pool)
+    assert seen[0].virtual_time > 0
+    assert seen[0] == seen[1]
+
+
+async def test_a_restored_copy_takes_no_result_of_what_it_has_lost_for_another(
+    tmp_path: Path,
+) -> None:
+    """A worker goes on with what was leased since the copy was made, and reports it."""
+    clock = FakeClock()
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    async with durable(data, clock) as service:
+        await service.submit()
+        shutil.copytree(data, copy)
+        (lost,) = (await service.poll()).leases
+    clock.advance(600)
+    async with durable(copy, clock) as service:
+        (job,) = (await service.jobs.ListJobs(rpc.ListJobsRequest())).jobs
+        await service.jobs.CancelJob(rpc.CancelJobRequest(job_id=job.job_id))
+        await service.submit(tasks=2)
+        (lease,) = (await service.poll()).leases
+        done = await service.jobs.TaskDone(
+            rpc.TaskDoneRequest(worker_id="w", results=[result(lost)])
+        )
+        assert done.acks[0].status != types.TASK_RESULT_STATUS_ACCEPTED
+        assert lease.lease_id != lost.lease_id
+
+
 async def test_a_pool_that_is_not_configured_any_more_stays_and_is_told(tmp_path: Path) -> None:
     """A typo in its name would look the same, and leave its jobs waiting."""
     for policy, expected in (("pools.etl.policy", []), ("pools.elt.policy", ["pools.etl"])):
@@ -53,6 +96,39 @@ async def test_a_pool_that_is_not_configured_any_more_stays_and_is_told(tmp_path
         assert told == expected
         assert "etl" in server.engine.glance(lambda scheduler: list(scheduler.pools))
         await server.stop()
+
+
+async def test_settings_of_users_that_the_configuration_does_not_name_any_more_are_told(
+    tmp_path: Path,
+) -> None:
+    """They stay, for `uwfq user set` may have set them; a cap that was taken out stays as well."""
+    ann = "pools.default.users.ann"
+    both = {f"{ann}.weight": 2, f"{ann}.max_running_slots": 3}
+    for settings, expected in ((both, []), ({f"{ann}.weight": 2}, ["ann"]), ({}, ["ann"])):
+        config = load({"listen": "127.0.0.1:0", "data": str(tmp_path), **settings})
+        server = Server(config)
+        with capture_logs() as logs:
+            await server.start()
+        await server.stop()
+        lines = [line for line in logs if line["event"] == "user_settings_kept"]
+        assert [(line["pool"], line["count"]) for line in lines] == [("default", 1)] * len(expected)
+        assert [name for line in lines for name in line["users"]] == expected
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(7200.0, ["clock_set_back"]), (-7200.0, [])])
+async def test_a_clock_that_was_set_back_is_told(
+    tmp_path: Path, ahead: float, told: list[str]
+) -> None:
+    """Times go on from the last event, so that all are wrong until the clock has caught up."""
+    async with durable(tmp_path, FakeClock(time.time() + ahead)):
+        pass
+    server = Server(load({"listen": "127.0.0.1:0", "data": str(tmp_path)}))
+    with capture_logs() as logs:
+        await server.start()
+    await server.stop()
+    lines = [line for line in logs if line["event"] == "clock_set_back"]
+    assert [line["event"] for line in lines] == told
+    assert all(7100 < line["seconds"] <= 7200 for line in lines)
 
 
 async def test_two_services_do_not_share_a_directory(tmp_path: Path) -> None:

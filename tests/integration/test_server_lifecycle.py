@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import resource
+import shutil
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -125,6 +127,17 @@ async def test_a_disk_that_fails_at_the_first_write_ends_the_start() -> None:
     with pytest.raises(ServiceFailed):
         await asyncio.wait_for(starting, 5)
     assert journal.closed_with == [None]
+
+
+def test_a_service_takes_as_many_descriptors_as_it_may_have() -> None:
+    """A shell gives 1,024 unless it is asked for more, and each worker takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard // 2, hard))
+        app.raise_descriptor_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_service_listens_on_a_unix_socket(tmp_path: Path) -> None:
@@ -428,7 +441,10 @@ async def call_over_tls(keys: Path, port: int, *, with_certificate: bool) -> str
         (keys / "client.key").read_bytes() if with_certificate else None,
         (keys / "client.pem").read_bytes() if with_certificate else None,
     )
-    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+    own_connection = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.secure_channel(
+        f"127.0.0.1:{port}", credentials, options=own_connection
+    ) as channel:
         service = Service(cast(Server, None), FakeClock(), channel)
         return (await service.submit()).job_id
 
@@ -465,3 +481,29 @@ async def test_mutual_tls_turns_away_who_has_no_certificate(keys: Path) -> None:
         assert await call_over_tls(keys, server.port, with_certificate=True)
         with pytest.raises(grpc.aio.AioRpcError):
             await call_over_tls(keys, server.port, with_certificate=False)
+
+
+@pytest.mark.needs("openssl")
+async def test_certificates_that_are_replaced_serve_the_next_connections(tmp_path: Path) -> None:
+    """They are renewed every few months; what does not fit together changes nothing."""
+    old, new, used = (tmp_path / name for name in ("old", "new", "used"))
+    for folder in (old, new):
+        folder.mkdir()
+        make_certificates(folder)
+    shutil.copytree(old, used)
+    async for server in secured(used, mutual=True):
+        # Enough connections that every acceptor has some.
+        for _ in range(8):
+            assert await call_over_tls(old, server.port, with_certificate=True)
+        with capture_logs() as lines:
+            shutil.copy(new / "server.key", used)
+            for _ in range(8):
+                assert await call_over_tls(old, server.port, with_certificate=True)
+            shutil.copy(new / "server.pem", used)
+            shutil.copy(new / "ca.pem", used)
+            for _ in range(8):
+                assert await call_over_tls(new, server.port, with_certificate=True)
+        told = {line["event"] for line in lines}
+        assert {"certificates_refused", "certificates_replaced"} <= told
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call_over_tls(old, server.port, with_certificate=True)

@@ -67,13 +67,16 @@ class Driver:
         """The events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
 
-    def reload(self) -> None:
-        """Let the service restart: a new scheduler from a snapshot, which recovers."""
+    def reload(self, *, outage: float = 0.0) -> None:
+        """Let the service restart: a new scheduler from a snapshot, which recovers.
+
+        It was away for the last ``outage`` seconds.
+        """
         image = msgspec.msgpack.encode(self.scheduler.dump())
         self.scheduler = Scheduler.load(
             msgspec.msgpack.decode(image), self.scheduler.settings, number=self.number
         )
-        self.events += self.scheduler.recover(self.now).events
+        self.events += self.scheduler.recover(self.now, self.now - self.number(outage)).events
 
     # Jobs.
 

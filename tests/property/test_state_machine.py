@@ -466,6 +466,18 @@ class Machine(Teller):
         if recover:
             self.take(self.scheduler.recover(self.now).events)
 
+    @rule(seconds=st.sampled_from([0.0, 1.0, 40.0]))
+    def outage(self, seconds: float) -> None:
+        """The service is away, and comes back to where the last event has left it."""
+        since = self.scheduler.state.at
+        image = packed(self.scheduler.dump())
+        self.scheduler = Scheduler.load(image, HASTY)
+        self.replica = Scheduler.load(image, HASTY)
+        self.now += seconds
+        # What ran on behind the last event is left out, too.
+        self.virtual_time = 0.0
+        self.take(self.scheduler.recover(self.now, since).events)
+
 
 def machine(name: str) -> type[Machine]:
     """The machine that starts under a policy."""

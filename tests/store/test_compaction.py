@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,6 +85,22 @@ async def test_a_long_tail_becomes_a_snapshot(tmp_path: Path) -> None:
     watched.journal.close()
     assert watched.recovery.snapshot_sequence == covered
     assert events_of(watched.recovery.scheduler) == numbered(1, 1510)
+
+
+async def test_a_service_with_many_connections_has_its_snapshots_made(tmp_path: Path) -> None:
+    """Descriptors from 1,024 on are more than ``select`` takes."""
+    watched = open_sqlite(tmp_path, EARLY)
+    with contextlib.ExitStack() as stack:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1100):
+            stack.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        with capture_logs() as logs:
+            watched.journal.append(numbered(1, 1500))
+            await until(lambda: bool(logs))
+    assert [line["event"] for line in logs] == ["snapshot_written"], logs
+    watched.journal.close()
 
 
 async def test_the_file_does_not_grow_with_the_number_of_events(tmp_path: Path) -> None:

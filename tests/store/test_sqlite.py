@@ -25,6 +25,7 @@ from uwfq_service.store import (
     StoreOptions,
     UnknownRecord,
     UnknownSchema,
+    presence,
 )
 from uwfq_service.store.lock import LOCK_NAME
 from uwfq_service.store.schema import (
@@ -345,6 +346,25 @@ async def test_a_full_disk_is_a_failed_write(tmp_path: Path) -> None:
     watched.journal.close()
     assert watched.durable == [3]
     assert reopened(tmp_path) == numbered(1, 3)
+
+
+@pytest.mark.parametrize("gone", [DATABASE_NAME, f"{DATABASE_NAME}-wal"])
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_files_that_are_gone_are_a_failed_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str, *, replaced: bool
+) -> None:
+    """SQLite goes on writing to what nobody will ever find again."""
+    monkeypatch.setattr(presence, "LOOK_SECONDS", 0.0)
+    watched = open_sqlite(tmp_path)
+    await watched.until_durable(watched.journal.append(numbered(1, 1)))
+    (tmp_path / gone).rename(tmp_path / "elsewhere")
+    if replaced:
+        (tmp_path / gone).touch()
+    watched.journal.append(numbered(2, 1))
+    await watched.until(lambda: bool(watched.failures))
+    assert watched.journal.durable == 1
+    assert gone in str(watched.failures[0])
+    watched.journal.close()
 
 
 async def test_a_failure_that_the_loop_has_not_heard_of_is_told_by_close(tmp_path: Path) -> None:

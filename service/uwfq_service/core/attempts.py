@@ -187,6 +187,15 @@ class Attempts:
             job.overrun_timer = at
             self._state.timers.set(at, _OVERRUN, job)
 
+    def leave_out(self, seconds: Any) -> None:
+        """Nobody saw what ran in an outage: it counts when a result says so.  O(leases)."""
+        for lease in self._state.leases.values():
+            if lease.started_at is not None:
+                lease.started_at += seconds
+                job = lease.stage.job
+                job.started_sum += lease.slots * seconds
+                job.user.started_sum += lease.slots * seconds
+
     def leases_renewed(self, event: ev.LeasesRenewed) -> None:
         """Leases hold longer."""
         for lease_id in event.leases:

@@ -280,6 +280,9 @@ class Recovered(Event, frozen=True, kw_only=True):
     """The service came back; leases, and the silence of workers and engines, begin anew."""
 
     expires_at: float
+    #: From then on nobody was served, as far as is known.  ``None``: it was not away, or this is a
+    #: record from before outages were left out.
+    since: float | None = None
 
 
 AnyEvent = (

@@ -109,11 +109,15 @@ class Scheduler:
         """Let an event that was decided before have happened again."""
         self.state.evolve(event)
 
-    def recover(self, now: Any) -> Outcome:
-        """After a restart: leases, and the silence of workers and engines, begin anew."""
+    def recover(self, now: Any, since: Any | None = None) -> Outcome:
+        """After a restart: leases, and the silence of workers and engines, begin anew.
+
+        The time from ``since``, not before the last event, until ``now`` is left out: of virtual
+        time, and of what runs.
+        """
         lease_end = self.state.number(now) + self.settings.lease_seconds
         if self.state.pools:
-            self._decider.emit(ev.Recovered(at=now, expires_at=lease_end))
+            self._decider.emit(ev.Recovered(at=now, expires_at=lease_end, since=since))
         return Outcome(self._decider.take_events(), Done())
 
     def next_wakeup(self) -> Any | None:

@@ -496,7 +496,11 @@ class State:
         for lease in self.leases.values():
             if lease.expires_at is not None:
                 lease.expires_at = max(lease.expires_at, event.expires_at)
+        if event.since is not None:
+            self.attempts.leave_out(event.at - event.since)
         for pool in self.pools.values():
+            if event.since is not None:
+                pool.policy.stand_still(event.since, event.at)
             # Higher than any before, so that no engine takes a new order for the one that it has.
             pool.order_version = max(pool.order_version, int(event.at * VERSIONS_PER_SECOND))
             for worker in pool.workers.values():

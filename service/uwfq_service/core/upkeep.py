@@ -90,6 +90,10 @@ class Upkeep:
         if self._state.leases.get(lease.lease_id) is not lease:
             return
         limit = lease.stage.spec.task_timeout
+        if lease.started_at + limit > now:
+            # An outage was left out.
+            self._state.timers.set(lease.started_at + limit, TimerKind.LIMIT, lease)
+            return
         message = f"ran over its time limit of {limit:g} s"
         ran = now - lease.started_at
         self._reports.fail_attempt(lease, ran, message, now, retryable=True, timed_out=True)

@@ -125,6 +125,13 @@ class FluidClock:
             self._due = None
             self._compact()
 
+    def stand_still(self, since: Number, now: Number) -> None:
+        """V did not move from ``since`` until ``now``; nor from later on, if it is known later."""
+        self.advance(since)
+        # Somebody may have looked since then, and seen members leave.
+        self._anchor(max(since, self._at))
+        self._at = now
+
     def set_slots(self, slots: int, now: Number) -> None:
         """R is ``slots`` from ``now`` on; the clock must have been advanced to ``now``."""
         self._anchor(now)

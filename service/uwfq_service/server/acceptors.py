@@ -30,6 +30,9 @@ import grpc
 #: Servers where the kernel deals out connections.  More than a few gain nothing more.
 ACCEPTORS: Final = 4
 
+#: Makes the credentials of a server.
+Credentials = Callable[[], grpc.ServerCredentials]
+
 #: Longest to wait for whoever may listen at a path.
 _PROBE_SECONDS: Final = 1.0
 
@@ -53,8 +56,10 @@ class Acceptors:
         for server in self._servers:
             register(server)
 
-    def bind(self, credentials: grpc.ServerCredentials | None) -> int:
-        """Listen, with TLS if there are ``credentials``; the port, 0 for a path.
+    def bind(self, credentials: Credentials | None) -> int:
+        """Listen, with TLS if there are ``credentials``, made anew for each server.
+
+        Returns the port, 0 for a path.
 
         Raises ``OSError`` or ``RuntimeError`` if that cannot be.
         """
@@ -79,10 +84,10 @@ class Acceptors:
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
 
 
-def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> int:
+def _bind(server: grpc.aio.Server, listen: str, credentials: Credentials | None) -> int:
     if credentials is None:
         return server.add_insecure_port(listen)
-    return server.add_secure_port(listen, credentials)
+    return server.add_secure_port(listen, credentials())
 
 
 def _refuse_taken(host: str, port: str) -> None:

@@ -16,7 +16,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Sequence
@@ -31,13 +33,15 @@ from grpc_reflection.v1alpha import reflection
 
 from uwfq_service.core.commands import ConfigurePool, SetUser
 from uwfq_service.core.errors import SchedulerError
+from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.replies import Done, UserReply
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import logs, metrics
 from uwfq_service.server.acceptors import Acceptors
 from uwfq_service.server.admin_rpc import AdminRpc
+from uwfq_service.server.certificates import Certificates
 from uwfq_service.server.clock import Clock, SystemClock
-from uwfq_service.server.config import Config, ConfigError
+from uwfq_service.server.config import Config, ConfigError, PoolConfig
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.outbox import Observer
 from uwfq_service.server.rpc import Handlers
@@ -50,6 +54,12 @@ log = structlog.get_logger(__name__)
 
 #: Calls that are answered already get this long to be written out, seconds.
 _FLUSH_SECONDS: Final = 1.0
+
+#: Users who are named in one line of the log.
+_MOST_USERS_TOLD: Final = 10
+
+#: What the wall clock may be behind the last event, seconds, before that is worth a word.
+_CLOCK_TOLERANCE: Final = 5.0
 
 
 class ServiceFailed(Exception):
@@ -131,7 +141,7 @@ class Server:
         if self._journal is None:
             self._journal = _open_journal(config)
         recovery = self._journal.recover(config.scheduling, self._jitter)
-        clock = self._clock or SystemClock(not_before=recovery.instant)
+        clock = self._clock or _system_clock(recovery.instant)
         scheduler = self._scheduler = recovery.scheduler
         counters = metrics.EventCounters()
         counting = (counters,) if config.metrics.listen else ()
@@ -144,7 +154,7 @@ class Server:
             observers=(_event_log(config, scheduler), *counting, *self._observers),
             on_fatal=self._fail,
         )
-        self._engine.start(scheduler.recover(clock.now()).events)
+        self._engine.start(scheduler.recover(clock.now(), recovery.instant).events)
         await self._apply_pools()
         if config.metrics.listen:
             collector = metrics.ServiceCollector(
@@ -170,6 +180,29 @@ class Server:
         )
         for warning in (*config.warnings, *left_over):
             log.warning("configuration", warning=warning)
+        for pool in config.pools:
+            self._tell_kept_settings(pool, scheduler)
+
+    def _tell_kept_settings(self, configured: PoolConfig, scheduler: Scheduler) -> None:
+        """Say who has settings that the configuration does not name: ``SetUser`` may have set them.
+
+        Or it named them once: what is taken out of it is not taken back.
+        """
+        named = {user.user: user for user in configured.users}
+        pool = configured.configure.pool
+        kept = []
+        for user in scheduler.pools[pool].users.values():
+            given = named.get(user.name, SetUser(user=user.name))
+            if (
+                (user.weight != WEIGHT_SCALE and given.weight is None)
+                or (user.max_running_slots and given.max_running_slots is None)
+                or (user.max_waiting_jobs and given.max_waiting_jobs is None)
+            ):
+                kept.append(user.name)
+        if kept:
+            log.info(
+                "user_settings_kept", pool=pool, count=len(kept), users=kept[:_MOST_USERS_TOLD]
+            )
 
     async def _apply_pools(self) -> None:
         """Bring about the pools and users of the configuration."""
@@ -231,7 +264,11 @@ class Server:
     def _bind(self, acceptors: Acceptors) -> int:
         config = self.config
         try:
-            return acceptors.bind(_credentials(config) if config.secure else None)
+            # One for each server, for it is each that notices when the files change.
+            credentials = (
+                (lambda: Certificates(config.tls).credentials()) if config.secure else None
+            )
+            return acceptors.bind(credentials)
         except (RuntimeError, OSError) as error:
             raise ConfigError([f"listen: cannot listen on {config.listen}: {error}"]) from None
 
@@ -297,6 +334,18 @@ def _open_journal(config: Config) -> Journal:
     return SqliteJournal(Path(config.data), loop, options=config.store)
 
 
+def _system_clock(last: float) -> Clock:
+    """The real clock, no earlier than the ``last`` event."""
+    ahead = last - time.time()
+    if ahead > _CLOCK_TOLERANCE:
+        log.warning(
+            "clock_set_back",
+            seconds=round(ahead, 3),
+            remedy="times go on from the last event, and are so far ahead until a later start",
+        )
+    return SystemClock(not_before=last)
+
+
 def _event_log(config: Config, scheduler: Scheduler) -> logs.EventLog:
     jobs = scheduler.state.jobs_by_number
 
@@ -322,20 +371,31 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
     ]
 
 
-def _credentials(config: Config) -> grpc.ServerCredentials:
-    tls = config.tls
-    client_ca = Path(tls.client_ca).read_bytes() if tls.client_ca else None
-    return grpc.ssl_server_credentials(
-        [(Path(tls.key).read_bytes(), Path(tls.cert).read_bytes())],
-        root_certificates=client_ca,
-        require_client_auth=client_ca is not None,
-    )
-
-
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status."""
+    _occupy_standard_streams()
+    raise_descriptor_limit()
     logs.configure(config.log.level, config.log.format)
     return asyncio.run(_run(config))
+
+
+def _occupy_standard_streams() -> None:
+    """Let no file or socket of ours become standard error, where libraries write."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+def raise_descriptor_limit() -> None:
+    """Take as many descriptors as the system allows: each connection needs one.
+
+    What most shells and containers give unless asked for more, 1,024, is there for ``select``,
+    which nothing here uses.  One connection too many would wait in the kernel without a word.
+    """
+    # A sandbox may forbid it, and some systems allow less than they say.
+    with contextlib.suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _run(config: Config) -> int:

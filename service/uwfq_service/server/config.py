@@ -163,6 +163,10 @@ def _read_environment(
     for variable, text in sorted(environ.items()):
         if key := by_variable.get(variable):
             leaves[tuple(key.name.split("."))] = Leaf(text, variable)
+        elif variable.startswith("UWFQ_POOLS_"):
+            warnings.append(
+                f"{variable} is not a setting; pools are set up in a file (UWFQ_CONFIG) or by --set"
+            )
         elif variable.startswith("UWFQ_") and variable not in _FOREIGN:
             # No error: a cluster manager sets UWFQ_SERVICE_HOST and the like by itself.
             close = difflib.get_close_matches(variable, by_variable, n=1, cutoff=0.85)
@@ -191,7 +195,12 @@ def _build(leaves: Mapping[Path_, Leaf], problems: list[str]) -> Config:
     values: dict[str, dict[str, Any]] = {"": {}, **{section: {} for section in SECTIONS}}
     pools: dict[Path_, Leaf] = {}
     for path, leaf in leaves.items():
-        if path[0] == "pools":
+        if path == ("pools",) and leaf.value != {}:
+            # [[pools]], say, which TOML reads as a list.
+            problems.append(
+                f"pools: must be tables, as in [pools.default], not {leaf.value!r} ({leaf.source})"
+            )
+        elif path[0] == "pools":
             pools[path[1:]] = leaf
         elif key := by_path.get(path):
             value = parse(key, leaf, ".".join(path), problems)
@@ -284,24 +293,41 @@ def _contradictions(config: Config) -> Iterator[str]:
     if tls.client_ca and not tls.cert:
         yield "tls.cert: must be given too, for tls.client_ca is; clients are only asked under TLS"
     for name, path in (("cert", tls.cert), ("key", tls.key), ("client_ca", tls.client_ca)):
-        if path and not Path(path).is_file():
-            yield f"tls.{name}: no such file: {path}"
-    yield from _certificate_problems(tls)
+        if path and (problem := _file_problem(path)):
+            yield f"tls.{name}: {problem}"
+    yield from certificate_problems(tls)
     yield from _address_problem("listen", config.listen)
     if config.metrics.listen:
         yield from _address_problem("metrics.listen", config.metrics.listen)
-    if not config.data:
+    if not config.data or "\0" in config.data:
         yield "data: must name a directory, or be :memory:"
-    elif not config.in_memory and Path(config.data).exists() and not Path(config.data).is_dir():
-        yield f"data: {config.data} is not a directory"
+    elif not config.in_memory:
+        yield from _directory_problem(config.data)
 
 
-def _certificate_problems(tls: Tls) -> Iterator[str]:
+def _file_problem(path: str) -> str:
+    """Why ``path`` is no file that could be opened; empty: it may be one."""
+    try:
+        return "" if Path(path).is_file() else f"no such file: {path}"
+    except OSError as error:
+        # Of a directory above it that may not be searched, as those of keys often are.
+        return f"cannot reach {path}: {error.strerror}"
+
+
+def _directory_problem(path: str) -> Iterator[str]:
+    try:
+        if Path(path).exists() and not Path(path).is_dir():
+            yield f"data: {path} is not a directory"
+    except OSError as error:
+        yield f"data: {path} cannot be reached: {error.strerror}"
+
+
+def certificate_problems(tls: Tls) -> Iterator[str]:
     """What gRPC would not serve with, and would say of the address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # How strong a key must be is for gRPC to say.
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
-    if Path(tls.cert).is_file() and Path(tls.key).is_file():
+    if not _file_problem(tls.cert) and not _file_problem(tls.key):
         try:
             # Without a password OpenSSL would ask for one at the terminal.
             context.load_cert_chain(tls.cert, tls.key, password="")
@@ -313,7 +339,7 @@ def _certificate_problems(tls: Tls) -> Iterator[str]:
             )
         except OSError as error:
             yield f"tls.cert, tls.key: {tls.cert} and {tls.key} cannot be read: {error.strerror}"
-    if Path(tls.client_ca).is_file():
+    if not _file_problem(tls.client_ca):
         try:
             context.load_verify_locations(tls.client_ca)
         except ssl.SSLError:

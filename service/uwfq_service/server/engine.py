@@ -46,6 +46,10 @@ DRAIN_LIMIT: Final = 256
 #: Ticks do not come closer together, seconds: many things that are due share one.
 TICK_PAUSE: Final = 0.01
 
+#: A tick that comes so late, seconds, shows that the process stood still: it was suspended, or its
+#: machine was.
+STOOD_STILL: Final = 2.0
+
 
 class Engine:
     """Owns the scheduler.  See the module's picture."""
@@ -75,8 +79,9 @@ class Engine:
         self._outbox = Outbox(journal, observers, self._pace.shared, self._fail)
         self._parking = Parking(scheduler, clock, self._give_up)
         self._tick_timer: Timer | None = None
-        self._tick_at = 0.0
-        self._tick_due = False
+        #: What it is for, and when it can fire at the earliest.
+        self._tick_at = self._tick_expected = 0.0
+        self._tick_due = self._stood_still = False
         self._ticked_at = 0.0
         #: Nothing is decided any more; ``on_fatal`` has heard why.
         self._halted = self._failed = False
@@ -225,6 +230,10 @@ class Engine:
             if ticked:
                 self._tick_due = False
                 self._ticked_at = now
+                if self._stood_still:
+                    # Signs of life wait in the sockets; nobody is silent who could not be heard.
+                    self._stood_still = False
+                    batch.events += self._scheduler.recover(now).events
                 batch.events += self._scheduler.apply(commands.Tick(), now).events
             for _ in range(min(len(inbox), DRAIN_LIMIT)):
                 self._decide(inbox.popleft(), batch, now)
@@ -304,11 +313,14 @@ class Engine:
                 return
             self._tick_timer.cancel()
         self._tick_at = due
+        self._tick_expected = max(due, self._clock.now())
         self._tick_timer = self._clock.call_at(due, self._tick)
 
     def _tick(self) -> None:
         self._tick_timer = None
         self._tick_due = True
+        if self._clock.now() >= self._tick_expected + STOOD_STILL:
+            self._stood_still = True
         # With calls that wait for more it can wait as well.
         if not self._inbox:
             self._schedule_drain()

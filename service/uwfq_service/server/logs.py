@@ -52,25 +52,29 @@ class _Lossy:
     """A stream that loses what it cannot write, and raises nothing."""
 
     def __init__(self, stream: Any) -> None:
-        """``stream`` takes text or bytes."""
+        """``stream`` takes text or bytes; ``None``: there is none, and everything is lost."""
         self._stream = stream
 
     def write(self, line: Any) -> None:
         """See ``io.IOBase``."""
         with contextlib.suppress(OSError):
-            self._stream.write(line)
+            if self._stream is not None:
+                self._stream.write(line)
 
     def flush(self) -> None:
         """See ``io.IOBase``."""
         with contextlib.suppress(OSError):
-            self._stream.flush()
+            if self._stream is not None:
+                self._stream.flush()
 
 
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Set structlog up for this process."""
-    stream = stream or sys.stderr
+    # Python has none where whoever started the process has closed it.
+    stream = stream or cast("TextIO | None", sys.stderr)
+    terminal = stream is not None and stream.isatty()
     if style == "auto":
-        style = "console" if stream.isatty() else "json"
+        style = "console" if terminal else "json"
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -78,7 +82,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     ]
     if style == "console":
         structlog.configure(
-            processors=[*shared, _shown, structlog.dev.ConsoleRenderer(colors=stream.isatty())],
+            processors=[*shared, _shown, structlog.dev.ConsoleRenderer(colors=terminal)],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
             logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lossy(stream))),
             cache_logger_on_first_use=True,
@@ -91,7 +95,9 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
                 structlog.processors.JSONRenderer(serializer=_to_json),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-            logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _Lossy(stream.buffer))),
+            logger_factory=structlog.BytesLoggerFactory(
+                cast(BinaryIO, _Lossy(stream and stream.buffer))
+            ),
             cache_logger_on_first_use=True,
         )
     logging.basicConfig(handlers=[_Forward()], level=WARNING, force=True)

@@ -136,13 +136,15 @@ class Pacer:
 
     def __init__(self, lifeline: int) -> None:
         """Watch the descriptor ``lifeline``, which the service holds the other end of."""
-        self._lifeline = lifeline
+        # Not select: the descriptor has its number from a service that may have thousands.
+        self._lifeline = select.poll()
+        self._lifeline.register(lifeline, select.POLLIN)
         self._resumed = time.perf_counter()
 
     def check(self, wait: float = 0.0) -> None:
         """Raise ``ServiceGone`` if the service has ended, or does within ``wait`` seconds."""
         # Nothing is ever sent through it: readable means closed.
-        if select.select([self._lifeline], [], [], wait)[0]:
+        if self._lifeline.poll(1000 * wait):
             raise ServiceGone
         self._resumed = time.perf_counter()
 

@@ -31,6 +31,7 @@ from uwfq_service.store.housekeeping import Housekeeper
 from uwfq_service.store.journal import Jitter, JournalStats, Recovery
 from uwfq_service.store.lock import DirectoryLock
 from uwfq_service.store.options import StoreOptions
+from uwfq_service.store.presence import Presence
 from uwfq_service.store.recovery import collector_paused, restore
 from uwfq_service.store.schema import DATABASE_NAME, connect, prepare, reading_errors
 from uwfq_service.store.snapshot import discard_damaged, discard_incomplete, write_snapshot
@@ -110,6 +111,7 @@ class SqliteJournal:
             self._housekeeper,
             sequence=restored.sequence,
             commit_records=self._options.commit_records,
+            check=Presence(self._directory).check,
             written=self._written,
             failed=self._failed,
         )

@@ -33,8 +33,9 @@ class Writer:
     """Writes rows in the order of ``put`` and numbers them.
 
     ``put`` and ``stop`` belong to one thread, ``poke`` to any.  The callbacks are made on the
-    writer's own thread: ``written(sequence)`` after each commit, and ``failed(error)`` at most
-    once, after which nothing is written.
+    writer's own thread: ``check()`` after each commit, which may raise if it cannot be relied on,
+    ``written(sequence)`` after that, and ``failed(error)`` at most once, after which nothing is
+    written.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Writer:
         *,
         sequence: int,
         commit_records: int,
+        check: Callable[[], None],
         written: Callable[[int], None],
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -54,6 +56,7 @@ class Writer:
 
         self._connection = connection
         self._housekeeper = housekeeper
+        self._check = check
         self._written = written
         self._failed = failed
         # Old builds of SQLite allow few parameters per statement.
@@ -148,6 +151,7 @@ class Writer:
 
     def _write(self, values: list[Any]) -> None:
         self._commit(values)
+        self._check()
         records = len(values) // COLUMNS
         self.sequence += records
         self.commits += 1

@@ -123,3 +123,84 @@ def test_an_image_that_does_not_say_where_leases_begin_is_read() -> None:
     image = msgspec.msgpack.decode(msgspec.msgpack.encode(Driver(since=1.0).scheduler.dump()))
     del image["first_lease"]
     assert Scheduler.load(image, Settings()).state.first_lease == 1
+
+
+def test_an_outage_serves_nobody() -> None:
+    """The ideal cluster is as far as it was, and a backlog is not all overdue at the return.
+
+    A query that comes then would wait for all of it.
+    """
+    for policy in ("uwfq", "uwfq_paper", "cfq"):
+        driver = Driver(policy)
+        driver.poll(slots=2, free_slots=0)
+        for number in range(50):
+            driver.submit("ada", f"report-{number}", one_task(), declared_work=10.0)
+        (first,) = driver.poll(slots=2, max_tasks=1)
+        before = driver.scheduler.pools[POOL].policy.virtual_time(driver.now)
+        driver.now = 3600.0
+        driver.reload(outage=3600.0)
+        assert driver.scheduler.pools[POOL].policy.virtual_time(driver.now) == before
+        driver.done(driver.scheduler.state.leases[first.lease_id], 10.0)
+        driver.submit("bo", "query", one_task(), declared_work=1.0)
+        ranked = [stage.job.job_id for stage in driver.scheduler.pools[POOL].policy.ranking()]
+        assert ranked.index("query") <= 2, policy
+        check(driver.scheduler, driver.now)
+
+
+def test_a_task_may_be_over_in_time_while_the_service_is_away() -> None:
+    """Its worker could not say so; what is left of its time limit runs on from the return."""
+    driver = Driver()
+    limited = stage("s", cut=cmd.TaskList(count=2), task_timeout=60.0)
+    job = driver.submit("ada", "job", limited)
+    driver.poll(slots=2)
+    driver.at(10.0)
+    driver.renew()
+    driver.now = 300.0
+    driver.reload(outage=290.0)
+    driver.at(325.0)
+    driver.renew()
+    driver.at(349.0)
+    lease, other = driver.scheduler.state.leases.values()
+    assert driver.done(lease, 290.0) is AckStatus.ACCEPTED
+    driver.renew()
+    driver.at(351.0)
+    assert other.lease_id not in driver.scheduler.state.leases
+    assert driver.scheduler.job(job.job_id).failed_attempts == 1
+
+
+def test_what_an_outage_took_is_not_charged_to_those_whose_workers_died_in_it() -> None:
+    """What runs then nobody sees.  A result says what it took, and a lost task took little."""
+    driver = Driver()
+    tasks = stage("s", cut=cmd.TaskList(count=2))
+    driver.submit("ada", "job", tasks, declared_work=20.0)
+    driver.poll("lucky", slots=1)
+    driver.poll("dead", slots=1)
+    driver.at(5.0)
+    driver.renew("lucky")
+    driver.now = 3605.0
+    driver.reload(outage=3600.0)
+    driver.at(3606.0)
+    (lease,) = driver.scheduler.pools[POOL].workers["lucky"].leases.values()
+    driver.done(lease, 3000.0, worker="lucky")
+    driver.at(3700.0)
+    job = driver.scheduler.job("job")
+    assert job.failed_attempts == 1
+    assert 3035.0 <= job.measured <= 3040.0
+    check(driver.scheduler, driver.now)
+
+
+def test_virtual_time_does_not_fall_below_what_somebody_has_seen_leave() -> None:
+    """A look after the last event finds a user served; the snapshot of a stop is as of the look."""
+    driver = Driver("uwfq", slots=1)
+    driver.submit("ada", "short", one_task(), declared_work=1.0)
+    driver.submit("bo", "long", one_task(), declared_work=9.0)
+    policy = driver.scheduler.pools[POOL].policy
+    policy.advance(5.0)
+    assert policy.active_users() == 1
+    seen = policy.virtual_time(2.0)
+    # Nor if the clock has been set back.
+    driver.now = 1.0
+    driver.reload(outage=1.0)
+    policy = driver.scheduler.pools[POOL].policy
+    assert policy.virtual_time(driver.now) == seen
+    check(driver.scheduler, driver.now)

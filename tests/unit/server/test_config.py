@@ -192,6 +192,12 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
         ("tls.key", "/no/such/file", "tls.key: no such file"),
         ("log level", "x", "log level: not a key"),
         ("log", "x", "log: no such setting"),
+        ("pools", "batch", "pools: must be tables, as in [pools.default], not 'batch'"),
+        # Of a directory that may not be searched the same is said.
+        ("data", "d" * 300, "cannot be reached: File name too long"),
+        ("data", "\0", "data: must name a directory"),
+        ("tls.cert", "c" * 300, "tls.cert: cannot reach"),
+        ("tls.client_ca", "c" * 300, "tls.client_ca: cannot reach"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_remedy(key: str, value: object, expected: str) -> None:
@@ -241,12 +247,26 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "cannot be read as TOML" in problems(file=broken)[0]
 
 
+def test_pools_in_brackets_of_two_are_refused(file: Path) -> None:
+    """TOML makes a list of these; the service would run with a pool ``default`` alone."""
+    file.write_text('[[pools]]\nname = "batch"\npolicy = "fifo"', encoding="utf-8")
+    (found,) = problems(file=file)
+    assert found.startswith("pools: must be tables, as in [pools.default]")
+
+
 def test_foreign_variables_are_let_be_and_likely_typos_are_warned_of() -> None:
     """A cluster manager sets UWFQ_SERVICE_HOST by itself; that must not stop the service."""
     config = load(environ={"UWFQ_SERVICE_HOST": "10.0.0.1", "UWFQ_TARGET": "x", "HOME": "/"})
     assert config.warnings == ()
     config = load(environ={"UWFQ_LOG_LEVLE": "debug"})
     assert config.warnings == ("UWFQ_LOG_LEVLE is not a setting; did you mean UWFQ_LOG_LEVEL?",)
+
+
+def test_a_variable_for_a_pool_is_warned_of() -> None:
+    """A container's other settings are variables, and this one would do nothing without a word."""
+    config = load(environ={"UWFQ_POOLS_DEFAULT_POLICY": "fair"})
+    (warning,) = config.warnings
+    assert warning.startswith("UWFQ_POOLS_DEFAULT_POLICY is not a setting; pools")
 
 
 def test_a_port_beyond_loopback_without_tls_is_warned_of() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.server.world import World
 from uwfq_service.core import commands
 from uwfq_service.core.errors import UnknownJob
-from uwfq_service.core.events import AnyEvent
+from uwfq_service.core.events import AnyEvent, JobsForgotten, Recovered
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import pace
 from uwfq_service.server.status import Busy, Stopping
@@ -289,6 +289,27 @@ async def test_a_tick_comes_when_the_core_is_due(world: World) -> None:
     world.clock.advance(0.1)
     await world.turn()
     assert isinstance(world.core.applied[-1], commands.Tick)
+
+
+async def test_a_process_that_stood_still_begins_anew_before_it_ticks(world: World) -> None:
+    """Nobody could be heard meanwhile, so nobody has been silent.  A little late is no stop."""
+    for late, expected in ((0.5, [JobsForgotten]), (40.0, [Recovered, JobsForgotten])):
+        world.core.wakeup = world.clock.now() + 5
+        world.engine.start()
+        events = len(world.journal.events)
+        world.clock.stall(5 + late)
+        await world.turn()
+        await world.sync_all()
+        assert [type(event) for event in world.journal.events[events:]] == expected
+
+
+async def test_what_was_due_long_ago_is_no_sign_of_a_stop(world: World) -> None:
+    """The core may find out late that something is due, as when a job's charge is corrected."""
+    world.core.wakeup = world.clock.now() - 100
+    world.engine.start()
+    world.clock.advance(0)
+    await world.turn()
+    assert [type(event) for event in world.journal.events] == [JobsForgotten]
 
 
 async def test_an_earlier_wakeup_moves_the_tick_forward(world: World) -> None:

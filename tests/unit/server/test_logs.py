@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import logging
+import sys
 
 import pytest
 import structlog
@@ -148,6 +149,15 @@ def test_a_line_that_cannot_be_written_is_lost(style: str) -> None:
     """Whoever takes the log may end, or its disk be full; the service must not end with it."""
     stream = io.TextIOWrapper(Gone(), encoding="utf-8", write_through=True)
     logs.configure("info", style, stream)
+    structlog.get_logger().info("serving")
+    logging.getLogger("asyncio").error("an observer of events failed")
+
+
+@pytest.mark.parametrize("style", ["auto", "json", "console"])
+def test_without_standard_error_lines_are_lost(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts the service may have closed it (``2>&-``)."""
+    monkeypatch.setattr(sys, "stderr", None)
+    logs.configure("info", style)
     structlog.get_logger().info("serving")
     logging.getLogger("asyncio").error("an observer of events failed")
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from tests.fakes import FakeClock, ManualJournal
 from uwfq_service.core import commands, replies
 from uwfq_service.core.errors import UnknownJob
-from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten
+from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten, Recovered
 from uwfq_service.core.scheduler import Outcome, Scheduler
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.outbox import Observer
@@ -60,6 +60,9 @@ class ToyScheduler:
             events: list[AnyEvent] = [JobClosed(at=now, job=size)]
             return Outcome(events, replies.NextTaskReply(leases=leases, done_acks=acks))
         return Outcome([], replies.NextTaskReply(done_acks=acks))
+
+    def recover(self, now: float) -> Outcome:
+        return Outcome([Recovered(at=now, expires_at=now + 30)], replies.Done())
 
     def has_launchable(self, pool: str, slots: int | None = None) -> bool:
         if self.knows_sizes and slots is not None:

@@ -112,6 +112,9 @@ class Policy(ABC):
     def advance(self, now: Any) -> None:
         """Time has come to ``now``, which never falls."""
 
+    def stand_still(self, since: Any, now: Any) -> None:
+        """Nobody was served from ``since`` until ``now``: virtual time has not moved either."""
+
     def catch_up(self, now: Any) -> None:
         """Do now what would be done when it is needed.  O(everything); decides nothing."""
         self.advance(now)

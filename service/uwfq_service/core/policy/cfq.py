@@ -63,6 +63,9 @@ class CfqPolicy(OrderPolicy):
     def advance(self, now: Any) -> None:
         self._clock.advance(now)
 
+    def stand_still(self, since: Any, now: Any) -> None:
+        self._clock.stand_still(since, now)
+
     def set_slots(self, slots: int, now: Any) -> None:
         self._clock.set_slots(slots, now)
 

@@ -62,6 +62,9 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
 
     # -- notices --------------------------------------------------------------------------------
 
+    def stand_still(self, since: Any, now: Any) -> None:
+        self._clock.stand_still(since, now)
+
     def catch_up(self, now: Any) -> None:
         self.advance(now)
         for queue in self._queues.values():
