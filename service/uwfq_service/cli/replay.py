@@ -15,7 +15,7 @@ import click
 
 from uwfq_service.cli.connection import Connection, connected_if_asked
 from uwfq_service.cli.errors import REFUSED, Failure, explained
-from uwfq_service.cli.output import seconds, table, terminal
+from uwfq_service.cli.output import seconds, show, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, OutputFile
 from uwfq_service.server.config_keys import POLICIES
 
@@ -380,10 +380,9 @@ def _report(
         simulated = simulate(workload, measured.options)
         with_overhead = msgspec.structs.replace(measured.options, task_overhead=overhead.per_task)
         rows = side_by_side(simulated, simulate(workload, with_overhead), measured)
-        console.print(table(COLUMNS, rows))
+        show(console, [table(COLUMNS, rows)])
     else:
-        for part in tables([measured]):
-            console.print(part)
+        show(console, tables([measured]))
     console.print("\n" + _overhead(overhead, speed), soft_wrap=True)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.output import terminal
+from uwfq_service.cli.output import show, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
@@ -370,9 +370,7 @@ def _show(runs: Sequence[Run], baselines: Sequence[Run], *, as_json: bool) -> No
     if as_json:
         click.echo(report.encode(report.document(runs, baselines)), nl=False)
         return
-    console = terminal()
-    for part in report.tables(runs, baselines):
-        console.print(part)
+    show(terminal(), report.tables(runs, baselines))
 
 
 def _draw(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.output import number, seconds, table, terminal
+from uwfq_service.cli.output import number, seconds, show, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
 from uwfq_service.printable import printable
 
@@ -160,7 +160,7 @@ def _list(output: Path) -> None:
     if str(output) != "-":
         raise Failure("--output: --list is for people to read, on stdout", REFUSED)
     rows = [(name, about(name)) for name in SCENARIOS]
-    terminal().print(table(("name", "what happens"), rows, left=2))
+    show(terminal(), [table(("name", "what happens"), rows, left=2)])
 
 
 # --------------------------------------------------------------------- sources
