@@ -184,3 +184,19 @@ def test_output_for_which_there_is_no_room_is_said_in_one_line(arguments: list[s
         )
     expected = "error: the output cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, expected)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["workload", "mixed-sizes", "--output"],
+        ["simulate", "--scenario", "mixed-sizes", "--policy", "fifo", "--output"],
+    ],
+)
+def test_a_full_disk_is_not_asked_wrongly(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command may work later."""
+    assert main([*arguments, "/dev/full"]) == 1
+    assert capsys.readouterr().err == "error: --output /dev/full: No space left on device\n"

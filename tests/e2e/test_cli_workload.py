@@ -252,6 +252,21 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("arguments", [["--from-google"], ["--from-spark-log", "a.csv"]])
+def test_what_is_imported_is_not_written_over(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A trace may be the only copy."""
+    path = tmp_path / "trace.csv"
+    path.write_text(TRACE, encoding="utf-8")
+    again = tmp_path / "again.csv"
+    again.symlink_to(path)
+    assert main(["workload", *arguments, str(path), "-o", str(again)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: --output {again}: is read as well; give another name"
+    assert path.read_text(encoding="utf-8") == TRACE
+
+
 def test_a_setting_of_a_spark_log_that_is_no_number_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

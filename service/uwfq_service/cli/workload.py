@@ -6,15 +6,15 @@ The document goes to stdout or, as a whole or not at all, to a file; stderr is f
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from uwfq_service.cli.errors import REFUSED, Failure
+from uwfq_service.cli.errors import REFUSED, Failure, unwritable
 from uwfq_service.cli.output import number, seconds, show, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
+from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile, keep_apart
 from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def workload(context: click.Context, /, output: Path, **options: Any) -> None:
         return
     from uwfq_service.simulator.workload import WorkloadError
 
+    keep_apart(_files_of(source, options), {"--output": output})
     try:
         made = _READERS[source](options)
     except WorkloadError as error:
@@ -142,6 +143,13 @@ def _source(options: dict[str, Any]) -> str:
         first, second = (_SOURCES[source] for source in given[:2])
         raise Failure(f"{first} and {second}: give one of them", REFUSED)
     return given[0]
+
+
+def _files_of(source: str, options: dict[str, Any]) -> Sequence[str | Path]:
+    """The files that a source is read from."""
+    if source == "google":
+        return [options["google"]]
+    return [*options["spark_logs"], *options["names"]] if source == "spark_logs" else []
 
 
 def _refuse_strays(context: click.Context, source: str) -> None:
@@ -264,7 +272,7 @@ def _write(made: Workload, output: Path) -> None:
     try:
         files.write(output, document)
     except OSError as error:
-        raise Failure(f"--output {output}: {error.strerror}", REFUSED) from error
+        raise unwritable("--output", output, error) from error
 
 
 def _tell_left_out(what: str) -> None:
