@@ -47,8 +47,14 @@ class OutputFile(click.Path):
 
 
 def keep_apart(inputs: Iterable[str | Path], outputs: Mapping[str, Path | None]) -> None:
-    """Refuse to write over a file that is read, or twice over the same; keys are the options."""
-    taken = {os.path.realpath(name): "is read as well" for name in inputs}
+    """Refuse to write over a file that is read, or twice over the same; keys are the options.
+
+    Of a directory all that lies in it is read.
+    """
+    taken: dict[str, str] = {}
+    for path in map(Path, inputs):
+        read = path.iterdir() if path.is_dir() else [path]
+        taken |= {os.path.realpath(each): "is read as well" for each in read}
     for option, path in outputs.items():
         # A device or a pipe may be named as often as one likes.
         if path is None or str(path) == "-" or (path.exists() and not path.is_file()):

@@ -168,7 +168,7 @@ def simulate(
     if pool is not None and journal is None:
         raise Failure("--pool: goes with --from-journal only", REFUSED)
     places = {"--output": output, "--report": report}
-    keep_apart(files, places)
+    keep_apart([*files, *([journal] if journal else [])], places)
     workloads = _workloads(files, scenario, options["seed"], journal, pool or "default")
     # A policy that is asked for twice is played once.
     asked = list(dict.fromkeys(policies or POLICIES))

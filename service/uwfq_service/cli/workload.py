@@ -147,8 +147,8 @@ def _source(options: dict[str, Any]) -> str:
 
 def _files_of(source: str, options: dict[str, Any]) -> Sequence[str | Path]:
     """The files that a source is read from."""
-    if source == "google":
-        return [options["google"]]
+    if source in {"google", "journal"}:
+        return [options[source]]
     return [*options["spark_logs"], *options["names"]] if source == "spark_logs" else []
 
 
