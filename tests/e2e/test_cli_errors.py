@@ -60,6 +60,9 @@ NOBODY = "127.0.0.1:9"
         (["jobs", "--target", ""], "is empty; give host:port or unix:/path"),
         (["replay", "no-such-file", "--target", ""], "is empty; give host:port or unix:/path"),
         (["replay", "no-such-file", "--ca", "ca.pem"], "--ca: goes with --target only"),
+        (["jobs", "--target", "127.0.0.1:65537"], "--target"),
+        (["jobs", "--target", "[::1]:0"], "port 0 must be 1 to 65535"),
+        (["jobs", "--target", "http://127.0.0.1:7170"], "is a URL; give host:port, no more"),
         (["jobs", "--timeout", "1e10"], "--timeout"),
         (["demo", "--seconds", "0"], "--seconds"),
         (["top", "--interval", "0"], "--interval"),
@@ -184,3 +187,19 @@ def test_output_for_which_there_is_no_room_is_said_in_one_line(arguments: list[s
         )
     expected = "error: the output cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, expected)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["workload", "mixed-sizes", "--output"],
+        ["simulate", "--scenario", "mixed-sizes", "--policy", "fifo", "--output"],
+    ],
+)
+def test_a_full_disk_is_not_asked_wrongly(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command may work later."""
+    assert main([*arguments, "/dev/full"]) == 1
+    assert capsys.readouterr().err == "error: --output /dev/full: No space left on device\n"

@@ -282,6 +282,7 @@ def test_a_service_that_is_killed_is_said_in_one_line(endless: Path, tmp_path: P
         (["{tiny}", "--atr", "0"], "--atr"),
         (["{tiny}", "--output", "no/such/place.json"], "--output no/such/place.json: cannot write"),
         (["{tiny}", "--output", "/"], "--output /: is a directory"),
+        (["{tiny}", "--output", "{tiny}"], "tiny.json: is read as well; give another name"),
         (["{tiny}", "--target", "t", "--cert", "a.pem"], "--cert and --key: give both"),
     ],
 )

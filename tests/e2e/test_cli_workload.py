@@ -252,6 +252,38 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("arguments", [["--from-google"], ["--from-spark-log", "a.csv"]])
+def test_what_is_imported_is_not_written_over(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A trace may be the only copy."""
+    path = tmp_path / "trace.csv"
+    path.write_text(TRACE, encoding="utf-8")
+    again = tmp_path / "again.csv"
+    again.symlink_to(path)
+    assert main(["workload", *arguments, str(path), "-o", str(again)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: --output {again}: is read as well; give another name"
+    assert path.read_text(encoding="utf-8") == TRACE
+
+
+@pytest.mark.parametrize("arguments", [["workload"], ["simulate", "--policy", "fifo"]])
+def test_a_journal_is_not_written_over(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the file nor anything else in its directory."""
+    past = Past()
+    past.submit("etl", stage("read", 2))
+    past.run(slots=2, seconds=3.0)
+    data = past.write(tmp_path / "data")
+    before = (data / "uwfq.db").read_bytes()
+    asked = [*arguments, "--from-journal", str(data), "-o", str(data / "uwfq.db")]
+    assert main(asked) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: --output {data / 'uwfq.db'}: is read as well; give another name"
+    assert (data / "uwfq.db").read_bytes() == before
+
+
 def test_a_setting_of_a_spark_log_that_is_no_number_is_refused_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,8 +1,24 @@
-"""How numbers look in tables."""
+"""How numbers look in tables, and tables on terminals that are too narrow for them."""
+
+import io
 
 import pytest
+from rich.console import Console, RenderableType
 
-from uwfq_service.cli.output import number
+from tests.unit.simulator.synthetic import busy
+from uwfq_service.cli.output import facts, number, show, table
+from uwfq_service.simulator.report import tables
+
+LONG = "arn:aws:sts::123456789012:assumed-role/analysts/alice@example.com"
+ROW = ("job-17", LONG, "running", "12/3,456", "7,890.12")
+COLUMNS = ("job", "user", "state", "tasks", "work")
+
+
+def shown(width: int, *parts: RenderableType) -> list[str]:
+    """The lines of a terminal of this width."""
+    file = io.StringIO()
+    show(Console(file=file, width=width, force_terminal=True, color_system=None), parts)
+    return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -20,3 +36,39 @@ from uwfq_service.cli.output import number
 def test_a_number_is_shown_as_people_read_it(value: float | None, shown: str) -> None:
     """Nothing has no sign, however little rounding has left of it."""
     assert number(value) == shown
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_narrow_terminal_shows_every_cell_whole(width: int) -> None:
+    """However long a name is, what stands beside it is there, and so is all of the name."""
+    lines = shown(width, table(COLUMNS, [ROW, ROW], left=3))
+    text = " ".join(lines)
+    for cell in (*COLUMNS, *(cell for cell in ROW if cell != LONG)):
+        assert cell in text
+    begin, end = lines[0].index("user"), lines[0].index("state")
+    assert "".join(line[begin:end].strip() for line in lines[1:]) == 2 * LONG
+    if width >= 60:
+        assert max(map(len, lines)) <= width
+
+
+def test_a_table_that_is_painted_in_place_has_a_line_for_each_row() -> None:
+    """There names end early, and numbers are whole all the same."""
+    lines = shown(60, table(COLUMNS, [ROW, ROW], left=3, one_line=True))
+    assert len(lines) == 3
+    assert lines[1].startswith("job-17  arn:aws:sts:")
+    assert lines[1].endswith("…  running  12/3,456  7,890.12")
+
+
+def test_a_long_value_takes_several_lines() -> None:
+    """A name without spaces is no reason to leave half of it out."""
+    lines = shown(40, facts([("user", LONG), ("state", "running")]))
+    assert "".join(line[5:].strip() for line in lines) == LONG + "running"
+
+
+def test_the_report_of_a_simulation_keeps_its_figures() -> None:
+    """A user with a long name does not cut everybody's."""
+    run = busy(users=[LONG, "bob"])
+    wide, narrow = shown(1000, *tables([run])), shown(60, *tables([run]))
+    figures = [line.split()[1:] for line in wide if line.startswith("bob ")]
+    assert len(figures) == 2
+    assert [line.split()[1:] for line in narrow if line.startswith("bob ")] == figures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import importlib.metadata
 import io
@@ -13,7 +12,7 @@ from typing import Final
 
 import click
 
-from uwfq_service.cli.errors import FAILED, complain, explained
+from uwfq_service.cli.errors import DISK_ERRORS, FAILED, complain, explained
 
 #: Each command and the module that holds it, in the order in which somebody new will want them.
 _COMMANDS: Final = {
@@ -35,9 +34,6 @@ _COMMANDS: Final = {
     "simulate": "simulate",
     "workload": "workload",
 }
-
-#: What a write of no named file fails with: that was stdout, into a file.
-_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class _Group(click.Group):
@@ -98,7 +94,8 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None = Non
         _close_stdout()
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS and error.filename is None:
+        # A write of no named file: that was stdout, into a file.
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS and error.filename is None:
             complain(f"the output cannot be written: {error.strerror}")
             _close_stdout()
             return FAILED

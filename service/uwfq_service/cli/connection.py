@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from uwfq_client.channel import Endpoint
 
 DEFAULT_TARGET: Final = "127.0.0.1:7170"
+#: What people copy from elsewhere; gRPC has names of its own (``dns:///host:port``).
+_URL: Final = re.compile("(https?|grpcs?)://", re.IGNORECASE)
 
 Command = Callable[..., Any]
 
@@ -107,6 +110,14 @@ def connected(command: Command) -> Command:
 def _somewhere(_context: click.Context, option: click.Parameter, target: str | None) -> str | None:
     if target == "":
         raise click.BadParameter("is empty; give host:port or unix:/path", param=option)
+    if target is None or target.startswith(("unix:", "unix-abstract:")):
+        return target
+    if _URL.match(target):
+        raise click.BadParameter("is a URL; give host:port, no more", param=option)
+    _, colon, port = target.rpartition(":")
+    # gRPC takes such a port modulo 65536, and so finds somebody else's service.
+    if colon and port.isascii() and port.isdecimal() and not 1 <= int(port[:9]) <= 65535:
+        raise click.BadParameter(f"port {port} must be 1 to 65535", param=option)
     return target
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -23,6 +25,16 @@ class Failure(Exception):
     def __init__(self, line: str, code: int = FAILED) -> None:
         super().__init__(line)
         self.code = code
+
+
+#: The disk is at fault, and not whoever named a file on it.
+DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def unwritable(option: str, path: Path, error: OSError) -> Failure:
+    """That the file of an option cannot be written."""
+    code = FAILED if error.errno in DISK_ERRORS else REFUSED
+    return Failure(f"{option} {path}: {error.strerror}", code)
 
 
 def complain(line: str) -> None:

@@ -40,9 +40,13 @@ def emit(output: str, document: Mapping[str, Any], *parts: RenderableType) -> No
     if output == "json":
         click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False))
         return
-    console = terminal()
+    show(terminal(), parts)
+
+
+def show(console: Console, parts: Iterable[RenderableType]) -> None:
+    """Print the parts one below the other; what is too wide the terminal wraps."""
     for part in parts:
-        console.print(part)
+        console.print(part, crop=False)
 
 
 def plain(value: Any) -> Any:
@@ -70,19 +74,29 @@ def terminal(*, stderr: bool = False) -> Console:
     return console
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
-    """A table without lines; the first ``left`` columns are text, the rest numbers."""
-    from rich.table import Table
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: int = 1,
+    one_line: bool = False,
+) -> Table:
+    """A table without lines; the first ``left`` columns are text, the rest numbers.
+
+    Where the terminal is too narrow, text takes several lines in its column, or with ``one_line``
+    ends early.  Numbers are always whole.
+    """
     from rich.text import Text
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for position, name in enumerate(columns):
-        made.add_column(
-            name, justify="left" if position < left else "right", no_wrap=True, overflow="ellipsis"
-        )
-    for row in rows:
+    from uwfq_service.columns import NarrowTable
+
+    shown = [[printable(cell) for cell in row] for row in rows]
+    made = NarrowTable(header_style="bold", one_line=one_line)
+    for position, head in enumerate(columns):
+        made.add(head, [row[position] for row in shown], name=position < left)
+    for row in shown:
         # Text, for a user may be called "[red]".
-        made.add_row(*(Text(printable(cell)) for cell in row))
+        made.add_row(*(Text(cell, no_wrap=one_line) for cell in row))
     return made
 
 
@@ -95,7 +109,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     for name, value in pairs:
         # A signature may have several lines, and stays in its column.
         shown = "\n".join(map(printable, value.split("\n")))
-        made.add_row(Text(name, style="bold"), Text(shown))
+        made.add_row(Text(name, style="bold"), Text(shown, overflow="fold"))
     return made
 
 

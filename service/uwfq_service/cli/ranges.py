@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+
+from uwfq_service.cli.errors import REFUSED, Failure
 
 
 class Number(click.FloatRange):
@@ -40,3 +44,22 @@ class OutputFile(click.Path):
             self.fail("tables are for stdout; name a file, or json.", param, ctx)
         path = super().convert("-" if str(value) == "json" else value, param, ctx)
         return Path(str(path))
+
+
+def keep_apart(inputs: Iterable[str | Path], outputs: Mapping[str, Path | None]) -> None:
+    """Refuse to write over a file that is read, or twice over the same; keys are the options.
+
+    Of a directory all that lies in it is read.
+    """
+    taken: dict[str, str] = {}
+    for path in map(Path, inputs):
+        read = path.iterdir() if path.is_dir() else [path]
+        taken |= {os.path.realpath(each): "is read as well" for each in read}
+    for option, path in outputs.items():
+        # A device or a pipe may be named as often as one likes.
+        if path is None or str(path) == "-" or (path.exists() and not path.is_file()):
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise Failure(f"{option} {path}: {taken[place]}; give another name", REFUSED)
+        taken[place] = f"is what {option} names, too"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from uwfq_service.cli.connection import Connection, connected_if_asked
-from uwfq_service.cli.errors import REFUSED, Failure, explained
-from uwfq_service.cli.output import seconds, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, OutputFile
+from uwfq_service.cli.errors import REFUSED, Failure, explained, unwritable
+from uwfq_service.cli.output import seconds, show, table, terminal
+from uwfq_service.cli.ranges import POSITIVE, OutputFile, keep_apart
 from uwfq_service.server.config_keys import POLICIES
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def replay(
     """  # noqa: D301 - click wants the backspace itself
     from uwfq_service.simulator.runs import Options, Partitioning
 
+    keep_apart([file], {"--output": output})
     workload = _load(file)
     _check_slots(workload, slots, workers)
     _check_output(output)
@@ -369,7 +370,7 @@ def _report(
         try:
             write_json(output, document([measured]))
         except OSError as error:
-            raise Failure(f"--output {output}: {error.strerror}") from error
+            raise unwritable("--output", output, error) from error
     console = terminal()
     if compare:
         import msgspec
@@ -380,10 +381,9 @@ def _report(
         simulated = simulate(workload, measured.options)
         with_overhead = msgspec.structs.replace(measured.options, task_overhead=overhead.per_task)
         rows = side_by_side(simulated, simulate(workload, with_overhead), measured)
-        console.print(table(COLUMNS, rows))
+        show(console, [table(COLUMNS, rows)])
     else:
-        for part in tables([measured]):
-            console.print(part)
+        show(console, tables([measured]))
     console.print("\n" + _overhead(overhead, speed), soft_wrap=True)
 
 

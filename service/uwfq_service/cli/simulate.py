@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.output import terminal
-from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
+from uwfq_service.cli.errors import REFUSED, Failure, unwritable
+from uwfq_service.cli.output import show, terminal
+from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile, keep_apart
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
 from uwfq_service.printable import printable
@@ -167,13 +167,15 @@ def simulate(
     """  # noqa: D301 - click wants the backspace itself
     if pool is not None and journal is None:
         raise Failure("--pool: goes with --from-journal only", REFUSED)
+    places = {"--output": output, "--report": report}
+    keep_apart([*files, *([journal] if journal else [])], places)
     workloads = _workloads(files, scenario, options["seed"], journal, pool or "default")
     # A policy that is asked for twice is played once.
     asked = list(dict.fromkeys(policies or POLICIES))
     wanted = [*asked, *([baseline] if baseline and baseline not in asked else [])]
     made = _options(options)
     _check(workloads, made)
-    _check_places({"--output": output, "--report": report}, plots)
+    _check_places(places, plots)
     if plots is not None or report is not None:
         _need_the_extra()
     every = _play(workloads, wanted, made, keep_launches=bool(plots or report))
@@ -370,9 +372,7 @@ def _show(runs: Sequence[Run], baselines: Sequence[Run], *, as_json: bool) -> No
     if as_json:
         click.echo(report.encode(report.document(runs, baselines)), nl=False)
         return
-    console = terminal()
-    for part in report.tables(runs, baselines):
-        console.print(part)
+    show(terminal(), report.tables(runs, baselines))
 
 
 def _draw(
@@ -401,4 +401,4 @@ def _writable(option: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Failure(f"{option} {path}: {error.strerror}", REFUSED) from error
+        raise unwritable(option, path, error) from error

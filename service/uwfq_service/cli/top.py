@@ -194,6 +194,8 @@ def _parts(look: Look, height: int | None) -> list[RenderableType]:
         f"   virtual time {number(pool.virtual_time)}"
     )
     users, jobs = list(look.users), list(look.jobs)
+    # What is shown in place must not take more lines than were counted.
+    one_line = height is not None
     if height is not None:
         # Heading, two blanks, two table headings, a line that says what is left out.
         room = max(2, height - 6)
@@ -212,9 +214,9 @@ def _parts(look: Look, height: int | None) -> list[RenderableType]:
         )
         for share in users
     ]
-    parts: list[RenderableType] = [heading, "", table(_COLUMNS, user_rows)]
+    parts: list[RenderableType] = [heading, "", table(_COLUMNS, user_rows, one_line=one_line)]
     if len(users) < len(look.users):
         parts.append(f"… and {len(look.users) - len(users)} more users")
     if jobs:
-        parts += ["", table(JOB_COLUMNS, [job_row(job) for job in jobs], left=4)]
+        parts += ["", table(JOB_COLUMNS, map(job_row, jobs), left=4, one_line=one_line)]
     return parts

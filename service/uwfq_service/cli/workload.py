@@ -6,15 +6,15 @@ The document goes to stdout or, as a whole or not at all, to a file; stderr is f
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.output import number, seconds, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile
+from uwfq_service.cli.errors import REFUSED, Failure, unwritable
+from uwfq_service.cli.output import number, seconds, show, table, terminal
+from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile, keep_apart
 from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def workload(context: click.Context, /, output: Path, **options: Any) -> None:
         return
     from uwfq_service.simulator.workload import WorkloadError
 
+    keep_apart(_files_of(source, options), {"--output": output})
     try:
         made = _READERS[source](options)
     except WorkloadError as error:
@@ -144,6 +145,13 @@ def _source(options: dict[str, Any]) -> str:
     return given[0]
 
 
+def _files_of(source: str, options: dict[str, Any]) -> Sequence[str | Path]:
+    """The files that a source is read from."""
+    if source in {"google", "journal"}:
+        return [options[source]]
+    return [*options["spark_logs"], *options["names"]] if source == "spark_logs" else []
+
+
 def _refuse_strays(context: click.Context, source: str) -> None:
     """Nobody should believe that an option did something that it did not."""
     for option, sources in _GOES_WITH.items():
@@ -160,7 +168,7 @@ def _list(output: Path) -> None:
     if str(output) != "-":
         raise Failure("--output: --list is for people to read, on stdout", REFUSED)
     rows = [(name, about(name)) for name in SCENARIOS]
-    terminal().print(table(("name", "what happens"), rows, left=2))
+    show(terminal(), [table(("name", "what happens"), rows, left=2)])
 
 
 # --------------------------------------------------------------------- sources
@@ -264,7 +272,7 @@ def _write(made: Workload, output: Path) -> None:
     try:
         files.write(output, document)
     except OSError as error:
-        raise Failure(f"--output {output}: {error.strerror}", REFUSED) from error
+        raise unwritable("--output", output, error) from error
 
 
 def _tell_left_out(what: str) -> None:

@@ -59,12 +59,13 @@ def cut_stage(
     slots: int,
     known: bool,
     input_bytes: int | None = None,
+    sizes_said: bool = False,
 ) -> StageCut:
     """Describe ``spec`` to the core.
 
     ``known``: estimates are exact, so every task's work is known, and a cut follows the runtimes;
     otherwise all original tasks look alike, and it follows them.  ``input_bytes``: what the stage
-    reads, if that is known.
+    reads, if that is known.  ``sizes_said``: whether it is known of other jobs.
     """
     if spec.tasks is None:
         total = spec.total_work
@@ -73,6 +74,9 @@ def cut_stage(
         return StageCut(TaskList(count=slots), lambda _: even_parts(total, slots))
     tasks = spec.tasks
     if partitioning is Partitioning.RUNTIME:
+        if sizes_said and not known and input_bytes is None:
+            # The ruler's length would be taken for bytes, beside those that others read.
+            return StageCut(None, lambda stage: _even_ranges(tasks, stage.task_count))
         sizes = _sizes_by_runtime(tasks) if known else _equal_sizes(len(tasks), input_bytes)
         ruler = _Ruler(tasks, sizes)
         return StageCut(InputDescriptor(unit_sizes=sizes, splittable=True), ruler.parts)
@@ -85,6 +89,17 @@ def cut_stage(
 def even_parts(total: float, count: int) -> Sequence[float]:
     """``total`` in ``count`` parts that differ by rounding alone and add up to it exactly."""
     return _between(total, [total * (number / count) for number in range(count)])
+
+
+def _even_ranges(tasks: Sequence[float], count: int) -> Sequence[float]:
+    """The true runtimes of ``count`` ranges that cover as much of the list of tasks each."""
+    begins = list(accumulate(tasks, initial=0.0))
+    total = math.fsum(tasks)
+    marks = []
+    for number in range(count):
+        unit, part = divmod(number * len(tasks), count)
+        marks.append(min(begins[unit] + tasks[unit] * (part / count), total))
+    return _between(total, marks) if total else [0.0] * count
 
 
 def _between(total: float, marks: Sequence[float]) -> array[float]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -50,15 +51,17 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     tasks: bool = False
     signature: str = ""
     input_bytes: int | None = None
+    #: Whether any submission of the workload says what it reads.
+    sizes_said: bool = False
 
 
 class Estimates:
-    """One way to declare work, as ``--estimates`` names it.
+    """One way to declare the work of ``jobs``, as ``--estimates`` names it.
 
     Raises ``ValueError`` for a text that names none.
     """
 
-    def __init__(self, text: str, seed: int) -> None:
+    def __init__(self, text: str, seed: int, jobs: Iterable[JobSpec] = ()) -> None:
         kind, colon, number = text.partition(":")
         if KINDS.get(kind) is not bool(colon):
             known = [name + (":NUMBER" if follows else "") for name, follows in KINDS.items()]
@@ -66,6 +69,7 @@ class Estimates:
         self.kind = kind
         self._seed = seed
         self._number = _number(text, number, kind) if colon else 1.0
+        self._sizes_said = any(job.input_bytes is not None for job in jobs)
 
     @property
     def learns(self) -> bool:
@@ -92,6 +96,7 @@ class Estimates:
                     stages=(None,) * len(truth),
                     signature=job.signature,
                     input_bytes=job.input_bytes,
+                    sizes_said=self._sizes_said,
                 )
         stages = tuple(_sayable(work * factor) for work in truth)
         return Declaration(
@@ -100,6 +105,7 @@ class Estimates:
             tasks=self.kind == "exact",
             signature=job.signature,
             input_bytes=job.input_bytes,
+            sizes_said=self._sizes_said,
         )
 
 

@@ -41,6 +41,7 @@ class JobPlay:
                 slots=slots,
                 known=declaration.tasks,
                 input_bytes=declaration.input_bytes,
+                sizes_said=declaration.sizes_said,
             )
             for stage in spec.stages
         ]

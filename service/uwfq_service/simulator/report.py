@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 from rich.console import RenderableType
-from rich.table import Table as RichTable
 from rich.text import Text
 
+from uwfq_service.columns import NarrowTable
 from uwfq_service.printable import printable
 from uwfq_service.simulator import files, metrics
 from uwfq_service.simulator.answers import answer
@@ -118,10 +118,10 @@ def tables(runs: Sequence[Run], baselines: Sequence[Run] = ()) -> list[Renderabl
 
 
 def _rendered(table: Table) -> RenderableType:
-    made = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for position, name in enumerate(table.columns):
-        justify: Any = "left" if position < table.left else "right"
-        made.add_column(Text(name), justify=justify, no_wrap=True, overflow="ellipsis")
+    made = NarrowTable(header_style="dim")
+    for position, head in enumerate(table.columns):
+        cells = [printable(row[position].text) for row in table.rows]
+        made.add(head, cells, name=position < table.left)
     for row in table.rows:
         # Text, for a user may be called "[red]".
         made.add_row(

@@ -110,7 +110,7 @@ class World:
         self.workload = workload
         self.options = options
         self.slots = options.slots or workload.slots
-        self._estimates = Estimates(options.estimates, options.seed)
+        self._estimates = Estimates(options.estimates, options.seed, workload.jobs)
         self._chance = Chance(options.faults, options.seed)
         self._workers = Workers(self.slots, options.workers)
         self._progress = progress

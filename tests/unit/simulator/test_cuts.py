@@ -41,10 +41,16 @@ def described(
     slots: int = 4,
     known: bool = True,
     input_bytes: int | None = None,
+    sizes_said: bool = False,
 ) -> StageCut:
     """What the core is told of a stage."""
     return cut_stage(
-        spec, partitioning=partitioning, slots=slots, known=known, input_bytes=input_bytes
+        spec,
+        partitioning=partitioning,
+        slots=slots,
+        known=known,
+        input_bytes=input_bytes,
+        sizes_said=sizes_said,
     )
 
 
@@ -73,15 +79,24 @@ def exact_sum(values: list[float]) -> Fraction:
 # ------------------------------------------------------------------- conservation
 
 
-@given(task_lists, st.integers(1, 200), st.booleans(), st.none() | st.integers(0, (1 << 63) - 1))
-@example((0.1, 0.2, 0.3), 7, True, None)
-@example((5e-324,), 3, True, None)
-@example((1e9, 1e-9), 150, True, None)
+@given(
+    task_lists,
+    st.integers(1, 200),
+    st.booleans(),
+    st.none() | st.integers(0, (1 << 63) - 1),
+    st.booleans(),
+)
+@example((0.1, 0.2, 0.3), 7, True, None, False)
+@example((0.1, 0.2, 0.3), 7, False, None, True)
+@example((5e-324,), 3, True, None, False)
+@example((1e9, 1e-9), 150, True, None, False)
+@example((1e9, 1e-9), 150, False, None, True)
 def test_work_is_conserved_to_the_last_bit(
-    tasks: tuple[float, ...], count: int, known: bool, input_bytes: int | None
+    tasks: tuple[float, ...], count: int, known: bool, input_bytes: int | None, sizes_said: bool
 ) -> None:
     """Any original tasks, cut into any number: the parts add up to the very same work."""
-    stage = described(StageSpec(stage="s", tasks=tasks), known=known, input_bytes=input_bytes)
+    spec = StageSpec(stage="s", tasks=tasks)
+    stage = described(spec, known=known, input_bytes=input_bytes, sizes_said=sizes_said)
     found = parts(stage, count)
     assert min(found) >= 0
     assert math.fsum(found) == math.fsum(tasks)
@@ -118,10 +133,12 @@ def test_a_cut_at_round_numbers_is_exact() -> None:
     assert parts(described(StageSpec(stage="s", tasks=(0.5, 0.5, 0.75))), 4) == [0.4375] * 4
 
 
-def test_a_cut_of_unknown_runtimes_follows_the_original_tasks() -> None:
-    """Without estimates all of them look alike, so the skew stays."""
+@pytest.mark.parametrize("sizes_said", [False, True])
+def test_a_cut_of_unknown_runtimes_follows_the_original_tasks(sizes_said: bool) -> None:
+    """Without estimates all of them look alike, so the skew stays; whatever others say."""
     spec = StageSpec(stage="s", tasks=(1.0, 1.0, 6.0, 2.0))
-    stage = described(spec, known=False)
+    stage = described(spec, known=False, sizes_said=sizes_said)
+    assert (stage.cut is None) is sizes_said
     assert parts(stage, 1) == [10.0]
     assert parts(stage, 2) == [2.0, 8.0]
     assert parts(stage, 4) == [1.0, 1.0, 6.0, 2.0]

@@ -348,6 +348,25 @@ def test_learned_estimates_get_better() -> None:
     assert counts[-1] == 16
 
 
+def test_a_size_that_is_not_said_is_not_taken_for_a_large_one() -> None:
+    """A job of unknown size beside those that say theirs is cut as the middle one of its kind."""
+    jobs = [
+        job(
+            str(number),
+            stage("s", *[float(number % 3 + 1)] * 4),
+            submit=20.0 * number,
+            signature="query",
+            input_bytes=None if number == 12 else 1000 * (number % 3 + 1),
+        )
+        for number in range(13)
+    ]
+    run = played(
+        workload(*jobs, slots=4), estimates="learned", partitioning=Partitioning.RUNTIME, atr=0.5
+    )
+    counts = [sum(launch.job == number for launch in run.launches) for number in range(13)]
+    assert counts[-4:] == [8, 16, 24, 16]
+
+
 def test_jobs_without_work_finish_at_once() -> None:
     """When they are reached, that is."""
     given = workload(job("busy", stage("s", 2.0)), job("idle", stage("s", 0.0, 0.0), submit=1.0))

@@ -103,7 +103,7 @@ class Replay:
         self._check = check
         self._progress = progress
         run_id = f"replay-{uuid.uuid4().hex[:8]}"
-        estimates = Estimates(options.estimates, options.seed)
+        estimates = Estimates(options.estimates, options.seed, workload.jobs)
         self._jobs = [
             ReplayedJob(
                 index,

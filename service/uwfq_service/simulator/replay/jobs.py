@@ -65,6 +65,7 @@ class ReplayedJob:
                 slots=slots,
                 known=declaration.tasks,
                 input_bytes=declaration.input_bytes,
+                sizes_said=declaration.sizes_said,
             )
             for stage in spec.stages
         ]
