@@ -175,7 +175,7 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     _key("server.max_parked_polls", "Long polls that may wait at once.", low=1, high=1e7),
     _key("server.max_stream_requests", "Requests under way on one Work stream.", low=1, high=1e5),
-    _key("server.max_watches", "Jobs that may be watched at once.", low=0, high=1e6),
+    _key("server.max_watches", "Jobs that may be watched at once.", low=1, high=1e6),
     _key("server.max_request_bytes", "Size of one request message.", low=1024, high=2**31 - 1),
     _key(
         "scheduling.advisory_task_runtime",
