@@ -52,8 +52,8 @@ def keep_apart(inputs: Iterable[str | Path], outputs: Mapping[str, Path | None])
     Of a directory all that lies in it is read.
     """
     taken: dict[str, str] = {}
-    for path in map(Path, inputs):
-        read = path.iterdir() if path.is_dir() else [path]
+    for source in map(Path, inputs):
+        read = source.iterdir() if source.is_dir() else [source]
         taken |= {os.path.realpath(each): "is read as well" for each in read}
     for option, path in outputs.items():
         # A device or a pipe may be named as often as one likes.
