@@ -286,6 +286,7 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["w.json", "--worker-downtime", "1e-200"], "--worker-downtime': 1e-200 is not in the ra"),
         (["w.json", "--output", "no-such-dir/out.json"], "--output no-such-dir/out.json: No such"),
         (["w.json", "--output", "."], "--output .: Is a directory"),
+        (["w.json", "--report", "-"], "--report -: a page does not go to stdout; name a file"),
         (["w.json", "--output", "./w.json"], "--output w.json: is read as well; give another name"),
         (["-", "w.json", "--report", "w.json"], "--report w.json: is read as well; give another"),
         (["w.json", "-o", "x", "--report", "x"], "--report x: is what --output names, too; give"),

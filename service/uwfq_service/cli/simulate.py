@@ -282,6 +282,8 @@ def _check(workloads: Sequence[Workload], options: Options) -> None:
 
 def _check_places(files: Mapping[str, Path | None], directory: Path | None) -> None:
     # Before hours of simulation, not after them.
+    if str(files["--report"]) == "-":
+        raise Failure("--report -: a page does not go to stdout; name a file", REFUSED)
     if directory is not None:
         with _writable("--plots", directory):
             if directory.exists() and not directory.is_dir():
