@@ -10,6 +10,8 @@ from tests.e2e.command import UWFQ, uwfq
 from uwfq_service.cli import main
 
 NOBODY = "127.0.0.1:9"
+#: Longer than the name of any file: merely to look whether it is there fails.
+LONG = 300 * "x"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,12 @@ NOBODY = "127.0.0.1:9"
         (["jobs", "--timeout", "1e10"], "--timeout"),
         (["demo", "--seconds", "0"], "--seconds"),
         (["top", "--interval", "0"], "--interval"),
+        (["simulate", "--scenario", "random", "-o", LONG], "--output xxx"),
+        (["simulate", "--scenario", "random", "--report", LONG], "--report xxx"),
+        (["simulate", "--scenario", "random", "--plots", LONG], "--plots xxx"),
+        (["replay", LONG, "-o", LONG], "x: is read as well"),
+        (["serve", "--check", "--tls-cert", LONG, "--tls-key", LONG], "…: File name too long"),
+        (["serve", "--data", LONG], "…: File name too long"),
     ],
 )
 def test_what_is_asked_wrongly_is_refused_in_one_line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import statistics
 from collections import Counter
@@ -285,6 +286,7 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["w.json", "--worker-downtime", "1e-200"], "--worker-downtime': 1e-200 is not in the ra"),
         (["w.json", "--output", "no-such-dir/out.json"], "--output no-such-dir/out.json: No such"),
         (["w.json", "--output", "."], "--output .: Is a directory"),
+        (["w.json", "--report", "-"], "--report -: a page does not go to stdout; name a file"),
         (["w.json", "--output", "./w.json"], "--output w.json: is read as well; give another name"),
         (["-", "w.json", "--report", "w.json"], "--report w.json: is read as well; give another"),
         (["w.json", "-o", "x", "--report", "x"], "--report x: is what --output names, too; give"),
@@ -332,6 +334,21 @@ def test_a_refused_run_leaves_the_report_that_was_there(tmp_path: Path) -> None:
     assert ran.code == 2
     assert ran.error == "error: stdin: version: is 2; this program reads version 1"
     assert target.read_text(encoding="utf-8") == "old"
+
+
+@pytest.mark.parametrize("option", ["--output", "--report"])
+def test_a_directory_that_must_not_be_written_is_refused_at_once(
+    option: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not after hours of simulation."""
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+    monkeypatch.setattr("uwfq_service.simulator.world.simulate", None)
+    path = tmp_path / "out"
+    assert main(["simulate", "--scenario", "mixed-sizes", option, str(path)]) == 2
+    assert capsys.readouterr().err == f"error: {option} {path}: Permission denied\n"
 
 
 # ----------------------------------------------------------------- what it finds

@@ -165,11 +165,23 @@ def test_an_unknown_kind_names_the_remedy() -> None:
         decode(8, 1, b"\x80", sequence=17)
 
 
-@pytest.mark.parametrize("record", [b"", b"\xc1", b"\x80", b"\x81\xa4type\xa9JobClosed"])
+@pytest.mark.parametrize(
+    "record", [b"", b"\xc1", b"\x80", b"\x81\xa4type\xa9JobClosed", b"\x81\xa4type\xa2\xff\xff"]
+)
 def test_a_record_that_is_not_what_its_kind_says_is_damage(record: bytes) -> None:
     """No event is made up from a broken record."""
     with pytest.raises(JournalDamaged, match=r"record 17 \(kind 9\).*restore"):
         decode(9, 1, record, sequence=17)
+    with pytest.raises(JournalDamaged, match=r"record 17 \(kind 7\).*restore"):
+        decode(7, 3, record, sequence=17)
+
+
+def test_text_that_is_not_utf_8_is_damage() -> None:
+    """In a record of today's format, and in one of an older."""
+    for version, field in ((3, b"zone"), (1, b"core")):
+        record = b"\x82\xa4type\xa7Renamed\xa4" + field + b"\xa1\xff"
+        with pytest.raises(JournalDamaged, match=r"record 17 \(kind 7\).*restore"):
+            decode(7, version, record, sequence=17)
 
 
 def test_a_state_of_the_previous_format_is_migrated() -> None:
@@ -187,7 +199,8 @@ def test_a_state_of_an_unknown_version_names_the_remedy(version: int) -> None:
         decode_state(version, encode_state({}), current=1, migrations={})
 
 
-def test_a_state_that_cannot_be_decoded_is_damage() -> None:
+@pytest.mark.parametrize("content", [b"\xc1", b"\xa1\xff"])
+def test_a_state_that_cannot_be_decoded_is_damage(content: bytes) -> None:
     """As for records."""
     with pytest.raises(JournalDamaged, match="restore"):
-        decode_state(1, b"\xc1")
+        decode_state(1, content)

@@ -32,6 +32,7 @@ from uwfq_service.store.schema import (
     DATABASE_NAME,
     SCHEMA_VERSION,
     connect,
+    connect_to_read,
     prepare,
     schema_version,
     transaction,
@@ -224,6 +225,20 @@ async def test_a_file_that_is_no_database_is_damage(tmp_path: Path) -> None:
     (tmp_path / DATABASE_NAME).write_bytes(b"not SQLite at all" * 100)
     with pytest.raises(JournalDamaged, match="restore the data directory"):
         open_sqlite(tmp_path)
+
+
+async def test_damage_that_sqlite_tells_in_garbled_words_is_damage(tmp_path: Path) -> None:
+    """Its message quotes what stands in the file, which need not be UTF-8."""
+    await fill(tmp_path, 1, 3)
+    with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute(
+            "UPDATE sqlite_schema SET name = CAST(x'ff' AS TEXT), sql = 'C' WHERE name = 'meta'"
+        )
+    with pytest.raises(JournalDamaged, match="restore the data directory"):
+        open_sqlite(tmp_path)
+    with pytest.raises(JournalDamaged, match="restore the data directory"):
+        connect_to_read(tmp_path)
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:

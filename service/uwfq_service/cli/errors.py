@@ -33,8 +33,11 @@ DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.E
 
 def unwritable(option: str, path: Path, error: OSError) -> Failure:
     """That the file of an option cannot be written."""
-    code = FAILED if error.errno in DISK_ERRORS else REFUSED
-    return Failure(f"{option} {path}: {error.strerror}", code)
+    return Failure(f"{option} {path}: {error.strerror}", _code_of(error))
+
+
+def _code_of(error: OSError) -> int:
+    return FAILED if error.errno in DISK_ERRORS else REFUSED
 
 
 def complain(line: str) -> None:
@@ -57,6 +60,10 @@ def explained(error: Exception, target: str = "--target") -> tuple[str | None, i
         case UnicodeEncodeError():
             # An argument that is no text: the protocol carries UTF-8 alone.
             return f"{_shortened(error.object)} is not UTF-8 text", REFUSED
+        case OSError(filename=str() | Path(), strerror=str()):
+            # Whoever reads or writes a file says better what it is for.  But a mere look may fail,
+            # too, where a directory on the way must not be entered, or a name is too long.
+            return f"{_cut(str(error.filename))}: {error.strerror}", _code_of(error)
     # Late, for importing the client takes as long as everything else that a command does.
     from uwfq_client import UwfqError
 
@@ -66,7 +73,11 @@ def explained(error: Exception, target: str = "--target") -> tuple[str | None, i
 
 
 def _shortened(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:40] + "…")
+    return repr(_cut(text, 40))
+
+
+def _cut(text: str, length: int = 200) -> str:
+    return text if len(text) <= length else text[:length] + "…"
 
 
 def _usage(error: click.UsageError) -> str:

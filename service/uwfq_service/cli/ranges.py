@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -46,18 +47,29 @@ class OutputFile(click.Path):
         return Path(str(path))
 
 
+def is_device(path: Path) -> bool:
+    """Whether what is there is written to as it is: a device, a pipe, or a directory, in vain."""
+    try:
+        return path.exists() and not path.is_file()
+    except OSError:  # Nobody may look there.
+        return False
+
+
 def keep_apart(inputs: Iterable[str | Path], outputs: Mapping[str, Path | None]) -> None:
     """Refuse to write over a file that is read, or twice over the same; keys are the options.
 
     Of a directory all that lies in it is read.
     """
     taken: dict[str, str] = {}
-    for path in map(Path, inputs):
-        read = path.iterdir() if path.is_dir() else [path]
+    for source in map(Path, inputs):
+        read = [source]
+        # What cannot be looked at, whoever reads or writes it will tell of.
+        with contextlib.suppress(OSError):
+            read = list(source.iterdir())
         taken |= {os.path.realpath(each): "is read as well" for each in read}
     for option, path in outputs.items():
         # A device or a pipe may be named as often as one likes.
-        if path is None or str(path) == "-" or (path.exists() and not path.is_file()):
+        if path is None or str(path) == "-" or is_device(path):
             continue
         place = os.path.realpath(path)
         if place in taken:

@@ -16,7 +16,7 @@ import click
 from uwfq_service.cli.connection import Connection, connected_if_asked
 from uwfq_service.cli.errors import REFUSED, Failure, explained, unwritable
 from uwfq_service.cli.output import seconds, show, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, OutputFile, keep_apart
+from uwfq_service.cli.ranges import POSITIVE, OutputFile, is_device, keep_apart
 from uwfq_service.server.config_keys import POLICIES
 
 if TYPE_CHECKING:
@@ -178,9 +178,10 @@ def _check_output(output: Path | None) -> None:
     """Refuse now what could not be written after a long run."""
     if output is None or str(output) == "-":
         return
-    if output.is_dir():
-        raise Failure(f"--output {output}: is a directory; name a file", REFUSED)
-    if output.exists() and not output.is_file():
+    with contextlib.suppress(OSError):
+        if output.is_dir():
+            raise Failure(f"--output {output}: is a directory; name a file", REFUSED)
+    if is_device(output):
         return  # A device or a pipe is written to as it is.
     directory = output.resolve().parent
     if not directory.is_dir() or not os.access(directory, os.W_OK):

@@ -18,7 +18,7 @@ import click
 
 from uwfq_service.cli.errors import REFUSED, Failure, unwritable
 from uwfq_service.cli.output import show, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile, keep_apart
+from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile, is_device, keep_apart
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
 from uwfq_service.printable import printable
@@ -282,15 +282,22 @@ def _check(workloads: Sequence[Workload], options: Options) -> None:
 
 def _check_places(files: Mapping[str, Path | None], directory: Path | None) -> None:
     # Before hours of simulation, not after them.
-    if directory is not None and directory.exists() and not directory.is_dir():
-        raise Failure(f"--plots {directory}: {os.strerror(errno.ENOTDIR)}", REFUSED)
+    if str(files["--report"]) == "-":
+        raise Failure("--report -: a page does not go to stdout; name a file", REFUSED)
+    if directory is not None:
+        with _writable("--plots", directory):
+            if directory.exists() and not directory.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     for option, path in files.items():
         if path is None or str(path) == "-":
             continue
-        if path.is_dir():
-            raise Failure(f"{option} {path}: {os.strerror(errno.EISDIR)}", REFUSED)
-        if not path.parent.is_dir():
-            raise Failure(f"{option} {path}: {os.strerror(errno.ENOENT)}", REFUSED)
+        with _writable(option, path):
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not path.parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if not is_device(path) and not os.access(path.resolve().parent, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _need_the_extra() -> None:

@@ -69,6 +69,9 @@ STATE_VERSION: Final = 1
 #: ``version`` -> the step of the whole state to ``version + 1``.
 STATE_MIGRATIONS: Final[Mapping[int, Migration]] = {}
 
+#: What msgspec raises for bytes that are no record: the second for text that is not UTF-8.
+_UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
+
 
 class Codec:
     """Turns events into records and back; one instance, ``CODEC``, serves the whole process.
@@ -108,7 +111,7 @@ class Codec:
             if decode is None:
                 return self._decode_older(sequence, kind, version, record)
             return decode(record)  # type: ignore[return-value]
-        except msgspec.MsgspecError as error:
+        except _UNDECODABLE as error:
             raise JournalDamaged(
                 f"record {sequence} (kind {kind}) cannot be read: {error}"
             ) from error
@@ -154,7 +157,7 @@ def decode_state(
     """
     try:
         state = msgspec.msgpack.decode(content)
-    except msgspec.MsgspecError as error:
+    except _UNDECODABLE as error:
         raise JournalDamaged(f"a snapshot cannot be read: {error}") from error
     for step in range(version, current):
         if (migrate := migrations.get(step)) is None:

@@ -145,7 +145,8 @@ def reading_errors(directory: Path) -> Iterator[None]:
             f"cannot open {directory / DATABASE_NAME}: {error}; check the directory's permissions "
             "and that its disk has room"
         ) from error
-    except sqlite3.DatabaseError as error:
+    # The latter where it tells of damage in the words that it found there.
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"{directory / DATABASE_NAME} cannot be read: {error}") from error
 
 

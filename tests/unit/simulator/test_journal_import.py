@@ -514,3 +514,20 @@ def test_a_snapshot_that_cannot_be_read_is_damage(after: int, tmp_path: Path) ->
         connection.execute("UPDATE chunks SET content = substr(content, 1, 100)")
     with pytest.raises(WorkloadError, match="restore the data directory from a backup"):
         read_journal(tmp_path, pool=next(iter(life.scheduler.pools)))
+
+
+@pytest.mark.parametrize("stage_number", [1, 99])
+def test_a_record_that_contradicts_others_is_damage(stage_number: int, tmp_path: Path) -> None:
+    """A byte that has changed on the disk may leave a record that can be read."""
+    past = Past(slots=2)
+    past.submit("etl", stage("read", 2))
+    past.run(slots=2, seconds=3.0)
+    past.scheduler.tape = [
+        msgspec.structs.replace(event, stage=stage_number)
+        if isinstance(event, ev.TasksLeased)
+        else event
+        for event in past.scheduler.tape
+    ]
+    past.write(tmp_path / "data")
+    with pytest.raises(WorkloadError, match="contradicts itself; restore the data directory"):
+        read_journal(tmp_path / "data")

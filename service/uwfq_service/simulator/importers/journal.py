@@ -47,7 +47,7 @@ from uwfq_service.simulator.workload import (
     WorkloadError,
     check,
 )
-from uwfq_service.store import StoreError, read_history
+from uwfq_service.store import JournalDamaged, StoreError, read_history
 from uwfq_service.store.pools import PoolRecord, read_pools
 
 #: Told how many events have been read so far.
@@ -108,6 +108,10 @@ def read_recording(
                 progress(number)
     except StoreError as error:
         raise WorkloadError("", str(error)) from error
+    except LookupError as error:
+        # An event that names a stage, say, which its job has not: no service writes that.
+        damaged = JournalDamaged(f"the journal of {data_dir} contradicts itself")
+        raise WorkloadError("", str(damaged)) from error
     except OSError as error:
         raise WorkloadError("", f"cannot be read ({error.strerror})", str(data_dir)) from error
     return _recording(recorder, pools[pool], f"{data_dir.resolve().name}/{pool}", data_dir)
