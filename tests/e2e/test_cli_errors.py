@@ -72,8 +72,8 @@ LONG = 300 * "x"
         (["simulate", "--scenario", "random", "--report", LONG], "--report xxx"),
         (["simulate", "--scenario", "random", "--plots", LONG], "--plots xxx"),
         (["replay", LONG, "-o", LONG], "x: is read as well"),
-        (["serve", "--check", "--tls-cert", LONG, "--tls-key", LONG], "…: File name too long"),
-        (["serve", "--data", LONG], "…: File name too long"),
+        (["serve", "--check", "--tls-cert", LONG, "--tls-key", LONG], "tls.cert: cannot reach"),
+        (["serve", "--data", LONG], "cannot be reached: File name too long"),
     ],
 )
 def test_what_is_asked_wrongly_is_refused_in_one_line(
