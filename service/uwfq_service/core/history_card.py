@@ -37,6 +37,10 @@ SHIFT: Final = 5
 #: Sizes below the smallest seen by more than this factor (its ln) are not extrapolated to: what is
 #: small has overhead, and a low estimate does more harm than a high one.
 BELOW_SEEN: Final = math.log(16)
+#: Nor to those above the largest by more than this: of a job that read next to nothing the work is
+#: overhead, which does not grow.  A charge that is too low is corrected by the first tasks, but one
+#: a million times too high keeps a job from starting any.
+ABOVE_SEEN: Final = math.log(256)
 #: Part of the notes on declarations that must agree that these were too low, or too high.
 AGREED: Final = 0.75
 #: ln bytes of a note without a size.
@@ -49,6 +53,7 @@ class Card:
     __slots__ = (
         "_agreed",
         "_exponent",
+        "_largest",
         "_level",
         "_level_exponent",
         "_smallest",
@@ -63,11 +68,12 @@ class Card:
         self.works = array("d")
 
         #: Derived; ``None``: stale.  The exponent, the level under ``_level_exponent``, the
-        #: smallest ln bytes, and the level of all notes regardless of size.
+        #: smallest ln bytes (with it the largest), and the level of all notes regardless of size.
         self._exponent: float | None = None
         self._level: float | None = None
         self._level_exponent = 0.0
         self._smallest: float | None = None
+        self._largest = 0.0
         self._unsized: float | None = None
         self._agreed: float | None = None
 
@@ -83,8 +89,9 @@ class Card:
                 del self.sizes[:BLOCK]
                 del works[:BLOCK]
                 self._smallest = None
-        if self._smallest is not None and 0 <= size < self._smallest:
-            self._smallest = size
+        if self._smallest is not None and size >= 0:
+            self._smallest = min(size, self._smallest)
+            self._largest = max(size, self._largest)
         self._level = self._unsized = self._agreed = None
 
     @property
@@ -104,12 +111,12 @@ class Card:
                 known = [size for size in self.sizes if size >= 0]
                 if not known:
                     return None
-                self._smallest = min(known)
+                self._smallest, self._largest = min(known), max(known)
             sizes, works = _sized(self.sizes, self.works)
             self._level = _level([w - exponent * s for s, w in zip(sizes, works, strict=True)])
             self._level_exponent = exponent
         assert self._smallest is not None, "made together with the level"
-        return self._level + exponent * max(size, self._smallest - BELOW_SEEN)
+        return self._level + exponent * _near(size, self._smallest, self._largest)
 
     def level(self) -> float:
         """The ln of the work to expect of a job whose size is unknown."""
@@ -124,7 +131,7 @@ class Card:
             return nearest_rank(sorted(self.works), part)
         exponent = self.exponent
         rest = sorted(w - exponent * s for s, w in zip(sizes, works, strict=True))
-        return nearest_rank(rest, part) + exponent * max(size, min(sizes) - BELOW_SEEN)
+        return nearest_rank(rest, part) + exponent * _near(size, min(sizes), max(sizes))
 
     def agreed(self) -> float:
         """The value nearest to 0 that ``AGREED`` of the notes lie beyond; 0: they disagree."""
@@ -144,6 +151,11 @@ class Card:
 
 
 # ---------------------------------------------------------------------- arithmetic
+
+
+def _near(size: float, smallest: float, largest: float) -> float:
+    """The ln of a size, not too far from what has been seen."""
+    return min(max(size, smallest - BELOW_SEEN), largest + ABOVE_SEEN)
 
 
 def _sized(

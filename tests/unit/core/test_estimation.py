@@ -98,6 +98,14 @@ class TestSize:
         assert estimator.predict("q", "alice", 1000).work == pytest.approx(0.5)
         assert estimator.predict("q", "alice", 0).work == pytest.approx(0.5)
 
+    def test_next_to_nothing_is_not_extrapolated_to_the_stars(self) -> None:
+        """What an empty partition took is overhead; a full one is no million times dearer."""
+        empty = taught(("q", "alice", 1_000, 0.5))
+        assert empty.predict("q", "alice", 256_000).work == pytest.approx(128.0)
+        assert empty.predict("q", "alice", 10**9).work == pytest.approx(128.0)
+        empty.observe("q", "alice", 10**9, 60.0, predicted=None)
+        assert 20.0 < empty.predict("q", "alice", 10**9).work < 80.0
+
     def test_zero_bytes_may_be_all_there_is(self) -> None:
         """A size like any other."""
         estimator = taught(*[("q", "alice", 0, 2.0)] * 3)
