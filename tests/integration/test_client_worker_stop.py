@@ -63,13 +63,15 @@ async def test_stop_gives_up_after_its_grace(service: FakeService) -> None:
     """What runs is reported as a retryable failure; what has not begun goes back by the leave."""
     service.add_job("j", 3)
     worker = Worker(service.target, slots=1, prefetch=2, retry=EAGER)
+    started = asyncio.Event()
 
     @worker.handler("noop")
     async def handle(task: Task) -> None:
+        started.set()
         await asyncio.Event().wait()
 
     async with worker:
-        await service.until(lambda: len(service.leases) == 3)
+        await started.wait()
         await worker.stop(grace_seconds=0.01)
     assert [result.failure.retryable for result in service.results.values()] == [True]
     assert service.left == {worker.worker_id: 2}
@@ -92,12 +94,16 @@ async def test_a_worker_does_not_wait_for_a_service_that_hangs(
     """One that owes nothing, or is in a hurry, ends before those lose patience who wait for it."""
     service.add_job("j", int(hurry))
     worker = Worker(service.target, slots=2, retry=EAGER)
+    started = asyncio.Event()
 
     @worker.handler("noop")
     async def handle(task: Task) -> None:
+        started.set()
         await asyncio.Event().wait()
 
     async with worker:
+        if hurry:
+            await started.wait()
         await service.until(lambda: len(service.requests["NextTask"]) == 1 + hurry)
         service.silent = True
         async with asyncio.timeout(10.0):
