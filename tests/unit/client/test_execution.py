@@ -178,3 +178,24 @@ def test_nobody_can_cancel_a_task_without_an_event_of_its_own() -> None:
     """It is shared by all of them."""
     with pytest.raises(RuntimeError):
         Task().cancelled.set()
+
+
+class Exits(Exception):
+    """Its text ends the program, unless somebody is in the way."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+async def test_the_text_of_a_failure_cannot_end_the_worker() -> None:
+    """Not even by what ends an event loop."""
+
+    def blocking(task: Task) -> None:
+        raise Exits
+
+    async def coroutine(task: Task) -> None:
+        raise Exits
+
+    for outcome in (run_handler(blocking, Task()), await run_coroutine(coroutine, Task())):
+        assert outcome.failure == "Exits: (its text cannot be had)"
+        assert outcome.retryable
