@@ -97,6 +97,8 @@ def _succeeded(measurement: object, runtime: float) -> Outcome:
 def _is_measured(value: object) -> bool:
     if value is None:
         return True
+    if isinstance(value, bool):
+        return False  # It is a whole number to Python, and none to protobuf.
     try:
         # As protobuf does: numpy's whole numbers are welcome, too.
         return 0 <= operator.index(value) <= _MOST_MEASURED  # type: ignore[arg-type]

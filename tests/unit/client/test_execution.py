@@ -82,7 +82,7 @@ def test_a_wrong_return_is_said_at_once() -> None:
     assert not outcome.retryable
 
 
-@pytest.mark.parametrize("value", [-1, 1 << 64, 1.5, 3.0, "3", float("nan"), [3]])
+@pytest.mark.parametrize("value", [-1, 1 << 64, 1.5, 3.0, "3", float("nan"), [3], True])
 @pytest.mark.parametrize("name", ["input_bytes", "rows"])
 def test_a_measurement_that_cannot_be_reported_fails_the_task(name: str, value: Any) -> None:
     """For good, and with the field's name: the next attempt would measure the same."""
