@@ -68,7 +68,8 @@ func TestAJobIDNeedsNoRequestID(t *testing.T) {
 	})
 }
 
-func TestOnlyUnavailableIsTriedAgain(t *testing.T) {
+// A server that ends cancels the calls that have just come to it.
+func TestOnlyWhatAServiceThatEndsSaysIsTriedAgain(t *testing.T) {
 	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
 		synctest.Test(t, func(t *testing.T) {
 			service := newFakeService(t)
@@ -76,10 +77,11 @@ func TestOnlyUnavailableIsTriedAgain(t *testing.T) {
 			service.refuse("GetJob", status.Error(code, "no"), 1)
 			_, err := service.client(t).Get(t.Context(), &uwfqv1.GetJobRequest{JobId: "j"})
 			tries := len(received[*uwfqv1.GetJobRequest](service))
-			if code == codes.Unavailable && (err != nil || tries != 2) {
+			ends := code == codes.Unavailable || code == codes.Canceled
+			if ends && (err != nil || tries != 2) {
 				t.Errorf("%v: error %v after %d tries, wanted none after 2", code, err, tries)
 			}
-			if code != codes.Unavailable && (status.Code(err) != code || tries != 1) {
+			if !ends && (status.Code(err) != code || tries != 1) {
 				t.Errorf("%v: error %v after %d tries, wanted the refusal after 1", code, err, tries)
 			}
 		})

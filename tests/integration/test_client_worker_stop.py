@@ -121,12 +121,16 @@ async def test_a_worker_does_not_wait_for_a_service_that_hangs(
     """One that owes nothing, or is in a hurry, ends before those lose patience who wait for it."""
     service.add_job("j", int(hurry))
     worker = Worker(service.target, slots=2, retry=EAGER)
+    started = asyncio.Event()
 
     @worker.handler("noop")
     async def handle(task: Task) -> None:
+        started.set()
         await asyncio.Event().wait()
 
     async with worker:
+        if hurry:
+            await started.wait()
         await service.until(lambda: len(service.requests["NextTask"]) == 1 + hurry)
         service.silent = True
         async with asyncio.timeout(10.0):

@@ -3,7 +3,8 @@
  * languages share, in gRPC's own format.
  *
  * Every unary call may be repeated: a submission carries a `jobId` or a `requestId`, stages go by
- * their names, the rest reads or sets a value.
+ * their names, the rest reads or sets a value.  A server that ends cancels the calls that have just
+ * come to it.
  */
 export const SERVICE_CONFIG = {
   methodConfig: [
@@ -30,7 +31,7 @@ export const SERVICE_CONFIG = {
         initialBackoff: "0.1s",
         maxBackoff: "5s",
         backoffMultiplier: 2,
-        retryableStatusCodes: ["UNAVAILABLE"],
+        retryableStatusCodes: ["UNAVAILABLE", "CANCELLED"],
       },
     },
   ],

@@ -68,7 +68,7 @@ test(
 );
 
 test(
-  "calls are tried again when the service is unavailable, at most five times, and for nothing else",
+  "calls are tried again when the service is unavailable or ends, five times at most, else never",
   asking(async (client, service) => {
     service.addJob("j", 1);
     service.refuse("getJob", Refusal.unavailable(), 4);
@@ -77,12 +77,16 @@ test(
     service.refuse("getJob", Refusal.unavailable(), 5);
     assert.equal((await refusal(client.get({ jobId: "j" }))).code, "UNAVAILABLE");
     assert.equal(service.calls.get("getJob"), 10);
+    // A server that ends cancels the calls that have just come to it.
+    service.refuse("getJob", new Refusal(status.CANCELLED, "ends"));
+    await client.get({ jobId: "j" });
+    assert.equal(service.calls.get("getJob"), 12);
     const codes = ["INTERNAL", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED"] as const;
     for (const code of codes) {
       service.refuse("getJob", new Refusal(status[code], "once"));
       assert.equal((await refusal(client.get({ jobId: "j" }))).code, code);
     }
-    assert.equal(service.calls.get("getJob"), 14);
+    assert.equal(service.calls.get("getJob"), 16);
   }),
 );
 

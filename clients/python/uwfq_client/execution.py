@@ -97,6 +97,8 @@ def _succeeded(measurement: object, runtime: float) -> Outcome:
 def _is_measured(value: object) -> bool:
     if value is None:
         return True
+    if isinstance(value, bool):
+        return False  # It is a whole number to Python, and none to protobuf.
     try:
         # As protobuf does: numpy's whole numbers are welcome, too.
         return 0 <= operator.index(value) <= _MOST_MEASURED  # type: ignore[arg-type]
@@ -107,16 +109,18 @@ def _is_measured(value: object) -> bool:
 def _failed(error: BaseException, runtime: float) -> Outcome:
     permanent = isinstance(error, PermanentFailure)
     try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # It is the handler's own class, and may do anything.
-        text = "(its text cannot be had)"
+        text, trace = str(error), "".join(traceback.format_exception(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  # It is the handler's own class, and may do anything.
+        text, trace = "(its text cannot be had)", ""
     # The text of our own exception is the message; of others, the type says half of it.
     text = text if permanent else f"{type(error).__name__}: {text}"
     return Outcome(
         runtime,
         failure=text,
         retryable=not permanent,
-        trace="".join(traceback.format_exception(error)),
+        trace=trace,
     )
 
 

@@ -82,7 +82,7 @@ def test_a_wrong_return_is_said_at_once() -> None:
     assert not outcome.retryable
 
 
-@pytest.mark.parametrize("value", [-1, 1 << 64, 1.5, 3.0, "3", float("nan"), [3]])
+@pytest.mark.parametrize("value", [-1, 1 << 64, 1.5, 3.0, "3", float("nan"), [3], True])
 @pytest.mark.parametrize("name", ["input_bytes", "rows"])
 def test_a_measurement_that_cannot_be_reported_fails_the_task(name: str, value: Any) -> None:
     """For good, and with the field's name: the next attempt would measure the same."""
@@ -178,3 +178,24 @@ def test_nobody_can_cancel_a_task_without_an_event_of_its_own() -> None:
     """It is shared by all of them."""
     with pytest.raises(RuntimeError):
         Task().cancelled.set()
+
+
+class Exits(Exception):
+    """Its text ends the program, unless somebody is in the way."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+async def test_the_text_of_a_failure_cannot_end_the_worker() -> None:
+    """Not even by what ends an event loop."""
+
+    def blocking(task: Task) -> None:
+        raise Exits
+
+    async def coroutine(task: Task) -> None:
+        raise Exits
+
+    for outcome in (run_handler(blocking, Task()), await run_coroutine(coroutine, Task())):
+        assert outcome.failure == "Exits: (its text cannot be had)"
+        assert outcome.retryable

@@ -130,10 +130,6 @@ async def test_the_methods_that_are_tried_again_are_those_of_the_service_config(
     assert tried_again | OF_WORKERS == configured()
 
 
-#: Tried again beyond the file: a server that ends cancels the calls that it had begun.
-BEYOND = {"CANCELLED"}
-
-
 @pytest.mark.parametrize("code", list(grpc.StatusCode), ids=lambda code: code.name)
 def test_the_codes_that_are_tried_again_are_those_of_the_service_config(
     code: grpc.StatusCode,
@@ -141,8 +137,7 @@ def test_the_codes_that_are_tried_again_are_those_of_the_service_config(
     """Without a hint; with one, RESOURCE_EXHAUSTED too, which a service config cannot say."""
     nothing = grpc.aio.Metadata()
     error = from_rpc_error(grpc.aio.AioRpcError(code, nothing, nothing, "", ""))
-    expected = {*POLICY["retryableStatusCodes"], *BEYOND}
-    assert is_transient(error) == (code.name in expected)
+    assert is_transient(error) == (code.name in POLICY["retryableStatusCodes"])
 
 
 def test_the_waits_are_those_of_the_service_config() -> None:

@@ -14,8 +14,9 @@ import java.util.Map;
  * Which calls gRPC may repeat by itself: the same for the clients of all languages.
  *
  * <p>Every call of the API is safe to repeat (a submission carries a name or a {@code request_id},
- * a result its lease), so each is tried again when it met {@code UNAVAILABLE}, and waits for a
- * connection where there is none: a service that restarts is waited out within the deadline.
+ * a result its lease), so each is tried again when it met {@code UNAVAILABLE} or was {@code
+ * CANCELLED} by a service that ends, and waits for a connection where there is none: a service that
+ * restarts is waited out within the deadline.
  */
 public final class ServiceConfig {
   private static final String RESOURCE = "service_config.json";

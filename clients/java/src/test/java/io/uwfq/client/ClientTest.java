@@ -104,12 +104,21 @@ class ClientTest {
   @EnumSource(
       value = Status.Code.class,
       mode = EnumSource.Mode.EXCLUDE,
-      names = {"OK", "UNAVAILABLE"})
-  void nothingButUnavailableIsTriedAgain(Status.Code code) {
+      names = {"OK", "UNAVAILABLE", "CANCELLED"})
+  void nothingElseIsTriedAgain(Status.Code code) {
     service.refuse(GetJobRequest.class, FakeService.refusal(code, "no"), 2);
     UwfqException refusal = assertThrows(UwfqException.class, () -> client.get("j"));
     assertEquals(code, refusal.code());
     assertEquals(1, calls(GetJobRequest.class));
+  }
+
+  /** A server that ends cancels the calls that have just come to it. */
+  @Test
+  void aCallThatTheServiceHasCancelledIsTriedAgain() {
+    service.put(Job.newBuilder().setJobId("j").build());
+    service.refuse(GetJobRequest.class, FakeService.refusal(Status.Code.CANCELLED, "ends"), 2);
+    assertEquals("j", client.get("j").getJobId());
+    assertEquals(3, calls(GetJobRequest.class));
   }
 
   @Test
