@@ -112,9 +112,11 @@ class Scheduler:
     def recover(self, now: Any, since: Any | None = None) -> Outcome:
         """After a restart: leases, and the silence of workers and engines, begin anew.
 
-        The time from ``since``, not before the last event, until ``now`` is left out: of virtual
-        time, and of what runs.
+        The time until ``now`` from ``since``, or from the last event if that came later, is left
+        out: of virtual time, and of what runs.
         """
+        if since is not None:
+            since = max(since, self.state.at)
         lease_end = self.state.number(now) + self.settings.lease_seconds
         if self.state.pools:
             self._decider.emit(ev.Recovered(at=now, expires_at=lease_end, since=since))

@@ -81,7 +81,9 @@ class Engine:
         self._tick_timer: Timer | None = None
         #: What it is for, and when it can fire at the earliest.
         self._tick_at = self._tick_expected = 0.0
-        self._tick_due = self._stood_still = False
+        self._tick_due = False
+        #: Since when the process has stood still; ``None``: it has not.
+        self._still_since: float | None = None
         self._ticked_at = 0.0
         #: Nothing is decided any more; ``on_fatal`` has heard why.
         self._halted = self._failed = False
@@ -230,10 +232,10 @@ class Engine:
             if ticked:
                 self._tick_due = False
                 self._ticked_at = now
-                if self._stood_still:
+                if self._still_since is not None:
                     # Signs of life wait in the sockets; nobody is silent who could not be heard.
-                    self._stood_still = False
-                    batch.events += self._scheduler.recover(now).events
+                    batch.events += self._scheduler.recover(now, self._still_since).events
+                    self._still_since = None
                 batch.events += self._scheduler.apply(commands.Tick(), now).events
             for _ in range(min(len(inbox), DRAIN_LIMIT)):
                 self._decide(inbox.popleft(), batch, now)
@@ -320,7 +322,7 @@ class Engine:
         self._tick_timer = None
         self._tick_due = True
         if self._clock.now() >= self._tick_expected + STOOD_STILL:
-            self._stood_still = True
+            self._still_since = self._tick_expected
         # With calls that wait for more it can wait as well.
         if not self._inbox:
             self._schedule_drain()

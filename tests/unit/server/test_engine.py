@@ -300,7 +300,10 @@ async def test_a_process_that_stood_still_begins_anew_before_it_ticks(world: Wor
         world.clock.stall(5 + late)
         await world.turn()
         await world.sync_all()
-        assert [type(event) for event in world.journal.events[events:]] == expected
+        found = world.journal.events[events:]
+        assert [type(event) for event in found] == expected
+        due = world.clock.now() - late
+        assert [event.since for event in found if isinstance(event, Recovered)] in ([], [due])
 
 
 async def test_what_was_due_long_ago_is_no_sign_of_a_stop(world: World) -> None:

@@ -61,8 +61,8 @@ class ToyScheduler:
             return Outcome(events, replies.NextTaskReply(leases=leases, done_acks=acks))
         return Outcome([], replies.NextTaskReply(done_acks=acks))
 
-    def recover(self, now: float) -> Outcome:
-        return Outcome([Recovered(at=now, expires_at=now + 30)], replies.Done())
+    def recover(self, now: float, since: float) -> Outcome:
+        return Outcome([Recovered(at=now, expires_at=now + 30, since=since)], replies.Done())
 
     def has_launchable(self, pool: str, slots: int | None = None) -> bool:
         if self.knows_sizes and slots is not None:
