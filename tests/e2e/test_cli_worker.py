@@ -184,6 +184,7 @@ async def test_a_worker_that_gives_up_leaves_no_command_behind(told: Told, how: 
             if not grace:
                 serving.process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(serving.process.wait, PATIENCE_SECONDS) == 0
+            assert "stopping; tasks to finish first: 1" in serving.said()
             assert await told.silent()
 
 

@@ -20,6 +20,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import logging
 import os
 import signal
 import socket
@@ -32,6 +33,8 @@ from uwfq_client.channel import DEFAULT_TARGET, Endpoint, Keepalive, Option, Tls
 from uwfq_client.execution import ExecutorKind, Handler
 from uwfq_client.retry import TIRELESS, RetryPolicy
 from uwfq_client.session import Session, SessionOptions
+
+log = logging.getLogger("uwfq_client")
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
@@ -248,6 +251,9 @@ def _signals(session: Session, grace_seconds: float | None) -> Iterator[None]:
             session.give_up()
         else:
             session.request_stop(grace_seconds)
+            if held := len(session.ledger.held()):
+                # Else whoever has pressed Ctrl-C wonders whether anybody has noticed.
+                log.info("stopping; tasks to finish first: %d; a second signal gives them up", held)
 
     numbers = (signal.SIGTERM, signal.SIGINT)
     for number in numbers:

@@ -164,10 +164,12 @@ class _FirstLine(logging.Formatter):
 
 
 def _log_line_by_line() -> None:
-    """Have the client's warnings on stderr, one line each."""
+    """Have what the client says on stderr, one line each."""
     handler = logging.StreamHandler()
     handler.setFormatter(_FirstLine())
-    logging.getLogger("uwfq_client").addHandler(handler)
+    client = logging.getLogger("uwfq_client")
+    client.addHandler(handler)
+    client.setLevel(logging.INFO)
 
 
 def _look_for_service(connection: Connection, pool: str) -> None:
