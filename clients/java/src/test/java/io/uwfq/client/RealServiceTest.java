@@ -89,7 +89,7 @@ class RealServiceTest {
       Job done = Jobs.requireSucceeded(client.waitFor("j", Duration.ofMinutes(1)));
       assertEquals(List.of(3, 2), done.getStagesList().stream().map(s -> s.getDone()).toList());
       assertEquals(2, client.getPool(GetPoolRequest.getDefaultInstance()).getPool().getSlots());
-      assertEquals(5, WorkerTest.statsAtTheEnd(worker).succeeded());
+      assertEquals(5, WorkerFixture.statsAtTheEnd(worker).succeeded());
     }
     // It has taken leave, so its slots are gone at once.
     assertEquals(0, client.getPool(GetPoolRequest.getDefaultInstance()).getPool().getSlots());
@@ -181,7 +181,7 @@ class RealServiceTest {
       Job done = Jobs.requireSucceeded(client.waitFor("j", Duration.ofMinutes(1)));
       assertEquals(tasks, done.getStages(0).getDone());
       assertEquals(0, done.getFailedAttempts());
-      assertEquals(tasks, WorkerTest.statsAtTheEnd(worker).succeeded());
+      assertEquals(tasks, WorkerFixture.statsAtTheEnd(worker).succeeded());
     }
     assertEquals(tasks, runs.size());
     assertTrue(runs.values().stream().allMatch(count -> count == 1), runs::toString);
