@@ -12,6 +12,7 @@ and so many bytes.  https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from struct import Struct
 from typing import Final
@@ -51,7 +52,13 @@ def varint(number: int) -> bytes:
     if number < 1 << 14:
         return _SHORT[number]
     rest = number >> 14
-    return _MORE[number & 0x3FFF] + (_SHORT[rest] if rest < 1 << 14 else varint(rest))
+    return _MORE[number & 0x3FFF] + (_SHORT[rest] if rest < 1 << 14 else _upper(rest))
+
+
+@functools.lru_cache(maxsize=64)
+def _upper(number: int) -> bytes:
+    """Of leases, which are numbered from the clock's reading on, it hardly ever changes."""
+    return varint(number)
 
 
 def task_done_response(reply: TaskDoneReply) -> bytes:
