@@ -197,6 +197,18 @@ def test_only_late_starts_are_told() -> None:
     assert ledger.unannounced() == [second]
 
 
+def test_starts_are_told_in_messages_that_the_service_takes() -> None:
+    """However many wait in the queue and start together: more than it takes would be refused."""
+    ledger = Ledger(slots=6000, prefetch=6000)
+    ledger.grant([lease(number) for number in range(1, 6001)], now=0.0)
+    assert len(started(ledger, now=1.0)) == 6000
+    told = ledger.unannounced()
+    assert len(told) == 5000
+    for attempt in told:
+        attempt.announced = True
+    assert len(ledger.unannounced()) == 1000
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Any order of grants, starts, endings, revocations and lost messages."""
 
@@ -270,15 +282,3 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 TestLedgerMachine = LedgerMachine.TestCase
-
-
-def test_starts_are_told_in_messages_that_the_service_takes() -> None:
-    """However many wait in the queue and start together: more than it takes would be refused."""
-    ledger = Ledger(slots=6000, prefetch=6000)
-    ledger.grant([lease(number) for number in range(1, 6001)], now=0.0)
-    assert len(started(ledger, now=1.0)) == 6000
-    told = ledger.unannounced()
-    assert len(told) == 5000
-    for attempt in told:
-        attempt.announced = True
-    assert len(ledger.unannounced()) == 1000
