@@ -112,11 +112,13 @@ class Scheduler:
     def recover(self, now: Any, since: Any | None = None) -> Outcome:
         """After a restart: leases, and the silence of workers and engines, begin anew.
 
-        The time until ``now`` from ``since``, or from the last event if that came later, is left
-        out: of virtual time, and of what runs.
+        The time until ``now`` from ``since``, or from the last event or the last user that somebody
+        saw leave if that came later, is left out: of virtual time, and of what runs.
         """
         if since is not None:
-            since = max(since, self.state.at)
+            # Looks are in no journal, so the event must say how far they have brought virtual time.
+            settled = (pool.policy.anchored_at for pool in self.state.pools.values())
+            since = min(max(since, self.state.at, *settled), now)
         lease_end = self.state.number(now) + self.settings.lease_seconds
         if self.state.pools:
             self._decider.emit(ev.Recovered(at=now, expires_at=lease_end, since=since))

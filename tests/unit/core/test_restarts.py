@@ -204,3 +204,16 @@ def test_virtual_time_does_not_fall_below_what_somebody_has_seen_leave() -> None
     policy = driver.scheduler.pools[POOL].policy
     assert policy.virtual_time(driver.now) == seen
     check(driver.scheduler, driver.now)
+
+
+def test_a_standstill_replays_to_what_was_seen_in_it() -> None:
+    """A look has found a user served before the standstill was noticed; no journal knows of it."""
+    driver = Driver("uwfq", slots=1)
+    driver.submit("ada", "short", one_task(), declared_work=1.0)
+    driver.submit("bo", "long", one_task(), declared_work=9.0)
+    driver.scheduler.pools[POOL].policy.advance(3.0)
+    driver.events += driver.scheduler.recover(10.0, 1.0).events
+    replayed = Scheduler(driver.scheduler.settings)
+    for event in driver.events:
+        replayed.replay(event)
+    assert replayed.dump(10.0) == driver.scheduler.dump(10.0)

@@ -112,6 +112,11 @@ class Policy(ABC):
     def advance(self, now: Any) -> None:
         """Time has come to ``now``, which never falls."""
 
+    @property
+    def anchored_at(self) -> Any:
+        """Until then at least virtual time is settled: somebody has seen who had left by then."""
+        return self.number(0)
+
     def stand_still(self, since: Any, now: Any) -> None:
         """Nobody was served from ``since`` until ``now``: virtual time has not moved either."""
 

@@ -63,6 +63,10 @@ class CfqPolicy(OrderPolicy):
     def advance(self, now: Any) -> None:
         self._clock.advance(now)
 
+    @property
+    def anchored_at(self) -> Any:
+        return self._clock.anchored_at
+
     def stand_still(self, since: Any, now: Any) -> None:
         self._clock.stand_still(since, now)
 

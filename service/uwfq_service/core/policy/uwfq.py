@@ -62,6 +62,10 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
 
     # -- notices --------------------------------------------------------------------------------
 
+    @property
+    def anchored_at(self) -> Any:
+        return self._clock.anchored_at
+
     def stand_still(self, since: Any, now: Any) -> None:
         self._clock.stand_still(since, now)
 
