@@ -31,12 +31,8 @@ class Failure(Exception):
 DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
-def unwritable(option: str, path: Path, error: OSError) -> Failure:
-    """That the file of an option cannot be written."""
-    return Failure(f"{option} {path}: {error.strerror}", _code_of(error))
-
-
-def _code_of(error: OSError) -> int:
+def code_of(error: OSError) -> int:
+    """The exit code of a command that could not read or write a file."""
     return FAILED if error.errno in DISK_ERRORS else REFUSED
 
 
@@ -63,7 +59,7 @@ def explained(error: Exception, target: str = "--target") -> tuple[str | None, i
         case OSError(filename=str() | Path(), strerror=str()):
             # Whoever reads or writes a file says better what it is for.  But a mere look may fail,
             # too, where a directory on the way must not be entered, or a name is too long.
-            return f"{_cut(str(error.filename))}: {error.strerror}", _code_of(error)
+            return f"{_cut(str(error.filename))}: {error.strerror}", code_of(error)
     # Late, for importing the client takes as long as everything else that a command does.
     from uwfq_client import UwfqError
 

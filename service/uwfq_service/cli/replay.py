@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from uwfq_service.cli.connection import Connection, connected_if_asked
-from uwfq_service.cli.errors import REFUSED, Failure, explained, unwritable
+from uwfq_service.cli.errors import REFUSED, Failure, explained
+from uwfq_service.cli.files import OutputFile, is_device, keep_apart, writing
 from uwfq_service.cli.output import seconds, show, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, OutputFile, is_device, keep_apart
+from uwfq_service.cli.ranges import POSITIVE
 from uwfq_service.server.config_keys import POLICIES
 
 if TYPE_CHECKING:
@@ -368,10 +369,8 @@ def _report(
         click.echo(encode(document([measured])), nl=False)
         return
     if output is not None:
-        try:
+        with writing("--output", output):
             write_json(output, document([measured]))
-        except OSError as error:
-            raise unwritable("--output", output, error) from error
     console = terminal()
     if compare:
         import msgspec

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from uwfq_service.cli.errors import REFUSED, Failure, unwritable
+from uwfq_service.cli.errors import REFUSED, Failure
+from uwfq_service.cli.files import OutputFile, is_device, keep_apart, writing
 from uwfq_service.cli.output import show, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile, is_device, keep_apart
+from uwfq_service.cli.ranges import POSITIVE, Number
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
 from uwfq_service.printable import printable
@@ -285,13 +286,13 @@ def _check_places(files: Mapping[str, Path | None], directory: Path | None) -> N
     if str(files["--report"]) == "-":
         raise Failure("--report -: a page does not go to stdout; name a file", REFUSED)
     if directory is not None:
-        with _writable("--plots", directory):
+        with writing("--plots", directory):
             if directory.exists() and not directory.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     for option, path in files.items():
         if path is None or str(path) == "-":
             continue
-        with _writable(option, path):
+        with writing(option, path):
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if not path.parent.is_dir():
@@ -369,7 +370,7 @@ def _progress(
 def _save(runs: Sequence[Run], baselines: Sequence[Run], output: Path) -> None:
     from uwfq_service.simulator import report
 
-    with _writable("--output", output):
+    with writing("--output", output):
         report.write_json(output, report.document(runs, baselines))
 
 
@@ -394,18 +395,10 @@ def _draw(
         start("drawing")
         pictures = plots.draw(runs, curves, advanced=advance)
     if directory is not None:
-        with _writable("--plots", directory):
+        with writing("--plots", directory):
             paths = plots.save(pictures, directory)
         click.echo(f"{len(paths)} files in {directory}", err=True)
     if page is not None:
-        with _writable("--report", page):
+        with writing("--report", page):
             write_html(page, runs, pictures, baselines)
         click.echo(f"report: {page}", err=True)
-
-
-@contextlib.contextmanager
-def _writable(option: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise unwritable(option, path, error) from error

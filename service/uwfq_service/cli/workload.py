@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from uwfq_service.cli.errors import REFUSED, Failure, unwritable
+from uwfq_service.cli.errors import REFUSED, Failure
+from uwfq_service.cli.files import OutputFile, keep_apart, writing
 from uwfq_service.cli.output import number, seconds, show, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number, OutputFile, keep_apart
+from uwfq_service.cli.ranges import POSITIVE, Number
 from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
@@ -269,10 +270,8 @@ def _write(made: Workload, output: Path) -> None:
     if str(output) == "-":
         click.echo(document, nl=False)
         return
-    try:
+    with writing("--output", output):
         files.write(output, document)
-    except OSError as error:
-        raise unwritable("--output", output, error) from error
 
 
 def _tell_left_out(what: str) -> None:
