@@ -92,6 +92,8 @@ async def test_a_service_with_many_connections_has_its_snapshots_made(tmp_path: 
     watched = open_sqlite(tmp_path, EARLY)
     with contextlib.ExitStack() as stack:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= hard < 2048:
+            pytest.skip(f"no process may have so many descriptors here: {hard}")
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         for _ in range(1100):
