@@ -1,6 +1,6 @@
 """What a run reports: JSON for programs, tables for the terminal.
 
-The JSON is the format that ``workload.md`` lays down, an array with an object per run; other
+The JSON is the format that the README beside this shows, an array with an object per run; other
 programs read it by the letter, so nothing is added to it.  What people want to see beside that
 stands in the tables only.
 """

@@ -2,7 +2,8 @@
 
 A workload has users with weights, and their jobs in the order of arrival; a job has stages, and a
 stage either the true runtimes of its tasks as the engine would cut it by itself, or its true total,
-to be cut evenly.  Here such a document is read, checked and written; ``world.py`` plays it.
+to be cut evenly.  Here such a document is read, checked and written; ``world.py`` plays it, and the
+README beside this shows one.
 
 A document that is wrong is refused as a whole, and the refusal names the key and its place.
 

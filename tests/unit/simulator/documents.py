@@ -1,14 +1,24 @@
-"""Workload documents for tests: one to change a key of, and any that Hypothesis thinks of."""
+"""Workload documents for tests: the README's, one to change a key of, and any of Hypothesis's."""
 
 import copy
 import json
+import re
+from pathlib import Path
 from typing import Any, Final
 
 from hypothesis import strategies as st
 
 from uwfq_service.simulator.workload import JobSpec, StageSpec, UserSpec, Workload
 
-#: The example of the format's description: every key at least once.
+README: Final = Path(__file__).parents[3] / "service" / "uwfq_service" / "simulator" / "README.md"
+
+#: What the README shows: a workload, and what is reported of it.
+SHOWN, REPORTED = (
+    json.loads(block)
+    for block in re.findall(r"(?s)```json\n(.*?)```", README.read_text(encoding="utf-8"))
+)
+
+#: A document with every key of the format at least once.
 EXAMPLE: Final[dict[str, Any]] = {
     "version": 1,
     "name": "two users, one burst",

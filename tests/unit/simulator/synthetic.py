@@ -60,8 +60,8 @@ def with_responses(responses: Sequence[float]) -> Run:
     return run_of([finished(f"j{index}", finish=took) for index, took in enumerate(responses)])
 
 
-def the_example() -> Run:
-    """The run of ``workload.md``: 32 slots, one job of 5.75 slot-seconds, done after 0.9375 s.
+def the_run_shown() -> Run:
+    """The run that the README shows: 32 slots, one job of 5.75 slot-seconds, done after 0.9375 s.
 
     Its scan of 1.75 is cut into four tasks of 0.4375 s, its aggregation of 4 into eight of 0.5 s.
     """

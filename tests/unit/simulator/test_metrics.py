@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.simulator.synthetic import busy, finished, run_of, the_example, with_responses
+from tests.unit.simulator.synthetic import busy, finished, run_of, the_run_shown, with_responses
 from uwfq_service.simulator import metrics
 from uwfq_service.simulator.metrics import Deadlines, Summary, UserSummary
 
@@ -16,7 +16,7 @@ durations = st.lists(st.integers(1, 1000).map(float), min_size=1, max_size=150)
 
 def test_the_example_of_the_format_comes_out_as_printed() -> None:
     """One job: every statistic of the response time is its response."""
-    summary = metrics.summary(the_example())
+    summary = metrics.summary(the_run_shown())
     assert summary == Summary(
         mean_response=0.9375,
         p50=0.9375,
@@ -39,7 +39,7 @@ def test_the_example_of_the_format_comes_out_as_printed() -> None:
 
 def test_the_example_of_the_format_lists_the_user_who_has_a_job() -> None:
     """Bob has a weight and no job: there is nothing to say of him."""
-    assert metrics.users(the_example()) == [
+    assert metrics.users(the_run_shown()) == [
         UserSummary(user="alice", jobs=1, mean_response=0.9375, mean_slowdown=1.0, service=5.75)
     ]
 

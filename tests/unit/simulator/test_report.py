@@ -7,30 +7,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.unit.simulator.synthetic import busy, finished, run_of, the_example
+from tests.unit.simulator.documents import REPORTED
+from tests.unit.simulator.synthetic import busy, finished, run_of, the_run_shown
 from uwfq_service.simulator import report
 from uwfq_service.simulator.naming import labels, slug, slugs
 from uwfq_service.simulator.runs import Faults, Options, Partitioning, Run
 from uwfq_service.simulator.tables import Cell, comparison
-
-#: As it stands in workload.md, but for ``workload`` and the rounded utilization.
-EXAMPLE = """
-{
-  "workload": "two users, one burst", "policy": "uwfq", "slots": 32, "partitioning": "runtime",
-  "atr": 0.5, "estimates": "exact", "seed": 0,
-  "jobs": [{"job": "alice/etl-1", "user": "alice", "submit": 0.0, "first_start": 0.0,
-            "finish": 0.9375, "work": 5.75, "response": 0.9375, "virtual_deadline": 5.75,
-            "fluid_finish": 0.1796875}],
-  "summary": {
-    "mean_response": 0.9375, "p50": 0.9375, "p95": 0.9375, "p99": 0.9375, "max": 0.9375,
-    "worst10": 0.9375, "band_0_80": 0.9375, "band_80_95": 0.9375, "band_95_100": 0.9375,
-    "makespan": 0.9375, "utilization": 0.19, "jain_user_slowdown": 1.0,
-    "max_lag_over_fluid": 0.7578125
-  },
-  "users": [{"user": "alice", "jobs": 1, "mean_response": 0.9375, "mean_slowdown": 1.0,
-             "service": 5.75}]
-}
-"""
 
 
 def keys_in_order(value: Any) -> Any:
@@ -54,13 +36,11 @@ def shown(runs: list[Run], baselines: list[Run] | None = None, width: int = 100)
 # ------------------------------------------------------------------------- JSON
 
 
-def test_the_example_of_the_format_comes_out_to_the_letter() -> None:
+def test_what_the_readme_shows_comes_out_to_the_letter() -> None:
     """Keys, their order, and all values."""
-    found = json.loads(report.encode(report.document([the_example()])))
-    expected = json.loads(EXAMPLE)
-    assert keys_in_order(found) == [keys_in_order(expected)]
-    found[0]["summary"]["utilization"] = round(found[0]["summary"]["utilization"], 2)
-    assert found == [expected]
+    found = json.loads(report.encode(report.document([the_run_shown()])))
+    assert keys_in_order(found) == keys_in_order(REPORTED)
+    assert found == REPORTED
 
 
 def test_a_baseline_is_added_at_the_end() -> None:
@@ -112,7 +92,7 @@ def test_writing_a_report_leaves_nothing_beside_it(tmp_path: Path) -> None:
     """A temporary name is used and gone; an older report is replaced."""
     path = tmp_path / "report.json"
     path.write_text("old")
-    report.write_json(path, report.document([the_example()]))
+    report.write_json(path, report.document([the_run_shown()]))
     assert list(tmp_path.iterdir()) == [path]
     assert json.loads(path.read_text())[0]["policy"] == "uwfq"
 
@@ -148,7 +128,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
-        report.write_json(path, report.document([the_example()]))
+        report.write_json(path, report.document([the_run_shown()]))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,30 +10,11 @@ import pytest
 from tests.oracles.documents import document
 from tests.oracles.picker import DEADLINE_POLICIES, POLICIES
 from tests.oracles.workloads import random_workload
+from tests.unit.simulator.documents import REPORTED, SHOWN
 from uwfq_service.simulator.report import document as report_of
 from uwfq_service.simulator.runs import Options, Partitioning, Run
 from uwfq_service.simulator.workload import JobSpec, StageSpec, UserSpec, Workload, parse
 from uwfq_service.simulator.world import simulate
-
-#: The example of the format's description.
-EXAMPLE = """
-{
-  "version": 1,
-  "name": "two users, one burst",
-  "slots": 32,
-  "users": [{"user": "alice", "weight": 1.0}, {"user": "bob"}],
-  "jobs": [
-    {
-      "job": "alice/etl-1", "user": "alice", "submit": 0.0, "after": null, "signature": "etl",
-      "estimate": 16.0,
-      "stages": [
-        {"stage": "scan", "tasks": [0.5, 0.5, 0.75]},
-        {"stage": "agg", "work": 4.0, "after": ["scan"]}
-      ]
-    }
-  ]
-}
-"""
 
 
 def stage(name: str, *tasks: float, **more: Any) -> StageSpec:
@@ -75,50 +57,18 @@ def test_the_same_run_twice(policy: str) -> None:
     assert played(given, policy=policy, workers=2) == played(given, policy=policy, workers=2)
 
 
-# -------------------------------------------------------------------- the example
+# ---------------------------------------------------------------- what is shown
 
 
-def test_the_example_of_the_format_is_reported_as_printed() -> None:
-    """Number by number; the utilization is rounded where it is printed."""
-    run = simulate(parse(EXAMPLE), Options(atr=0.5, partitioning=Partitioning.RUNTIME))
-    (found,) = report_of([run])
-    assert found["jobs"] == [
-        {
-            "job": "alice/etl-1",
-            "user": "alice",
-            "submit": 0.0,
-            "first_start": 0.0,
-            # 1.75 s of scan in four tasks of 0.4375 s, then 4 s in eight of 0.5 s.
-            "finish": 0.9375,
-            "work": 5.75,
-            "response": 0.9375,
-            "virtual_deadline": 5.75,
-            "fluid_finish": 0.1796875,
-        }
-    ]
-    assert round(found["summary"].pop("utilization"), 2) == 0.19
-    assert found["summary"] == {
-        **dict.fromkeys(
-            ("mean_response", "p50", "p95", "p99", "max", "worst10", "makespan"), 0.9375
-        ),
-        **dict.fromkeys(("band_0_80", "band_80_95", "band_95_100"), 0.9375),
-        "jain_user_slowdown": 1.0,
-        "max_lag_over_fluid": 0.7578125,
-    }
-    assert found["users"] == [
-        {
-            "user": "alice",
-            "jobs": 1,
-            "mean_response": 0.9375,
-            "mean_slowdown": 1.0,
-            "service": 5.75,
-        }
-    ]
+def test_the_workload_of_the_readme_is_reported_as_it_shows() -> None:
+    """1.75 s of scan in four tasks of 0.4375 s, then 4 s in eight of 0.5 s."""
+    run = simulate(parse(json.dumps(SHOWN)), Options(atr=0.5, partitioning=Partitioning.RUNTIME))
+    assert report_of([run]) == REPORTED
 
 
-def test_the_example_as_the_engine_would_cut_it() -> None:
+def test_without_partitioning_the_engine_cuts_it() -> None:
     """Three tasks of up to 0.75 s, then one task of 0.125 s for every slot."""
-    run = played(parse(EXAMPLE))
+    run = played(parse(json.dumps(SHOWN)))
     assert finishes(run) == {"alice/etl-1": 0.875}
     assert len(run.launches) == 3 + 32
 
