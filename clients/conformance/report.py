@@ -1,4 +1,4 @@
-"""The result of a run: a table language x scenario, for the terminal and for the docs."""
+"""The result of a run: a table language x scenario, for the terminal and for RESULTS.md."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Results:
         return table
 
     def markdown(self) -> str:
-        """For the docs."""
+        """For RESULTS.md."""
         header = " | ".join(client.language for client in self._clients)
         legend = (
             f"{Mark.PASSED.value} passed, {Mark.FAILED.value} failed, "

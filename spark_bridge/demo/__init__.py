@@ -6,7 +6,7 @@ with the bridge, without and with its partitioning.  What is compared is what us
 response times of each class) and what the operator pays (the makespan).
 
     python -m spark_bridge.demo              two minutes
-    python -m spark_bridge.demo --rounds 5   the figures of the documentation
+    python -m spark_bridge.demo --rounds 3   the figures of ``spark_bridge/results``
 
 Read ``plan.py`` (who asks what, and when), ``experiment.py`` (how it is run), ``report.py`` (how it
 is read).

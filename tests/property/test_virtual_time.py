@@ -46,13 +46,13 @@ def follow(policy: PolicyAlone, oracle: DeadlineOracle, story: list[Step]) -> No
 
 @given(stories("weight", "slots"))
 def test_uwfq_follows_the_fluid_cluster(story: list[Step]) -> None:
-    """V, U, F and the chain over remaining work (section 2)."""
+    """V, U, F and the chain over remaining work."""
     follow(PolicyAlone(UwfqPolicy, 2), RemainingWorkChain(2), story)
 
 
 @given(stories("weight", "slots", "add", "take", "overtake"))
 def test_uwfq_corrects_its_chain_as_the_oracle_does(story: list[Step]) -> None:
-    """Corrections both ways, to jobs that are there and to jobs that have left (section 3)."""
+    """Corrections both ways, to jobs that are there and to jobs that have left."""
     follow(PolicyAlone(UwfqPolicy, 2), RemainingWorkChain(2), story)
 
 

@@ -7,8 +7,6 @@ job declares, else what the estimator predicts.  What is declared is multiplied 
 ``calibration``.  Units: slot-seconds.
 
 ``Admission.advise`` asks the same of a stage that nobody has submitted.
-
-Source: ``algorithm.md`` sections 4 and 5.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ signatures of their own kind each, and one of a stage is never taken for one of 
 
 The cards of a signature are read for what to expect.  Those of a user and of the pool are about
 other work, and what they give is a *guess*.  A guess that is too low does much harm, one that is
-too high hardly any (``algorithm.md`` section 5), so of those cards not the middle is read but a
-value that most notes lie below.  How a card is read says ``history_card.py``.  A user's own level
-is drawn towards the signature's, as if ``PULL`` notes said what that says: one odd run is not yet a
-habit.
+too high hardly any (the simulator's README has figures), so of those cards not the middle is read
+but a value that most notes lie below.  How a card is read says ``history_card.py``.  A user's own
+level is drawn towards the signature's, as if ``PULL`` notes said what that says: one odd run is not
+yet a habit.
 
 What a user declares is not predicted, but some are wrong in the same way each time.  A third drawer
 has a card for each user, of how that turned out, measured / declared.  What three quarters of its

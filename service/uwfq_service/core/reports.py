@@ -6,7 +6,7 @@ never was such a lease.
 
 After results, what is known of a job is settled: a job whose last task is done ends, and its charge
 becomes the measured work; one that turns out to cost something else is re-estimated (only by more
-than a threshold, so that the order does not churn).  Source: ``algorithm.md`` section 3.
+than a threshold, so that the order does not churn).
 """
 
 from __future__ import annotations

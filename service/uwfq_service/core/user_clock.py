@@ -257,7 +257,7 @@ class UserClock:
         More: it waits longer, and so do the jobs behind it; a job that had left comes back.  One
         that does not keep its turn goes behind those that look smaller now.  Less:
         what the fluid cluster has not served yet is taken back, from this job first, then from
-        those behind it; the rest lapses, for absence earns no credit (``algorithm.md`` section 3).
+        those behind it; the rest lapses, for absence earns no credit.
         """
         self.sync(v)
         if change > 0 and not keeps_turn:

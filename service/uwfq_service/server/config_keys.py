@@ -2,8 +2,8 @@
 
 A setting has one dotted name.  In the TOML file it is a key of a table (``[log]``, ``level``), in
 the environment ``UWFQ_LOG_LEVEL``, on the command line ``--set log.level=debug`` (the common ones
-have an option of their own).  The help of ``uwfq serve``, the reference in the docs and the checks
-at start all read this table; types and defaults come from the records that the values end up in.
+have an option of their own).  The help of ``uwfq serve`` and the checks at start read this table;
+types and defaults come from the records that the values end up in.
 
 Units stand in the help: seconds, bytes, slot-seconds.
 """
@@ -140,7 +140,7 @@ def _key(
 #: Of durations; the core takes no longer ones.
 _LONG: Final = 1e9
 
-#: Every setting outside of ``[pools]``, in the order of the documentation.
+#: Every setting outside of ``[pools]``, in the order of the help.
 KEYS: Final[tuple[Key, ...]] = (
     _key(
         "listen",

@@ -1,9 +1,9 @@
 """The fluid reference: when an ideal, infinitely divisible cluster would have finished each job.
 
 R slots are shared among the users who have work, by weight, and each user's share equally among
-that user's jobs; a job's parallelism has no limit.  It is what ``algorithm.md`` calls the fluid
-cluster, computed here from true work and from nothing that the core computes, so that the two can
-be held against each other.
+that user's jobs; a job's parallelism has no limit.  The core has such a cluster of its own
+(``core/virtual_time.py``); this one is computed from true work and from nothing that the core
+computes, so that the two can be held against each other.
 
 One loop over arrivals and departures: V is the service per unit of weight, U that per job of one
 user; each user's next departure lies in one heap by its V.  O(log jobs) per arrival and departure.

@@ -1,6 +1,6 @@
 """What a simulated run is: what was asked of it, and what happened.
 
-``world.py`` makes a ``Run``; ``metrics.py`` reads the summary off it, ``plots.py`` draws it.
+``world.py`` makes a ``Run``; ``metrics.py`` reads the summary off it, ``plots`` draws it.
 
 Units: seconds from the start of the workload; work in slot-seconds.
 """

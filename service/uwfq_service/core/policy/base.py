@@ -98,7 +98,7 @@ class Policy(ABC):
     #: Whether a launch leaves the order of the others alone, so that tasks of one stage can be
     #: launched together.
     order_survives_launch: ClassVar[bool] = True
-    #: Whether measured work corrects what a job is charged for (``algorithm.md`` section 3).
+    #: Whether measured work corrects what a job is charged for (``UserClock.correct``).
     corrects_estimates: ClassVar[bool] = False
 
     def __init__(self, number: Callable[[Any], Any], now: Any) -> None:

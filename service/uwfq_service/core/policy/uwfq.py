@@ -22,7 +22,7 @@ large one that would occupy all slots at once.  By then its charge is re-estimat
 turn.  Free slots that nobody else wants are not denied to it.
 
 Source: arXiv:2510.15485; the chain over remaining work and the corrections are ours
-(``algorithm.md``).
+(``user_clock.py``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much later than in the fluid cluster jobs finish, against what ``bound.md`` allows.
+"""How much later than in the fluid cluster jobs finish, against a bound.
 
 The bound, 2 l_max + L_max / R, is what ``uwfq`` keeps to with exact estimates and nothing that
 delays tasks: l_max is the longest task, L_max the largest work of a job, R the slots.  A job of
