@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -34,13 +33,6 @@ def numbered(first: int, count: int) -> list[AnyEvent]:
 def large(number: int, size: int) -> AnyEvent:
     """Return an event of about ``size`` bytes."""
     return events.TaskFailed(at=float(number), lease=number, runtime=1.0, message="x" * size)
-
-
-def numbers_of(recovered: Sequence[AnyEvent]) -> list[int]:
-    """Return the numbers of ``numbered`` events."""
-    return [
-        event.job for event in recovered if isinstance(event, events.JobEnded | events.JobClosed)
-    ]
 
 
 def any_event() -> st.SearchStrategy[AnyEvent]:

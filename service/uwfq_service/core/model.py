@@ -201,10 +201,6 @@ class Job(msgspec.Struct, eq=False):
             self.stage_by_name = {stage.name: stage for stage in self.stages}
         return self.stage_by_name.get(name)
 
-    def first_offered(self) -> Stage:
-        """The launchable stage with the lowest number; there must be one."""
-        return self.stages[self.offered[0]]
-
     def __repr__(self) -> str:
         return f"Job({self.number}, {self.job_id!r}, {self.state})"
 
