@@ -334,6 +334,7 @@ async def test_renewals_survive_refusals(service: FakeService) -> None:
     async with worker:
         await service.until(lambda: len(service.requests["RenewLeases"]) >= 4)
         go.set()
+    assert service.results[1].HasField("success")
 
 
 @pytest.mark.parametrize("learned_by", ["renewal", "poll"])
@@ -366,15 +367,17 @@ async def test_a_revoked_lease_tells_its_thread(service: FakeService) -> None:
     service.lease_seconds = 0.15
     service.add_job("j", 1)
     worker = Worker(service.target, slots=1, retry=EAGER)
+    told: list[bool] = []
 
     @worker.handler("noop")
     def handle(task: Task) -> None:
-        assert task.cancelled.wait(timeout=20.0)
+        told.append(task.cancelled.wait(timeout=20.0))
 
     async with worker:
         await service.until(lambda: service.leases)
         service.revoked.add(1)
         await service.until(lambda: service.results)
+    assert told == [True]
 
 
 async def test_an_expired_lease_stops_its_handler(service: FakeService) -> None:

@@ -112,6 +112,8 @@ async def test_an_idle_worker_stops_at_once_though_its_poll_is_parked(
     worker.handler("noop")(nothing)
     async with worker:
         await service.until(lambda: service.requests["NextTask"])
+        async with asyncio.timeout(10.0):
+            await worker.stop()
 
 
 @pytest.mark.parametrize("hurry", [False, True])
