@@ -18,7 +18,7 @@ from uwfq_service.cli.errors import REFUSED, Failure, explained
 from uwfq_service.cli.files import OutputFile, is_device, keep_apart, writing
 from uwfq_service.cli.output import seconds, show, table, terminal
 from uwfq_service.cli.ranges import POSITIVE
-from uwfq_service.server.config_keys import POLICIES
+from uwfq_service.core.policy import POLICIES
 
 if TYPE_CHECKING:
     from uwfq_client import Client, Tls
@@ -51,7 +51,7 @@ _MUCH_OVERHEAD: Final = 0.1
 @click.option("--pool", metavar="NAME", help="With --target: the pool.  [default: default]")
 @click.option(
     "--policy",
-    type=click.Choice(POLICIES),
+    type=click.Choice(list(POLICIES)),
     help="What orders the pool; with --target: what must.  [default: uwfq, or what does]",
 )
 @click.option(

@@ -10,7 +10,8 @@ import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.output import emit, output_option, table
-from uwfq_service.server.config_keys import KEYS, POLICIES, POOL_KEYS, USER_KEYS
+from uwfq_service.core.policy import POLICIES
+from uwfq_service.server.config_keys import KEYS, POOL_KEYS, USER_KEYS
 
 if TYPE_CHECKING:
     from uwfq_service.server.config import Config
@@ -78,7 +79,7 @@ class _ServeCommand(click.Command):
 @_setting_options
 @click.option(
     "--policy",
-    type=click.Choice(POLICIES),
+    type=click.Choice(list(POLICIES)),
     help="What orders the pool `default`.  [default: uwfq]",
 )
 @click.option(

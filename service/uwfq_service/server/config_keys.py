@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.settings import Limits, Settings
 from uwfq_service.store.options import StoreOptions
 
@@ -61,8 +62,6 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "log": Log,
     "metrics": Metrics,
 }
-
-POLICIES: Final = ("cfq", "fair", "fifo", "ujf", "uwfq", "uwfq_paper")
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -288,7 +287,7 @@ KEYS: Final[tuple[Key, ...]] = (
 
 #: Settings of ``[pools.NAME]`` and ``[pools.NAME.users.USER]``: in the file or with ``--set``.
 POOL_KEYS: Final[tuple[Key, ...]] = (
-    Key("policy", "What orders the pool.", str, "uwfq", choices=POLICIES),
+    Key("policy", "What orders the pool.", str, "uwfq", choices=tuple(POLICIES)),
     Key(
         "slots", "Size of the pool; absent: the slots of its live workers.", int, None, 1, None, 1e6
     ),

@@ -8,9 +8,8 @@ import pytest
 
 from tests.certificates import make_certificates
 from uwfq_service.core.commands import ConfigurePool, SetUser
-from uwfq_service.core.policy import POLICIES as KNOWN_POLICIES
 from uwfq_service.server.config import Config, ConfigError, load
-from uwfq_service.server.config_keys import KEYS, POLICIES, POOL_KEYS, SECTIONS, USER_KEYS, Key
+from uwfq_service.server.config_keys import KEYS, POOL_KEYS, SECTIONS, USER_KEYS, Key
 
 
 def problems(*args: object, **kwargs: object) -> list[str]:
@@ -67,7 +66,6 @@ def test_the_table_names_every_setting_and_no_other() -> None:
     assert {key.name for key in KEYS} == held | {"listen", "data"}
     assert [key.name for key in POOL_KEYS] == ["policy", "slots", "advisory_task_runtime"]
     assert {key.name for key in USER_KEYS} == set(SetUser.__struct_fields__) - {"pool", "user"}
-    assert sorted(POLICIES) == sorted(KNOWN_POLICIES)
 
 
 def test_defaults_of_the_table_are_those_that_apply() -> None:
