@@ -1,6 +1,6 @@
 """How near the estimator comes to what jobs take, next to what one would try first.
 
-Run it with ``python tests/bench/bench_estimator.py``.  Each family is two seeded sequences of 3,000
+Run it with ``python -m tests.bench.bench_estimator``.  Each family is two seeded sequences of 3,000
 jobs of 40 signatures and 8 users, a few of which submit most; every job is predicted, then its
 work is observed.  The error of a prediction is the factor that it is off by, either way.  Unless a
 family says otherwise, work has lognormal noise of sigma 0.25: an oracle that knows everything but

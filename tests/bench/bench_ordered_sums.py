@@ -1,8 +1,8 @@
 """What the order structure costs per operation, at sizes from one user's few jobs to a million.
 
-Run it with ``python tests/bench/bench_ordered_sums.py``.  Each figure is the median of five
-rounds, in microseconds per operation.  ``add+sum`` asks for the prefix sum after each add, which
-is what a submission does; ``pop+sum`` asks for the new head's after each pop.
+Run it with ``python -m tests.bench.bench_ordered_sums``.  Each figure is the median of five rounds
+(one at a million), in microseconds per operation.  ``add+sum`` asks for the prefix sum after each
+add, which is what a submission does; ``pop+sum`` asks for the new head's after each pop.
 """
 
 from __future__ import annotations
