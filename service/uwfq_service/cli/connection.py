@@ -152,16 +152,27 @@ def connected_if_asked(command: Command) -> Command:
 def _with_connection(command: Command) -> Command:
     @click.option("--tls", is_flag=True, help="Encrypt, and trust the CAs that this system trusts.")
     @click.option(
-        "--ca", envvar="UWFQ_CA_FILE", metavar="FILE", help="Encrypt, and trust this CA (PEM)."
+        "--ca",
+        envvar="UWFQ_CA_FILE",
+        show_envvar=True,
+        metavar="FILE",
+        help="Encrypt, and trust this CA (PEM).",
     )
     @click.option(
         "--cert",
         "certificate",
         envvar="UWFQ_CERT_FILE",
+        show_envvar=True,
         metavar="FILE",
         help="This client's certificate (PEM), for mutual TLS.",
     )
-    @click.option("--key", envvar="UWFQ_KEY_FILE", metavar="FILE", help="The key of --cert (PEM).")
+    @click.option(
+        "--key",
+        envvar="UWFQ_KEY_FILE",
+        show_envvar=True,
+        metavar="FILE",
+        help="The key of --cert (PEM).",
+    )
     @click.option(
         "--server-name",
         metavar="NAME",

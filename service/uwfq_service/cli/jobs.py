@@ -33,7 +33,9 @@ _STATES = ("waiting", "running", "succeeded", "failed", "cancelled")
 
 
 @click.command()
-@click.option("--pool", default="", envvar="UWFQ_POOL", help="Only jobs of this pool.")
+@click.option(
+    "--pool", default="", envvar="UWFQ_POOL", show_envvar=True, help="Only jobs of this pool."
+)
 @click.option("--user", default="", help="Only jobs of this user.")
 @click.option(
     "--state",

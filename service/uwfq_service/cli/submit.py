@@ -37,7 +37,13 @@ _WITH_FILE = frozenset({"user", "pool", "job_id", "request_id", "labels"})
 @click.argument("more_input", metavar="[FILE]...", nargs=-1)
 @click.option("--file", "job_file", metavar="JSON", help="Read the job from a file; - for stdin.")
 @click.option("--user", default="", help="Whose job it is.  [default: $UWFQ_USER or your login]")
-@click.option("--pool", default="", envvar="UWFQ_POOL", help="The pool.  [default: default]")
+@click.option(
+    "--pool",
+    default="",
+    envvar="UWFQ_POOL",
+    show_envvar=True,
+    help="The pool.  [default: default]",
+)
 @click.option("--kind", default="", help="What to run, for workers to choose by.")
 @click.option(
     "--signature",
