@@ -123,7 +123,7 @@ class Stage:
     #: Fewest and most tasks that the service may cut the stage into.
     min_tasks: int | None = None
     max_tasks: int | None = None
-    #: Attempts that a task gets before the job fails; ``None``: the pool's.
+    #: Attempts that a task gets before the job fails; ``None``: the service's.
     max_attempts: int | None = None
     #: Longest that one attempt may run; ``None``: no limit.
     task_timeout_seconds: float | None = None

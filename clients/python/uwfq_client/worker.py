@@ -152,9 +152,8 @@ class Worker:
 
         The first signal lets it finish and report what it holds, at most for ``grace_seconds``
         (``None``: for as long as it takes); the second makes it give up at once, as ``stop`` does
-        after its grace.  A *thread* that ignores ``task.cancelled``
-        still keeps the process from exiting until it returns, and so does a handler in another
-        process, which cannot see it.
+        after its grace.  A *thread* that ignores ``task.cancelled`` still keeps the process from
+        exiting until it returns, and so does a handler in another process, which cannot see it.
         """
         asyncio.run(self.serve(signals=True, grace_seconds=grace_seconds))
 
