@@ -73,7 +73,7 @@ def user() -> None:
 @click.option(
     "--max-running-slots",
     metavar="N",
-    type=click.IntRange(0, 2**32 - 1),
+    type=click.IntRange(0, 1_000_000),
     help="Most slots at once; 0 lifts the cap.",
 )
 @click.option(
