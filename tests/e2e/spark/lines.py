@@ -7,13 +7,13 @@ JVM, whose state should die with it.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
+from spark_bridge.demo.processes import environment
 
 from tests.conftest import IN_CI
 
@@ -37,17 +37,6 @@ def python_of(line: str) -> str:
             pytest.fail(missing, pytrace=False)
         pytest.skip(missing)
     return str(python)
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Ours, without what would lead PySpark or a command of ours astray."""
-    ours = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("UWFQ_", "SPARK_", "PYSPARK_", "PYTHONPATH"))
-    }
-    # On a machine whose name does not resolve, Spark would look for its own address in vain.
-    return ours | {"SPARK_LOCAL_IP": "127.0.0.1"} | more
 
 
 def run(line: str, script: Path, *arguments: str) -> str:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spark_bridge.demo.processes import environment
 
 from tests.conftest import IN_CI
 from tests.e2e.command import PATIENCE_SECONDS, started, uwfq, wait_until_serving
-from tests.e2e.spark.lines import environment, every_line, python_of
+from tests.e2e.spark.lines import every_line, python_of
 from uwfq_client import SyncClient
 from uwfq_spark import JarNotFound, jar_path
 from uwfq_spark.jar import JARS
