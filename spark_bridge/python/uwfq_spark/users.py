@@ -115,7 +115,7 @@ def current_user() -> str | None:
             "connect": (_connected_as(session),),
             "property": (setting(PREFIX + _USER, None),),
         }
-    sources = setting(PREFIX + _SOURCES, None) or SETTINGS[_SOURCES].default or ""
+    sources = setting(PREFIX + _SOURCES, None) or SETTINGS[_SOURCES] or ""
     for source in sources.lower().split(","):
         for name in named.get(source.strip(), ()):
             if counted_as(name):

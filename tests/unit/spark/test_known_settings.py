@@ -18,9 +18,7 @@ def test_names_and_defaults_are_those_of_the_plugin() -> None:
     assert len(keys) > 5
     theirs = {name: None if unset == "null" else unset.strip('"') for name, unset in keys}
     ours = {
-        name: setting.default
-        for name, setting in SETTINGS.items()
-        if not name.startswith("partitioning.")
+        name: default for name, default in SETTINGS.items() if not name.startswith("partitioning.")
     }
     assert {name: unset for name, unset in theirs.items() if name not in LOCAL} == ours
     assert theirs.keys() >= LOCAL.keys()
@@ -36,8 +34,8 @@ def test_names_of_partitioning_are_those_of_the_plugin() -> None:
 def test_every_setting_is_in_the_readme() -> None:
     """With its default, in the table of settings."""
     readme = (JVM.parent / "README.md").read_text(encoding="utf-8")
-    for name, setting in {**SETTINGS, **LOCAL}.items():
+    for name, default in {**SETTINGS, **LOCAL}.items():
         row = re.search(rf"(?m)^\| `spark\.uwfq\.{re.escape(name)}` \|(.*)\|$", readme)
         assert row, f"{name} is not in spark_bridge/README.md"
-        if setting.default:
-            assert f"`{setting.default}`" in row[1], f"{name}: its default is {setting.default}"
+        if default:
+            assert f"`{default}`" in row[1], f"{name}: its default is {default}"
