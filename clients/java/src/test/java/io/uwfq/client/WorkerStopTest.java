@@ -96,8 +96,8 @@ class WorkerStopTest extends WorkerFixture {
     Worker worker =
         worker().slots(1).pollWait(LONG).handler("noop", task -> Measurement.NONE).build().start();
     service.await(() -> !service.requests(NextTaskRequest.class).isEmpty());
-    worker.close();
-    assertTrue(worker.ended().isDone());
+    worker.requestStop();
+    worker.ended().get(10, TimeUnit.SECONDS);
   }
 
   @Test
