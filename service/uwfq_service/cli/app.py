@@ -61,8 +61,8 @@ class _Group(click.Group):
 def uwfq() -> None:
     """User-fair scheduling for shared clusters.
 
-    `uwfq demo` shows what it does, on this machine. `uwfq serve` starts the service; every other
-    command talks to it, at --target.
+    `uwfq demo` shows what it does, on this machine. `uwfq serve` starts the service; the commands
+    from worker to health talk to it, at --target. `uwfq simulate` needs none.
     """
 
 
