@@ -32,15 +32,13 @@ _OPTIONS: Final = (
 def _setting_options(command: Any) -> Any:
     for key in reversed(KEYS):
         if key.name in _OPTIONS:
-            shown = f"  [env: {key.env}]"
-            if key.default != "":
-                shown += f"  [default: {key.default}]"
+            default = "" if key.default == "" else f"; default: {key.default}"
             command = click.option(
                 key.flag,
                 key.name.replace(".", "__"),
                 type=click.Choice(key.choices) if key.choices else None,
                 metavar=None if key.choices else "TEXT",
-                help=key.help + shown,
+                help=f"{key.help}  [env var: {key.env}{default}]",
             )(command)
     return command
 
