@@ -465,7 +465,7 @@ class UserClock:
                 key = present.first()[0]
             refunded = key[2]
             owed = (key[0] - self._value) * refunded.weight / WEIGHT_SCALE
-            left = self._unchain(refunded)
+            chained, left = refunded.chained, self._unchain(refunded)
             if owed > amount:
                 self._move(refunded, key[0] - amount * WEIGHT_SCALE / refunded.weight)
                 amount = 0 * amount
@@ -480,7 +480,8 @@ class UserClock:
                 self.displaced.append(refunded)
                 key = behind
             _advance_turn(refunded)
-            if left > 0:
+            if chained:
+                # Also with nothing left, by rounding: its D is fixed when it is served.
                 self.chain.add(refunded.turn, left)
                 refunded.chained = True
             refunded.let_go()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.oracles.driver import POOL, Driver, stage
@@ -240,4 +242,20 @@ def test_a_large_task_beside_one_of_nothing_is_charged_within_reason() -> None:
     assert job.work <= 2e12 + 1.0
     core.cancel("odd")
     assert core.user("alice").charged == pytest.approx(1.0, abs=1e-3)
+    check(core.scheduler, core.now)
+
+
+def test_a_refund_at_the_end_of_another_job_leaves_that_its_place() -> None:
+    """By rounding, nothing is left of ``a`` at an instant at which it is not served yet."""
+    core = Driver(slots=4)
+    core.apply(cmd.SetUser(pool=POOL, user="ada", weight=3.0))
+    core.submit("bo", "beside", stage("s", 50.0))
+    job = core.submit("ada", "a", stage("s", 2.5))
+    core.submit("ada", "b", stage("s", 5.0))
+    # The four slots by all weights: V is the time.  It is an ulp before the end of ``a``.
+    core.at(math.nextafter(2.5 / 3.0, 0.0))
+    core.cancel("b")
+    policy = core.scheduler.pools[POOL].policy
+    assert policy.virtual_deadline(job) == pytest.approx(2.5 / 3.0)
+    assert [lease.stage.job.job_id for lease in core.poll()] == ["a"]
     check(core.scheduler, core.now)
