@@ -278,6 +278,9 @@ class State:
             floor_work=event.work if event.open else zero,
             measured=zero,
             wasted=zero,
+            estimated_done=zero,
+            started_sum=zero,
+            estimated_started=zero,
         )
         self.next_job = event.job + 1
         self.jobs[job.job_id] = job

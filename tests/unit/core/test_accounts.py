@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import pytest
 
@@ -259,3 +260,18 @@ def test_a_refund_at_the_end_of_another_job_leaves_that_its_place() -> None:
     assert policy.virtual_deadline(job) == pytest.approx(2.5 / 3.0)
     assert [lease.stage.job.job_id for lease in core.poll()] == ["a"]
     check(core.scheduler, core.now)
+
+
+def test_an_account_of_fractions_is_exact() -> None:
+    """What runs and what is done, too: no float is among what they are summed from."""
+    core = Driver(slots=2, number=Fraction)
+    even = cmd.StageSpec(stage="s", cut=cmd.TaskList(count=3), declared_work=3.0)
+    job = core.submit("alice", "j", even)
+    (first, _) = core.poll("w", slots=2)
+    core.at(0.25)
+    assert job.running_work(core.now) == Fraction(1, 2)
+    core.done(first, 0.25)
+    assert all(
+        isinstance(each, Fraction)
+        for each in (job.measured, job.estimated_done, job.estimated_started, job.started_sum)
+    )
