@@ -203,15 +203,12 @@ class Attempts:
 
     def leases_expired(self, event: ev.LeasesExpired) -> None:
         """Leases are void; their tasks wait again."""
-        touched: dict[int, list[Lease]] = {}
-        # Noted first: each that ends lets the next of its worker's queue begin.
-        unbegun = set()
+        touched: dict[tuple[bool, int], list[Lease]] = {}
         for lease_id in event.leases:
             lease = self._state.leases[lease_id]
-            touched.setdefault(lease.stage.key, []).append(lease)
-            if lease.started_at is None:
-                unbegun.add(lease_id)
-        for leases in touched.values():
+            touched.setdefault((lease.started_at is not None, lease.stage.key), []).append(lease)
+        # Those that wait in a queue first: one that runs lets the next of its worker's begin.
+        for (begun, _), leases in sorted(touched.items(), key=lambda item: item[0][0]):
             stage = leases[0].stage
             stage.job.pool.policy.advance(event.at)
             back = 0
@@ -227,7 +224,7 @@ class Attempts:
                 else:
                     stage.job.failed_attempts += 1
                     self._set_attempts(stage, lease)
-                    if lease.lease_id in unbegun:
+                    if not begun:
                         stage.unbegun = stage.unbegun or {}
                         stage.unbegun[lease.task] = stage.unbegun.get(lease.task, 0) + 1
                 if self._leaves_task_undone(lease):

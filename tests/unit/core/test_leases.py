@@ -202,3 +202,16 @@ def test_the_end_of_a_job_does_not_look_at_the_leases_of_others(engine: str) -> 
     assert {lease.stage.job.job_id for lease in state.leases.values()} == {"b"}
     assert len(leases) == 90
     check(core.scheduler, core.now)
+
+
+def test_what_was_lost_in_a_queue_has_not_begun() -> None:
+    """Its worker is gone as a whole: nothing of its queue begins when what ran there ends."""
+    driver = Driver("fifo")
+    for name in ("first", "second"):
+        driver.submit("ada", name, stage("s", 1.0), declared_work=1.0)
+    driver.poll(slots=1, prefetch=1)
+    driver.at(61)
+    first, second = driver.scheduler.job("first"), driver.scheduler.job("second")
+    assert (first.state, first.started_at) == (JobState.RUNNING, 0.0)
+    assert (second.state, second.started_at) == (JobState.WAITING, None)
+    check(driver.scheduler, driver.now)
