@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sortedcontainers import SortedList
 
 from uwfq_service.core.estimation import Estimator
 from uwfq_service.core.events import AdmittedStage
@@ -128,7 +129,7 @@ def _dump_stage(stage: Stage) -> dict[str, Any]:
         "fields": [getattr(stage, name) for name in _STAGE],
     }
     if stage.returned:
-        image["returned"] = sorted(stage.returned)
+        image["returned"] = list(stage.returned)
     if stage.claimed is not None:
         image["claimed"] = bytes(stage.claimed)
     if stage.attempts:
@@ -254,8 +255,8 @@ def _load_stage(job: Job, image: dict[str, Any]) -> None:
     stage = Stage.of(job, len(job.stages), spec)
     for name, value in zip(_STAGE, image["fields"], strict=True):
         setattr(stage, name, value)
-    # A sorted list is a heap.
-    stage.returned = list(image.get("returned", ())) or None
+    if "returned" in image:
+        stage.returned = SortedList(image["returned"])
     if "claimed" in image:
         stage.claimed = bytearray(image["claimed"])
     stage.attempts = dict(image.get("attempts", ())) or None

@@ -6,7 +6,7 @@ tasks costs what a stage of one task costs, and an uneven one two packed arrays:
 
     launch order   0 1 2 3 4 5 6 7 ...
                    done or leased | waiting ->
-                                  ^ cursor          (+ a small heap of tasks that came back)
+                                  ^ cursor          (+ a sorted list of those that came back)
 
 Only an engine that places tasks itself claims places beyond the cursor; a bit set notes them.
 
@@ -15,10 +15,10 @@ Units: work in slot-seconds, instants in seconds of the service's clock.
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sortedcontainers import SortedList
 
 from uwfq_service.core import splitting
 
@@ -48,8 +48,8 @@ class Stage(msgspec.Struct, eq=False):
     waiting: int = 0
     #: Place in the launch order up to which every task has been claimed.
     cursor: int = 0
-    #: Places before the cursor that wait again (a heap).
-    returned: list[int] | None = None
+    #: Places before the cursor that wait again.
+    returned: SortedList[int] | None = None
     #: Bit set of the places beyond the cursor that an engine has claimed out of order.
     claimed: bytearray | None = None
     #: Task -> attempts so far, for tasks whose first attempt did not do.  (Where an engine counts
@@ -146,7 +146,7 @@ class Stage(msgspec.Struct, eq=False):
             if count == 1:
                 return (self.cursor,)
             return tuple(range(self.cursor, min(self.cursor + count, self.task_count)))
-        places = sorted(self.returned)[:count] if self.returned else []
+        places = self.returned[:count] if self.returned else []
         place = self.cursor
         while len(places) < count and place < self.task_count:
             if self.claimed is None:
@@ -175,11 +175,8 @@ class Stage(msgspec.Struct, eq=False):
         """Take a place out of the waiting ones, in order or (an engine) out of it."""
         self.waiting -= 1
         returned = self.returned
-        if returned and returned[0] == place:
-            heappop(returned)
-        elif returned and place in returned:
+        if returned and place in returned:
             returned.remove(place)
-            returned.sort()
         elif place == self.cursor:
             self.cursor = place + 1
             if self.claimed is not None:
@@ -191,7 +188,7 @@ class Stage(msgspec.Struct, eq=False):
             self.claimed[place >> 3] |= 1 << (place & 7)
 
     def is_waiting(self, place: int) -> bool:
-        """Whether a place has not been claimed, or has come back.  O(returned)."""
+        """Whether a place has not been claimed, or has come back.  O(log(returned))."""
         if self.returned and place in self.returned:
             return True
         if place < self.cursor:
@@ -202,8 +199,8 @@ class Stage(msgspec.Struct, eq=False):
         """Let a claimed place wait again."""
         self.waiting += 1
         if self.returned is None:
-            self.returned = []
-        heappush(self.returned, place)
+            self.returned = SortedList()
+        self.returned.add(place)
 
     def drop(self) -> Any:
         """Let no task wait any more; what they were estimated at, slot-seconds.  O(waiting)."""
