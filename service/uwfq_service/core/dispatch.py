@@ -8,7 +8,7 @@ nothing else until enough of its slots have run free.
 What does not fit must not make every poll slow.  If the most urgent stage needs more slots than the
 worker has, or if an engine places its tasks, the worker is given what would be the most urgent one
 if there were none of these; such an order is kept at hand (``Policy.first_within``).  And only so
-many stages that could fit the worker later are passed over one by one.
+many stages that could fit the worker later, or their users' caps, are passed over one by one.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from uwfq_service.core.commands import NextTask, RenewLeases
     from uwfq_service.core.decider import Decider
     from uwfq_service.core.model import Lease, Pool, User, Worker
+    from uwfq_service.core.policy.base import Policy
     from uwfq_service.core.reports import Reports
     from uwfq_service.core.stage import Stage
 
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 MAX_RANKED_STAGES = 1000
 #: So many stages that need more slots than are free are passed over one by one in a poll.
 MAX_PASSED_OVER = 64
+#: Behind so many, whoever has one that the cap has no room for is set aside: others go on, and what
+#: the cap has room for, but the user's other stages are not looked at.
+MAX_PASSED_AT_CAP = 64
 #: Stages that were passed over are looked through when there are so many more than last time.
 PASSED_OVER_TO_KEEP = 1024
 #: What a lease takes in an answer beside its texts and its payload, about.
@@ -180,14 +184,17 @@ class Dispatch:
             slots -= lease.slots
             room -= _described_bytes(lease.stage)
         passed: list[Stage] = []
+        aside: list[User] = []
         while slots > 0 and len(leases) < tasks:
-            stage = first_within(pool.policy, _most_slots(worker, slots, passed))
+            most = _most_slots(worker, slots, passed)
+            stage = _first_beside(aside, pool.policy, most, slots)
             if stage is None:
                 break
             count = self._fitting_tasks(stage, worker, slots, tasks - len(leases))
             if not count:
                 self._pass_over(stage, worker, slots, now)
                 passed.append(stage)
+                _set_aside(aside, passed)
                 if worker.holds is not None:
                     # From now on what runs free is kept.
                     break
@@ -201,8 +208,7 @@ class Dispatch:
                 room -= count * each
             leases += self._lease(stage, worker, count, command.poll_id, now)
             slots -= count * stage.slots_per_task
-        for stage in passed:
-            self._take_back(stage)
+        self._take_back(passed, aside)
         return leases
 
     def _fitting_tasks(self, stage: Stage, worker: Worker, slots: int, tasks: int) -> int:
@@ -250,7 +256,7 @@ class Dispatch:
         stage.job.offered.remove(stage.index)
         stage.job.pool.policy.withdraw(stage, now)
         needs = stage.slots_per_task
-        if slots >= needs or _room(stage.job.user, needs) < needs:
+        if slots >= needs or _lacks_room(stage):
             # A cap is in the way, not the size.
             return
         since, _ = self._passed_over.setdefault(stage.key, (now, stage))
@@ -274,10 +280,13 @@ class Dispatch:
         }
         self._passed_over_limit = 2 * len(self._passed_over) + PASSED_OVER_TO_KEEP
 
-    def _take_back(self, stage: Stage) -> None:
-        if stage.key in stage.job.user.launchable:
-            insert_index(stage.job.offered, stage.index)
-            stage.job.pool.policy.offer(stage, self._state.at)
+    def _take_back(self, passed: list[Stage], aside: list[User]) -> None:
+        for stage in passed:
+            if stage.key in stage.job.user.launchable:
+                insert_index(stage.job.offered, stage.index)
+                stage.job.pool.policy.offer(stage, self._state.at)
+        for user in aside:
+            _pause(user, paused=not _room(user, 1))
 
     def _serve_hold(
         self, worker: Worker, leases: list[Lease], slots: int, command: NextTask, now: Any
@@ -380,6 +389,35 @@ def _most_slots(worker: Worker, slots: int, passed: list[Stage]) -> int:
     return min(slots, worker.slots)
 
 
+def _set_aside(aside: list[User], passed: list[Stage]) -> None:
+    """Set the user aside whose stage was passed over last, if the cap was in the way of many."""
+    stage = passed[-1]
+    if len(passed) >= MAX_PASSED_AT_CAP and _lacks_room(stage):
+        aside.append(stage.job.user)
+        _pause(stage.job.user, paused=True)
+
+
+def _first_beside(aside: list[User], policy: Policy, most: int, slots: int) -> Stage | None:
+    """What goes first; of a user set aside, if the cap has room for it on ``slots`` slots."""
+    for user in aside:
+        room = _room(user, min(most, slots))
+        if not room:
+            continue
+        _pause(user, paused=False)
+        stage = first_within(policy, room)
+        if stage is not None and stage.job.user is user:
+            return stage
+        _pause(user, paused=True)
+    return first_within(policy, most)
+
+
+def _pause(user: User, *, paused: bool) -> None:
+    """Let the policy pass by all of ``user``, or not."""
+    if user.paused != paused:
+        user.paused = paused
+        user.pool.policy.pause_changed(user)
+
+
 def _launches(stages: list[Stage], free: int) -> list[int]:
     """How many tasks of each of ``stages``, most urgent first, to launch on ``free`` slots.
 
@@ -432,3 +470,8 @@ def _room(user: User, slots: int) -> int:
     if not user.max_running_slots:
         return slots
     return max(0, min(slots, user.max_running_slots - user.running_slots))
+
+
+def _lacks_room(stage: Stage) -> bool:
+    """Whether the user's cap has no room for a task of ``stage``."""
+    return _room(stage.job.user, stage.slots_per_task) < stage.slots_per_task

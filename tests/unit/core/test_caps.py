@@ -105,6 +105,32 @@ def test_what_was_passed_over_waits_when_its_user_has_come_to_the_cap(policy: st
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+def test_what_a_cap_has_no_room_for_makes_polls_no_slower(policy: str) -> None:
+    """Others go on, and so does what of the user the cap has room for."""
+    core = Driver(policy)
+    core.apply(cmd.SetUser(pool=POOL, user="ada", max_running_slots=3))
+    core.submit("ada", "runs", stage("s", 1.0, slots_per_task=2))
+    core.poll("v", slots=2)
+    costs = []
+    for batch in range(2):
+        for number in range(100 + 1000 * batch):
+            wide = stage("s", 1.0, slots_per_task=2)
+            core.submit("ada", f"wide-{batch}-{number}", wide, declared_work=0.01)
+        core.submit("bo", f"b{batch}", stage("s", 100.0), declared_work=100.0)
+        core.poll(slots=4, max_tasks=0)
+        assert [lease.stage.job.job_id for lease in core.poll(slots=4)] == [f"b{batch}"]
+        costs.append(calls_of(partial(core.poll, slots=4)))
+        check(core.scheduler, core.now)
+    assert costs[1] < 1.5 * costs[0]
+    core.submit("ada", "narrow", stage("s", 1.0, 1.0), declared_work=2.0)
+    assert [lease.stage.job.job_id for lease in core.poll(slots=4)] == ["narrow"]
+    assert core.user("ada").paused
+    check(core.scheduler, core.now)
+    core.apply(cmd.SetUser(pool=POOL, user="ada", max_running_slots=0))
+    assert [lease.slots for lease in core.poll("u", slots=4)] == [2, 2]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_who_is_at_the_cap_stays_so_under_another_policy_and_after_a_restart(policy: str) -> None:
     """Neither offers what may not go."""
     core, lease = at_the_cap(policy)
