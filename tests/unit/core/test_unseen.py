@@ -269,3 +269,22 @@ def test_an_engine_that_tells_of_a_task_when_it_is_over_ends_the_wait() -> None:
     core.report("spark", second, cmd.TaskSuccess(runtime=1.0))
     assert core.rank("spark", slots=4).stages[0].job_id == "unknown"
     check(core.scheduler, core.now)
+
+
+def test_a_weight_counts_at_once_also_for_who_has_left_virtual_time() -> None:
+    """What the fluid cluster has served may wait for slots yet: fewest per unit of weight first."""
+    core = Driver(slots=8, settings=Settings(prior_work=4.0))
+    for user in ("ann", "bob"):
+        core.submit(user, user, tasks(9), signature=user)
+    probes = core.poll("w", slots=2)
+    core.at(0.5)
+    for probe in probes:
+        core.done(probe, 4 / 9)
+    assert names(core.poll("w", slots=3)) == ["ann", "bob", "ann"]
+    core.at(1.5)
+    policy = core.scheduler.pools[POOL].policy
+    assert policy.first() is core.scheduler.job("bob").stages[0]
+    core.apply(cmd.SetUser(pool=POOL, user="ann", weight=4.0))
+    assert not policy.active_users()
+    assert policy.first() is core.scheduler.job("ann").stages[0]
+    check(core.scheduler, core.now)

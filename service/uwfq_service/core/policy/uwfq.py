@@ -81,17 +81,18 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     def set_weight(self, user: User, weight: int, now: Any) -> None:
         queue = self._queue_of(user)
         clock = queue.clock
-        if not clock.active:
+        if clock.active:
+            v = self._clock.value(now)
+            # V runs at the old sum of weights until now, and the user was served at the old weight.
+            clock.sync(v)
+            old = clock.weight
+            clock.set_weight(weight, v)
+            clock.weight = old
+            self._clock.set_weight(clock, weight, now)
+            self._clock.end_changed(clock)
+        else:
             clock.weight = weight
-            return
-        v = self._clock.value(now)
-        # V runs at the old sum of weights until now, and the user was served at the old weight.
-        clock.sync(v)
-        old = clock.weight
-        clock.set_weight(weight, v)
-        clock.weight = old
-        self._clock.set_weight(clock, weight, now)
-        self._clock.end_changed(clock)
+        # Whoever is not active may have jobs to launch, and unseen ones go by slots per weight.
         self._mark(queue)
         self._mark_narrow(queue)
 
