@@ -1,12 +1,15 @@
 """How numbers look in tables, and tables on terminals that are too narrow for them."""
 
 import io
+import sys
 
 import pytest
 from rich.console import Console, RenderableType
+from rich.table import Table
 
 from tests.unit.simulator.synthetic import busy
 from uwfq_service.cli.output import facts, number, show, table
+from uwfq_service.columns import NarrowTable
 from uwfq_service.simulator.report import tables
 
 LONG = "arn:aws:sts::123456789012:assumed-role/analysts/alice@example.com"
@@ -57,6 +60,36 @@ def test_a_table_that_is_painted_in_place_has_a_line_for_each_row() -> None:
     assert len(lines) == 3
     assert lines[1].startswith("job-17  arn:aws:sts:")
     assert lines[1].endswith("…  running  12/3,456  7,890.12")
+
+
+@pytest.mark.parametrize("one_line", [False, True])
+@pytest.mark.parametrize("name", ["alice", "[red]", "日本語", "", LONG])
+def test_a_table_that_fits_looks_as_rich_makes_it(
+    name: str, one_line: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written without Rich's layout, and nobody sees that."""
+    made = table(("job", "user", "", "work"), [("job-1", name, "", "1.50")], one_line=one_line)
+    quick = shown(200, made)
+    monkeypatch.setattr(NarrowTable, "__rich_console__", Table.__rich_console__)
+    assert quick == shown(200, made)
+
+
+def test_a_long_table_is_written_quickly() -> None:
+    """A pool may have 200,000 users: some calls for a cell, where Rich's layout makes hundreds."""
+    made = table(COLUMNS, [ROW] * 500, left=3)
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        lines = shown(200, made)
+    finally:
+        sys.setprofile(None)
+    assert len(lines) == 501
+    assert calls < 20 * 501 * len(COLUMNS)
 
 
 def test_a_long_value_takes_several_lines() -> None:
