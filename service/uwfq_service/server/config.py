@@ -143,12 +143,14 @@ def _flatten(table: Mapping[str, Any], prefix: Path_ = ()) -> Iterator[tuple[Pat
 
 def _read_file(path: Path, leaves: dict[Path_, Leaf], problems: list[str]) -> None:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        # Some editors begin a file with a mark that says UTF-8.
+        given = list(_flatten(tomllib.loads(path.read_text(encoding="utf-8-sig"))))
+    # Of thousands of digits, or of brackets, tomllib does not say that they are no TOML.
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         problems.append(f"{path}: cannot be read as TOML: {reason}")
         return
-    for key, value in _flatten(table):
+    for key, value in given:
         leaves[key] = Leaf(value, str(path))
 
 
@@ -181,7 +183,7 @@ def _read_overrides(
         try:
             # A key as TOML writes it: names with a dot in them go into quotes.
             ((path, _),) = _flatten(tomllib.loads(f"{name} = 0"))
-        except (tomllib.TOMLDecodeError, ValueError):
+        except (ValueError, RecursionError):
             problems.append(f"{name}: not a key; write it as in log.level")
             continue
         leaves[path] = Leaf(value, "command line")
@@ -276,7 +278,8 @@ def parse(key: Key, leaf: Leaf, label: str, problems: list[str]) -> Any:
         except (ValueError, OverflowError):
             number = math.nan
         exact = isinstance(value, str) or number == value
-        if exact and math.isfinite(number) and not key.refuses(number):
+        # In this order: not every whole number has a float, which is what is asked for finiteness.
+        if exact and not key.refuses(number) and math.isfinite(number):
             return number
     problems.append(f"{label}: must be {key.expects}, not {value!r} ({leaf.source})")
     return None
@@ -375,7 +378,7 @@ def _address_problem(name: str, address: str) -> Iterator[str]:
     if address.startswith("unix:") and len(address) > 5 and name == "listen":
         return
     host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not host or not port.isascii() or not port.isdigit() or int(port[:9]) > 65535:
         yield f"{name}: must be host:port, as in 127.0.0.1:7170, not {address!r}"
     elif ":" in host and not host.startswith("["):
         yield f"{name}: put the IPv6 address into brackets, as in [::1]:7170, not {address!r}"

@@ -176,12 +176,15 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
         ("scheduling.lease_seconds", 0, "must be a number above 0"),
         ("scheduling.lease_seconds", "nan", "must be a number above 0"),
         ("scheduling.lease_seconds", "inf", "must be a number above 0"),
+        ("limits.max_batch", "1" * 400, "must be a whole number"),
+        ("limits.max_batch", 10**400, "must be a whole number"),
         ("log.format", "xml", "must be one of auto, console, json"),
         ("pools.a.policy", "lottery", "must be one of"),
         ("pools.a.users.b.weight", -1, "pools.a.users.b.weight: must be a number"),
         ("listen", "7170", "listen: must be host:port"),
         ("listen", "::1:7170", "put the IPv6 address into brackets"),
         ("listen", "host:99999", "listen: must be host:port"),
+        ("listen", "host:" + "1" * 5000, "listen: must be host:port"),
         ("metrics.listen", "unix:/x", "metrics.listen: must be host:port"),
         ("data", "", "data: must name a directory"),
         ("data", __file__, "is not a directory"),
@@ -189,6 +192,7 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
         ("tls.client_ca", __file__, "tls.cert: must be given too"),
         ("tls.key", "/no/such/file", "tls.key: no such file"),
         ("log level", "x", "log level: not a key"),
+        (".".join("a" * 2000), "x", "a: not a key"),
         ("log", "x", "log: no such setting"),
         ("pools", "batch", "pools: must be tables, as in [pools.default], not 'batch'"),
         # Of a directory that may not be searched the same is said.
@@ -237,12 +241,23 @@ def test_all_problems_are_told_at_once(file: Path) -> None:
     assert any(str(file) in problem for problem in found)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """Missing, or not TOML."""
+@pytest.mark.parametrize(
+    "text",
+    ["[log", "limits.max_batch = " + "1" * 5000, "x = " + "[" * 5000, ".".join("a" * 2000) + "=1"],
+)
+def test_a_file_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
+    """Missing, or not TOML, or more than a reader takes."""
     assert "none.toml" in problems(file=tmp_path / "none.toml")[0]
     broken = tmp_path / "broken.toml"
-    broken.write_text("[log", encoding="utf-8")
+    broken.write_text(text, encoding="utf-8")
     assert "cannot be read as TOML" in problems(file=broken)[0]
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(file: Path) -> None:
+    """Some editors write one, and show none."""
+    file.write_text('listen = "127.0.0.1:1"\r\n[log]\r\nlevel = "debug"\r\n', encoding="utf-8-sig")
+    config = load(file=file)
+    assert (config.listen, config.log.level) == ("127.0.0.1:1", "debug")
 
 
 def test_pools_in_brackets_of_two_are_refused(file: Path) -> None:
