@@ -173,6 +173,23 @@ async def test_close_writes_no_second_snapshot_of_the_same_state(tmp_path: Path)
         assert connection.execute("SELECT count(*) FROM snapshots").fetchone() == (1,)
 
 
+async def test_close_writes_no_snapshot_for_a_few_events(tmp_path: Path) -> None:
+    """Each start of a service adds one or two; replaying them is less than writing all again."""
+    watched = open_sqlite(tmp_path)
+    for event in numbered(1, 1000):
+        watched.recovery.scheduler.replay(event)
+    watched.journal.append(numbered(1, 1000))
+    watched.journal.close(watched.recovery.scheduler)
+    watched = open_sqlite(tmp_path)
+    watched.journal.append(numbered(1001, 2))
+    for event in numbered(1001, 2):
+        watched.recovery.scheduler.replay(event)
+    watched.journal.close(watched.recovery.scheduler)
+    recovery = open_and_close(tmp_path).recovery
+    assert (recovery.snapshot_sequence, recovery.records) == (1000, 2)
+    assert events_of(recovery.scheduler) == numbered(1, 1002)
+
+
 async def test_a_second_service_is_turned_away(tmp_path: Path) -> None:
     """Two services on one directory would each undo what the other decided."""
     watched = open_sqlite(tmp_path)

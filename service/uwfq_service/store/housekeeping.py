@@ -37,6 +37,8 @@ MIN_STEP_ROWS: Final = 16
 MAX_STEP_ROWS: Final = 4_000
 #: A compaction that takes so long hangs.
 COMPACTION_TIMEOUT_SECONDS: Final = 3600.0
+#: A tail below this part of the snapshot's bytes is replayed sooner than a snapshot is written.
+SHORT_TAIL: Final = 1 / 8
 #: Chunks of an old snapshot deleted in one transaction.
 STEP_CHUNKS: Final = 4
 
@@ -81,6 +83,11 @@ class Housekeeper:
         #: Failures since the last success: each makes the next attempt wait for a longer tail.
         self._failures_in_a_row = 0
         self._rows = 256
+
+    @property
+    def worth_a_last_snapshot(self) -> bool:
+        """Whether a snapshot now spares the next start more than it costs."""
+        return self.tail_records > 0 and self.tail_bytes >= SHORT_TAIL * self.snapshot_bytes
 
     def committed(self, sequence: int, records: int, record_bytes: int, now: float) -> None:
         """Take note of a commit that ended with event ``sequence``; start a compaction if due."""

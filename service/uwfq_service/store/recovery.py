@@ -116,7 +116,7 @@ def _batches(
 def collector_paused() -> Iterator[None]:
     """Run the body without the garbage collector, then put what it made out of its sight.
 
-    Recovery makes millions of objects and no garbage to speak of, and most of the objects stay.
+    Recovery makes millions of objects and no garbage to speak of, and so does a last snapshot.
     Left alone, the collector would walk all of them many times now (that doubles the time), and
     stop the service for seconds now and then later.
     """

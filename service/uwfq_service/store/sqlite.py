@@ -169,7 +169,7 @@ class SqliteJournal:
                 self._acknowledge(self._writer.sequence)
                 if self._writer.error is not None:
                     self._tell_failure(self._writer.error)
-                elif scheduler is not None and self._housekeeper.tail_records:
+                elif scheduler is not None and self._housekeeper.worth_a_last_snapshot:
                     self._write_last_snapshot(scheduler)
         finally:
             with contextlib.suppress(sqlite3.Error):  # Nothing is left to lose.
@@ -178,7 +178,8 @@ class SqliteJournal:
 
     def _write_last_snapshot(self, scheduler: Scheduler) -> None:
         began = time.perf_counter()
-        content = encode_state(scheduler.dump())
+        with collector_paused():
+            content = encode_state(scheduler.dump())
         try:
             with contextlib.closing(connect(self._directory, durable=False)) as connection:
                 write_snapshot(connection, self._appended, self._instant, content)
