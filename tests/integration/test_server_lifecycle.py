@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import resource
+import signal
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import grpc
 import pytest
@@ -31,6 +33,7 @@ from uwfq_service.server.app import Server, ServiceFailed
 from uwfq_service.server.config import ConfigError, load
 from uwfq_service.server.rpc import Handlers
 from uwfq_service.server.scheduler_rpc import SchedulerRpc
+from uwfq_service.store.memory import MemoryJournal
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -288,6 +291,30 @@ async def test_a_stop_answers_what_waits_and_refuses_what_comes() -> None:
         await stopping
         (closed_with,) = journal.closed_with
         assert isinstance(closed_with, Scheduler)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_does_not_wait_for_the_recovery(
+    sign: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long journal takes minutes to replay, and whoever stops the service kills it after one."""
+    before = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+
+    def recover(*_: object) -> NoReturn:
+        os.kill(os.getpid(), sign)
+        for _step in range(1000):  # Python looks for signals between its steps.
+            pass
+        pytest.fail("the recovery went on")
+
+    monkeypatch.setattr(MemoryJournal, "recover", recover)
+    try:
+        with capture_logs() as lines:
+            assert await app._run(load({"data": ":memory:"})) == 0
+        assert [line["event"] for line in lines] == ["draining", "stopped"]
+    finally:
+        for name, handler in before.items():
+            asyncio.get_running_loop().remove_signal_handler(name)
+            signal.signal(name, handler)
 
 
 async def test_a_watcher_of_health_without_room_does_not_hold_up_a_stop(

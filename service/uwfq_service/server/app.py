@@ -62,8 +62,16 @@ _MOST_USERS_TOLD: Final = 10
 _CLOCK_TOLERANCE: Final = 5.0
 
 
+#: Signals that ask for an orderly end.
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
 class ServiceFailed(Exception):
     """The service broke while it started; ``Server.failure`` and the log say why."""
+
+
+class _Interrupted(BaseException):
+    """A stop was asked for while the state was recovered; nobody has been promised anything."""
 
 
 class Server:
@@ -401,10 +409,13 @@ def raise_descriptor_limit() -> None:
 async def _run(config: Config) -> int:
     server = Server(config)
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, server.request_stop)
+    # The loop stands still while a long journal is replayed, and would hear of a stop afterwards:
+    # until it turns for the first time a signal ends what is under way.
+    for name in _STOPS:
+        signal.signal(name, _interrupt)
+        loop.call_soon(loop.add_signal_handler, name, server.request_stop)
     try:
-        with contextlib.suppress(ServiceFailed):
+        with contextlib.suppress(ServiceFailed, _Interrupted):
             await server.start()
             tune_garbage_collector()
             await server.wait()
@@ -417,6 +428,10 @@ async def _run(config: Config) -> int:
         return 1
     log.info("stopped", seconds=round(time.monotonic() - started, 3))
     return 0
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
 
 
 def tune_garbage_collector() -> None:
