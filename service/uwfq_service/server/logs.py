@@ -3,7 +3,8 @@
 An event becomes a line named after it (``JobEnded`` is ``job_ended``) once it is on disk.  What
 happens for every job or task is logged at ``debug``, what an operator wants to see of a healthy
 service at ``info``, and a job that failed at ``warning``.  Events below the level cost one dict
-lookup and make no line: a busy service at ``info`` is quiet.
+lookup and make no line: a busy service at ``info`` is quiet.  One kind of event has so many lines a
+second at most, for callers make them as fast as they like; ``debug`` leaves nothing out.
 
 Lines go to standard error, so that standard output stays free for what a command prints.  One that
 cannot be written (its reader has gone, its disk is full) is lost, and the service goes on.
@@ -15,6 +16,7 @@ import contextlib
 import logging
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Final, TextIO, cast
 
@@ -43,6 +45,9 @@ RARE: Final[frozenset[type[ev.Event]]] = frozenset(
         ev.Recovered,
     }
 )
+
+#: Lines a second about one kind of event; of further ones only the metrics tell.
+MOST_LINES: Final = 100
 
 #: Fields that are long, binary, or said by the line already.
 _LEFT_OUT: Final = frozenset({"fingerprint", "stages", "labels", "at"})
@@ -154,6 +159,9 @@ class EventLog:
         }
         self._level = level
         self._names = {kind: line_name(kind) for kind in kinds}
+        #: The second of the last line, and how many lines of each kind it has.
+        self._second = 0
+        self._lines: Counter[type[ev.Event]] = Counter()
 
     def __call__(self, events: Sequence[ev.AnyEvent]) -> None:
         """Log what is wanted of ``events``."""
@@ -166,7 +174,7 @@ class EventLog:
     def _write(self, event: ev.AnyEvent, severity: int) -> None:
         if isinstance(event, ev.JobEnded) and event.state != "succeeded":
             severity = WARNING if event.state == "failed" else INFO
-        if severity < self._level:
+        if severity < self._level or (self._level > DEBUG and self._too_many(event)):
             return
         fields = {
             name: len(value) if isinstance(value, tuple) else value
@@ -177,6 +185,22 @@ class EventLog:
         if isinstance(number, int) and "job_id" not in fields:
             fields["job_id"] = self._job_name(number)
         self._log.log(severity, self._names[type(event)], **fields)
+
+    def _too_many(self, event: ev.AnyEvent) -> bool:
+        """Whether this second has all the lines of the event's kind that it may have."""
+        if int(event.at) != self._second:
+            self._second = int(event.at)
+            self._lines.clear()
+        kind = type(event)
+        self._lines[kind] += 1
+        if self._lines[kind] == MOST_LINES + 1:
+            self._log.warning(
+                "lines_left_out",
+                of=self._names[kind],
+                remedy=f"more than {MOST_LINES} in a second; log.level debug shows them all, and "
+                "the metrics count them",
+            )
+        return self._lines[kind] > MOST_LINES
 
 
 def _severity(kind: type[ev.Event]) -> int:

@@ -49,6 +49,26 @@ def test_at_debug_every_event_is_logged_under_its_name() -> None:
     assert (done["event"], done["log_level"], done["state"]) == ("job_ended", "debug", "succeeded")
 
 
+def test_no_caller_floods_the_log() -> None:
+    """Workers that come and go a thousand times a second have some lines, and one that says so."""
+    flood = [ev.WorkerLost(at=1.0, pool="p", worker=str(number)) for number in range(1000)]
+    with capture_logs() as lines:
+        log = logs.EventLog(logs.INFO, job_name)
+        log(flood)
+        log([FAILED, ev.WorkerLost(at=2.5, pool="p", worker="later")])
+    first, left_out, (failed, later) = lines[:100], lines[100], lines[101:]
+    assert [line["worker"] for line in first] == [str(number) for number in range(100)]
+    assert (left_out["event"], left_out["of"]) == ("lines_left_out", "worker_lost")
+    assert (failed["event"], later["worker"]) == ("job_ended", "later")
+
+
+def test_debug_leaves_nothing_out() -> None:
+    """It is for those who want to see all of it."""
+    with capture_logs() as lines:
+        logs.EventLog(logs.DEBUG, job_name)([LOST] * 1000)
+    assert len(lines) == 1000
+
+
 def test_a_job_that_is_forgotten_has_no_name_any_more() -> None:
     """Its number still tells."""
     with capture_logs() as lines:
