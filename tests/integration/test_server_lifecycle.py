@@ -153,6 +153,23 @@ async def test_a_service_listens_on_a_unix_socket(tmp_path: Path) -> None:
         assert (await service.submit()).job_id
 
 
+async def test_a_caller_that_vanished_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is open and takes bytes, but answers no ping."""
+    hastened = [  # A hundred times.
+        (name, value // 100 if name.endswith("_ms") else value)
+        for name, value in app.channel_options(load())
+    ]
+    monkeypatch.setattr(app, "channel_options", lambda _: hastened)
+    async with serving() as service:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.server.port)
+        settings, acknowledged = b"\0\0\0\4\0\0\0\0\0", b"\0\0\0\4\1\0\0\0\0"
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + acknowledged)
+        async with asyncio.timeout(10):
+            while await reader.read(1 << 16):
+                pass
+        writer.close()
+
+
 # -- being refused --------------------------------------------------------------------------------
 
 

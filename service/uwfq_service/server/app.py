@@ -373,6 +373,8 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
         # A caller that vanished without closing its connection is noticed within 40 s.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        # A minute by default, and it is this one that gRPC obeys.
+        ("grpc.http2.ping_timeout_ms", 10_000),
         # Clients may ping while they wait in a long poll, or between calls.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
