@@ -19,6 +19,7 @@ from uwfq_client import (
     InvalidArgument,
     JobFailed,
     JobState,
+    Keepalive,
     NotFound,
     ResourceExhausted,
     RetryPolicy,
@@ -373,3 +374,20 @@ async def test_a_cancelled_caller_stays_cancelled_though_its_client_was_closed(
     await client.aclose()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_connection_that_has_gone_silent_is_dropped_when_the_keepalive_says_so() -> None:
+    """Who takes bytes and answers none of them, pings neither, is given up after both times."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\0\0\0\4\0\0\0\0\0")  # Empty settings: all that a connection wants.
+        while await reader.read(1 << 16):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(swallow, "127.0.0.1", 0) as server:
+        target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        keepalive = Keepalive(time_seconds=0.1, timeout_seconds=0.1)
+        async with Client(target, keepalive=keepalive, retry=RetryPolicy(max_attempts=1)) as client:
+            with pytest.raises(Unavailable, match="ping timeout"):
+                await client.get_job("j", timeout=20)

@@ -124,6 +124,8 @@ class Endpoint:
         ours: dict[str, int | str] = {
             "grpc.keepalive_time_ms": int(self.keepalive.time_seconds * 1000),
             "grpc.keepalive_timeout_ms": int(self.keepalive.timeout_seconds * 1000),
+            # A minute by default, and it is this one that gRPC obeys.
+            "grpc.http2.ping_timeout_ms": int(self.keepalive.timeout_seconds * 1000),
             # A long poll or a watch is silent for long; it is what the pings are for.
             "grpc.http2.max_pings_without_data": 0,
             # A batch of leases carries its payloads (up to 64 KiB each): gRPC's 4 MiB would refuse
