@@ -23,13 +23,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# On a machine whose name does not resolve, Spark would look for its own address in vain.
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-# Nothing here runs for long enough to be worth optimizing.
-os.environ["PYSPARK_SUBMIT_ARGS"] = (
-    "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
-)
-
 from pyspark import InheritableThread, SparkConf, SparkContext
 from pyspark.sql import DataFrame, SparkSession
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.spark.lines import environment
 from uwfq_service.simulator.importers.spark_log import SparkRecording, read_spark_recording
 from uwfq_service.simulator.workload import Workload, WorkloadError, dump, parse
 
@@ -37,6 +38,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         check=False,
         timeout=PATIENCE_SECONDS,
+        env=environment("4"),
     )
     assert done.returncode == 0, done.stderr[-4_000:]
     return directory

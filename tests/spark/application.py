@@ -26,11 +26,9 @@ from spark_bridge.demo.processes import (
 )
 
 import uwfq_spark
+from tests.e2e.spark.lines import quick_start
 from tests.spark.event_log import Attempt, read
 from uwfq_client import Job, JobState, Tls
-
-#: Half of what the JVM takes to start, it would spend on optimizing what runs once.
-_QUICK_START: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 UNFINISHED: Final = (JobState.WAITING, JobState.RUNNING)
 
@@ -145,8 +143,8 @@ def configuration(python: str, directory: Path, service: Service, master: str) -
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "WARN",
-        "spark.driver.extraJavaOptions": _QUICK_START,
-        "spark.executor.extraJavaOptions": _QUICK_START,
+        "spark.driver.extraJavaOptions": quick_start(python),
+        "spark.executor.extraJavaOptions": quick_start(python),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(directory / "local"),
@@ -204,7 +202,9 @@ def standalone_cluster(python: str, directory: Path, hosts: Sequence[str]) -> It
     """
     home = spark_home_of(Path(python))
     directory.mkdir(parents=True)
-    env = environment(SPARK_HOME=str(home), SPARK_NO_DAEMONIZE="1")
+    env = environment(
+        SPARK_HOME=str(home), SPARK_NO_DAEMONIZE="1", SPARK_DAEMON_JAVA_OPTS=quick_start(python)
+    )
     start = [str(home / "bin" / "spark-class")]
     with contextlib.ExitStack() as stack:
         where = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]

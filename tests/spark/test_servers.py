@@ -23,7 +23,7 @@ from spark_bridge.demo.processes import (
 )
 
 from tests.conftest import IN_CI
-from tests.e2e.spark.lines import python_of
+from tests.e2e.spark.lines import python_of, quick_start
 from tests.spark.application import UNFINISHED, configuration, until
 
 #: What both users ask, and what they must be told.
@@ -171,7 +171,7 @@ def test_thrift_users(line: str, tmp_path: Path) -> None:
         users = {"bert", "clara"}
         said = together(
             {user: [*beeline, "-n", user, *asked] for user in users},
-            environment(SPARK_HOME=str(home)),
+            environment(SPARK_HOME=str(home), SPARK_BEELINE_OPTS=quick_start(python)),
             tmp_path,
         )
         lines = [",".join(map(str, row)) for row in ANSWER] * 3

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from spark_bridge.demo.processes import environment
+from spark_bridge.demo import processes
 
 from tests.conftest import IN_CI
 
@@ -39,6 +39,22 @@ def python_of(line: str) -> str:
     return str(python)
 
 
+def quick_start(python: str | Path) -> str:
+    """Options for the JVMs of an interpreter's Spark, which here end soon after their start.
+
+    Half of that they would spend on optimizing what runs once, and half of the rest on reading
+    Spark's classes, unless `make test` has archived them (``tests/spark/class_archive.py``).
+    """
+    options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    archive = Path(python).parents[1] / "spark-classes.jsa"
+    return f"{options} -XX:SharedArchiveFile={archive}" if archive.exists() else options
+
+
+def environment(line: str) -> dict[str, str]:
+    """Of a program that runs on a line of Spark."""
+    return processes.environment(SPARK_SUBMIT_OPTS=quick_start(PYTHONS[line]))
+
+
 def run(line: str, script: Path, *arguments: str) -> str:
     """Run a script on a line of Spark; what it printed. It fails the test if the script fails."""
     done = subprocess.run(
@@ -48,7 +64,7 @@ def run(line: str, script: Path, *arguments: str) -> str:
         text=True,
         check=False,
         timeout=PATIENCE_SECONDS,
-        env=environment(),
+        env=environment(line),
     )
     assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-4_000:]
     return done.stdout

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spark_bridge.demo.processes import environment
 
 from tests.conftest import IN_CI
 from tests.e2e.command import PATIENCE_SECONDS, started, uwfq, wait_until_serving
-from tests.e2e.spark.lines import every_line, python_of
+from tests.e2e.spark.lines import environment, every_line, python_of
 from uwfq_client import SyncClient
 from uwfq_spark import JarNotFound, jar_path
 from uwfq_spark.jar import JARS
@@ -77,7 +76,7 @@ def application(line: str, target: str, directory: Path) -> Iterator[Application
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env=environment(line),
     )
     try:
         yield Application(process)
@@ -162,7 +161,7 @@ def test_a_jar_for_another_spark_stops_the_start(line: str, wrong: str) -> None:
         text=True,
         check=False,
         timeout=PATIENCE_SECONDS,
-        env=environment(),
+        env=environment(line),
     )
     assert ran.returncode != 0
     # Spark logs it, and the program shows it.
