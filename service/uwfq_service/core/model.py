@@ -173,6 +173,14 @@ class Job(msgspec.Struct, eq=False):
         return total - self.dropped_work
 
     @property
+    def average_task(self) -> Any:
+        """Estimated work of a task, slot-seconds, over all revealed stages.  O(stages)."""
+        stages = self.stages
+        if len(stages) == 1:
+            return stages[0].work / stages[0].task_count
+        return sum(stage.work for stage in stages) / sum(stage.task_count for stage in stages)
+
+    @property
     def declared_total(self) -> Any | None:
         """Work that the caller declared, uncorrected; ``None``: not all of it was declared."""
         if self.declared_work is not None:

@@ -387,8 +387,12 @@ class Reports:
     def _reestimate(job: Job, now: Any) -> Any:
         """L': measured + what remains by estimate, scaled by how the done tasks measured up.
 
-        Never by task count: the largest tasks run first.  An open job is charged for the whole that
-        it was expected to be until what is known of its stages is more.
+        Never by task count: the largest tasks run first.  Where they do not (an engine has its own
+        order, and the first stages may be the least) what is next to nothing says little of the
+        rest: an empty partition takes its milliseconds, too.
+
+        An open job is charged for the whole that it was expected to be until what is known of its
+        stages is more.
         """
         total, started = job.estimated_total, job.estimated_started
         if job.floor_work:
@@ -397,7 +401,12 @@ class Reports:
             started = max(0, started - vague_started)
         ratio: Any = 1
         if job.estimated_done > 0:
-            ratio = (job.measured - job.wasted) / job.estimated_done
+            took, done = job.measured - job.wasted, job.estimated_done
+            # What is less than a task of average size, taken for one that was estimated well.
+            small = job.average_task - done
+            if small > 0:
+                took, done = took + small, done + small
+            ratio = took / done
         waiting = total - job.estimated_done - started
         if waiting < 0:
             waiting = 0

@@ -246,6 +246,26 @@ def test_a_large_task_beside_one_of_nothing_is_charged_within_reason() -> None:
     check(core.scheduler, core.now)
 
 
+def test_a_tiny_task_that_came_first_says_little_of_the_others() -> None:
+    """An empty partition takes its milliseconds, which is thousands of times its estimate."""
+    core = Driver(slots=2)
+    sizes = cmd.TaskList(count=5, task_bytes=(100, *[64_000_000] * 4))
+    spec = cmd.StageSpec(stage="s", cut=sizes)
+    job = core.submit("alice", "j", spec, declared_work=8.0, engine_id="e")
+    core.rank("e", slots=2)
+
+    def take(task: int, runtime: float) -> None:
+        core.at(core.now + runtime)
+        task_ref = cmd.TaskRef(attempt=1, job_id="j", stage="s", task_index=task)
+        core.report("e", task_ref, cmd.TaskSuccess(runtime=runtime))
+
+    take(0, 0.02)
+    assert job.work == 8.0
+    # The first of the others tells: it takes twice as long as was estimated.
+    take(1, 4.0)
+    assert job.work == pytest.approx(16.0, rel=0.01)
+
+
 def test_a_refund_at_the_end_of_another_job_leaves_that_its_place() -> None:
     """By rounding, nothing is left of ``a`` at an instant at which it is not served yet."""
     core = Driver(slots=4)
