@@ -80,6 +80,12 @@ def check_cap(user: User) -> None:
         user.pool.order_version += 1
 
 
+def room_grows(user: User) -> None:
+    """The cap of ``user`` has more room than before: for what is wide, though nobody is resumed."""
+    if user.launchable and not user.paused:
+        user.pool.order_version += 1
+
+
 def running_changed(stage: Stage, tasks: int) -> None:
     """``tasks`` more attempts of ``stage`` are leased than before (fewer, if negative)."""
     slots = tasks * stage.slots_per_task
@@ -91,4 +97,6 @@ def running_changed(stage: Stage, tasks: int) -> None:
     pool.running_slots += slots
     pool.policy.running_changed(stage, slots)
     if user.max_running_slots:
+        if slots < 0:
+            room_grows(user)
         check_cap(user)

@@ -21,6 +21,7 @@ from uwfq_service.core.estimation import GUESSES, Estimator
 from uwfq_service.core.launchable import (
     check_cap,
     make_ready,
+    room_grows,
     waiting_changed,
     withdraw,
 )
@@ -202,6 +203,8 @@ class State:
             pool.policy.set_weight(user, weight, event.at)
             user.weight = weight
             pool.order_version += 1
+        if event.max_running_slots != user.max_running_slots:
+            room_grows(user)
         user.max_running_slots = event.max_running_slots
         user.max_waiting_jobs = event.max_waiting_jobs
         check_cap(user)

@@ -156,3 +156,24 @@ def test_an_engine_is_told_of_a_cap_once() -> None:
     assert ranking.version > before
     core.submit("ada", "b", stage("s", 1.0), engine_id="e")
     assert core.rank("e", slots=4).version == ranking.version
+
+
+@pytest.mark.parametrize("how", ["result", "operator"])
+def test_an_engine_is_told_when_a_cap_has_room_for_a_wide_task(how: str) -> None:
+    """Its user was not at the cap, but a task of two slots did not fit the one that was left."""
+    core = Driver("uwfq")
+    core.apply(cmd.SetUser(pool=POOL, user="ada", max_running_slots=3))
+    core.submit("ada", "leased", stage("s", 2.0, 2.0, slots_per_task=2))
+    (lease,) = core.poll(slots=2)
+    core.submit("ada", "placed", stage("s", 1.0, slots_per_task=2), engine_id="e")
+    ranking = core.rank("e", slots=4)
+    assert [each.launch_now for each in ranking.stages] == [0]
+    if how == "result":
+        core.at(1.0)
+        core.done(lease, 1.0)
+    else:
+        core.apply(cmd.SetUser(pool=POOL, user="ada", max_running_slots=4))
+    version = core.scheduler.order_version(POOL)
+    assert version > ranking.version
+    assert [each.launch_now for each in core.rank("e", slots=4).stages] == [1]
+    assert core.scheduler.order_version(POOL) == version
