@@ -7,6 +7,8 @@ nobody who could have held it is alive any more.
 import asyncio
 import ctypes
 import dataclasses
+import errno
+import io
 import os
 import signal
 import sys
@@ -85,6 +87,26 @@ async def test_a_command_ends_when_it_exits_not_when_its_background_does(
     else:
         assert isinstance(error, CommandFailed)
         assert str(error) == "disk on fire"
+
+
+class Gone(io.BytesIO):
+    """Standard error whose reader has ended."""
+
+    def write(self, _: object) -> int:
+        """See ``io.BytesIO``."""
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+async def test_a_command_succeeds_though_nobody_takes_in_what_is_said(
+    quiet: bool, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log's reader may have gone, its disk be full, or stderr be closed: lines are lost."""
+    stderr = io.TextIOWrapper(Gone(), write_through=True) if there else None
+    monkeypatch.setattr(sys, "stderr", stderr)
+    program = Program(command="echo x >&2", permanent_exit_code=100, redirect=False, quiet=quiet)
+    assert await ended(asyncio.create_task(run_command(program, Task()))) is None
 
 
 async def test_a_command_need_not_read_its_payload() -> None:

@@ -32,6 +32,8 @@ _PATIENCE: Final = 5.0
 _LOOK_EVERY: Final = 0.02
 #: More than a pipe holds, so that one read takes all that has been written.
 _PIPE_BYTES: Final = 1 << 20
+#: Whoever takes in our stderr may have gone, or its disk be full: no task fails of that.
+_LOSSY: Final = contextlib.suppress(OSError)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +164,10 @@ class _Stderr:
         *lines, tail = (self._tail + chunk).split(b"\n")
         self._tail = tail[-65536:]
         self._last = next((line for line in reversed(lines) if line.strip()), self._last)
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
+        with _LOSSY:
+            if sys.stderr is not None:
+                sys.stderr.buffer.write(chunk)
+                sys.stderr.buffer.flush()
 
 
 async def _end(group: int, leader: _Leader) -> None:
@@ -239,4 +243,5 @@ def _report(program: Program, task: Task, what: str, begun: float, why: str = ""
     again = f" (attempt {task.attempt})" if task.attempt > 1 else ""
     took = seconds(time.monotonic() - begun)
     line = f"{what:7} {task.job_id} {task.stage}[{task.index}]{again} {took}"
-    click.echo(printable(line + (f": {why}" if why else "")), err=True)
+    with _LOSSY:
+        click.echo(printable(line + (f": {why}" if why else "")), err=True)
