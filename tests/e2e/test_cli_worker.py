@@ -210,6 +210,20 @@ async def test_a_worker_that_gives_up_leaves_no_command_behind(told: Told, how: 
             assert await told.silent()
 
 
+async def test_a_worker_whose_terminal_closes_finishes_its_tasks(told: Told) -> None:
+    """Its commands do not hear of that: they would run on without a worker, and be run again."""
+    slow = f"exec > {told.path}; echo ready; sleep 1"
+    with service() as target:
+        with started("worker", "--target", target, "--slots", "1", "--exec", slow) as serving:
+            job = ("--user", "ruth", "--tasks", "1", "--max-attempts", "1", "--job-id", "j")
+            assert uwfq("submit", "--target", target, *job).code == 0
+            assert await told.line() == "ready"
+            serving.process.send_signal(signal.SIGHUP)
+            assert await asyncio.to_thread(serving.process.wait, PATIENCE_SECONDS) == 0
+            assert await told.silent()
+        assert uwfq("job", "j", "--wait", "--target", target).code == 0
+
+
 @pytest.mark.parametrize("code", [1, 100])
 def test_a_command_that_fails_is_told_in_lines_without_our_traceback(code: int) -> None:
     """Whoever wrote the command finds nothing of theirs in it."""

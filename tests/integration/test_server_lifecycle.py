@@ -310,12 +310,13 @@ async def test_a_stop_answers_what_waits_and_refuses_what_comes() -> None:
         assert isinstance(closed_with, Scheduler)
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_stop_does_not_wait_for_the_recovery(
     sign: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long journal takes minutes to replay, and whoever stops the service kills it after one."""
-    before = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {name: signal.signal(name, signal.SIG_DFL) for name in signals}
 
     def recover(*_: object) -> NoReturn:
         os.kill(os.getpid(), sign)

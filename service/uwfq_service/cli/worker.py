@@ -103,7 +103,8 @@ def worker(
       uwfq worker --exec 'head -c 100'
       uwfq worker --exec ./count.sh --slots 4 --kind count
 
-    The first Ctrl-C or SIGTERM lets running tasks finish, the second one does not.
+    The first Ctrl-C or SIGTERM, or the end of the terminal, lets running tasks finish; the second
+    one does not.
     """  # noqa: D301 - click wants the backspace itself
     import uwfq_client
 
@@ -132,6 +133,9 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         # Until it runs, and then has handlers of its own: a stop that comes early counts, too.
         signal.signal(number, lambda *_: serving.request_stop())
+    # The terminal has closed: commands have none, and would run on.  `nohup` has it ignored.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: serving.request_stop(grace))
     for kind in kinds or (None,):
         serving.handler(kind)(handle)
     _look_for_service(connection, pool)

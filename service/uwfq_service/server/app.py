@@ -62,10 +62,6 @@ _MOST_USERS_TOLD: Final = 10
 _CLOCK_TOLERANCE: Final = 5.0
 
 
-#: Signals that ask for an orderly end.
-_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-
-
 class ServiceFailed(Exception):
     """The service broke while it started; ``Server.failure`` and the log say why."""
 
@@ -382,7 +378,7 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
 
 
 def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT; the process's exit status."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; the process's exit status."""
     _occupy_standard_streams()
     raise_descriptor_limit()
     logs.configure(config.log.level, config.log.format)
@@ -411,9 +407,13 @@ def raise_descriptor_limit() -> None:
 async def _run(config: Config) -> int:
     server = Server(config)
     loop = asyncio.get_running_loop()
+    stops = [signal.SIGTERM, signal.SIGINT]
+    # The terminal has closed.  Under ``nohup`` that is ignored.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        stops.append(signal.SIGHUP)
     # The loop stands still while a long journal is replayed, and would hear of a stop afterwards:
     # until it turns for the first time a signal ends what is under way.
-    for name in _STOPS:
+    for name in stops:
         signal.signal(name, _interrupt)
         loop.call_soon(loop.add_signal_handler, name, server.request_stop)
     try:
