@@ -75,10 +75,17 @@ def _checksum(query: tuple[object, ...]) -> int:
 
 
 def jobs_before(scheduler: Scheduler, number: int | None) -> Iterator[tuple[int, Job | None]]:
-    """Jobs below a number, newest first, with gaps where one is forgotten."""
+    """Jobs below a number, newest first, with gaps where one is forgotten; but no wide ones.
+
+    An old job may wait while millions come and go.
+    """
     jobs = scheduler.state.jobs_by_number
     newest = scheduler.state.next_job if number is None else number
     oldest = next(iter(jobs), newest)
+    if newest - oldest > MAX_SCAN + 2 * len(jobs):
+        # They lie there in the order of their numbers.
+        yield from ((other, jobs[other]) for other in reversed(jobs) if other < newest)
+        return
     for candidate in range(newest - 1, oldest - 1, -1):
         yield candidate, jobs.get(candidate)
 

@@ -53,18 +53,24 @@ def core(jobs: dict[int, Job], next_job: int) -> Scheduler:
 
 
 @given(
-    numbers=st.sets(st.integers(1, 60)), size=st.integers(1, 7), odd=st.booleans(), data=st.data()
+    numbers=st.sets(st.integers(1, 60)),
+    wide=st.booleans(),
+    size=st.integers(1, 7),
+    odd=st.booleans(),
+    data=st.data(),
 )
 def test_pages_together_hold_every_wanted_job_once(
-    numbers: set[int], size: int, odd: bool, data: st.DataObject
+    numbers: set[int], wide: bool, size: int, odd: bool, data: st.DataObject
 ) -> None:
     """Newest first, with gaps where jobs are forgotten, even when some are on the way."""
+    if wide:
+        numbers = {number**5 for number in numbers}
     jobs = {number: job(number) for number in sorted(numbers)}
     seen: list[int] = []
     after: int | None = None
     while True:
         page, after = paging.scan(
-            paging.jobs_before(core(jobs, 61), after),
+            paging.jobs_before(core(jobs, 61**5 if wide else 61), after),
             wanted=lambda each: not odd or each.number % 2 == 1,
             size=size,
         )
@@ -84,6 +90,18 @@ def test_a_page_ends_when_it_has_looked_long_enough() -> None:
         paging.jobs_before(core(jobs, len(jobs) + 1), None), wanted=lambda _: False, size=10
     )
     assert (page, after) == ([], 10)
+
+
+def test_an_old_job_is_found_without_a_walk_past_those_that_are_forgotten() -> None:
+    """It may wait while millions come and go; a page for each 20,000 of them would be empty."""
+    numbers = (3, 7, 30_000_000, 30_000_001)
+    jobs = {number: job(number) for number in numbers}
+    everything = core(jobs, 30_000_002)
+    page, after = paging.scan(paging.jobs_before(everything, None), wanted=lambda _: True, size=2)
+    assert [each.number for each in page] == [30_000_001, 30_000_000]
+    page, after = paging.scan(paging.jobs_before(everything, after), wanted=lambda _: True, size=10)
+    assert [each.number for each in page] == [7, 3]
+    assert after is None
 
 
 def test_jobs_of_many_stages_make_shorter_pages() -> None:
