@@ -49,7 +49,7 @@ export class Channel {
   constructor(target: string, options: ConnectionOptions, { patient }: { patient: boolean }) {
     this.#grpc = new GrpcClient(
       target,
-      channelCredentials(options.tls),
+      channelCredentials(options),
       channelOptions(target, options, patient),
     );
     // @grpc/grpc-js reads `waitForReady` of a service config, but goes by the metadata's alone.

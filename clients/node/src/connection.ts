@@ -4,6 +4,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { credentials, type ChannelCredentials, type ChannelOptions } from "@grpc/grpc-js";
 
 import { SERVICE_CONFIG } from "./service-config.js";
+import { after } from "./waiting.js";
 
 /** Where the service listens unless it is told otherwise. */
 export const DEFAULT_TARGET = "127.0.0.1:7170";
@@ -28,9 +29,14 @@ export interface Tls {
 export interface Keepalive {
   /** After so many seconds without a byte from the service it is pinged.  Default: 30. */
   readonly timeSeconds?: number | undefined;
-  /** Without an answer within so many seconds the connection is made anew.  Default: 10. */
+  /**
+   * Without an answer within so many seconds the connection is made anew; so is one that was just
+   * made, and that the service does not greet.  Default: 10.
+   */
   readonly timeoutSeconds?: number | undefined;
 }
+
+const KEEPALIVE_TIMEOUT_SECONDS = 10;
 
 /** What clients and workers can say about their connection. */
 export interface ConnectionOptions {
@@ -43,13 +49,44 @@ export interface ConnectionOptions {
 }
 
 /** The credentials of a channel.  Throws when half of a pair is missing, or is no PEM. */
-export function channelCredentials(tls: ConnectionOptions["tls"]): ChannelCredentials {
+export function channelCredentials({ tls, keepalive }: ConnectionOptions): ChannelCredentials {
+  return impatient(encryption(tls), keepalive?.timeoutSeconds ?? KEEPALIVE_TIMEOUT_SECONDS);
+}
+
+function encryption(tls: ConnectionOptions["tls"]): ChannelCredentials {
   if (tls === undefined || tls === false) return credentials.createInsecure();
   const { ca, cert, key } = tls === true ? {} : tls;
   if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError("mutual TLS needs both: tls.cert and tls.key");
   }
   return credentials.createSsl(pem(ca), pem(key), pem(cert));
+}
+
+/**
+ * The same, which give a connection up that is not answered: gRPC would wait for ever for the first
+ * word of a service that something in between has lost.
+ */
+function impatient(credentials: ChannelCredentials, seconds: number): ChannelCredentials {
+  const create = credentials._createSecureConnector.bind(credentials);
+  credentials._createSecureConnector = (...settings) => {
+    const connector = create(...settings);
+    const connect = connector.connect.bind(connector);
+    connector.connect = async (socket) => {
+      let opened = socket;
+      const timer = after(seconds, () => {
+        // A socket that has made TLS of another one counts what was in it.
+        if (opened.bytesRead === 0) socket.destroy(new Error(`no answer within ${seconds} s`));
+      })?.unref();
+      socket.once("close", () => {
+        clearTimeout(timer);
+      });
+      const connected = await connect(socket);
+      opened = connected.socket;
+      return connected;
+    };
+    return connector;
+  };
+  return credentials;
 }
 
 function pem(text: string | Buffer | undefined): Buffer | null {
@@ -70,7 +107,7 @@ export function channelOptions(
   const serverName = typeof tls === "object" ? tls.serverName : undefined;
   return {
     "grpc.keepalive_time_ms": (keepalive.timeSeconds ?? 30) * 1000,
-    "grpc.keepalive_timeout_ms": (keepalive.timeoutSeconds ?? 10) * 1000,
+    "grpc.keepalive_timeout_ms": (keepalive.timeoutSeconds ?? KEEPALIVE_TIMEOUT_SECONDS) * 1000,
     // A batch of leases carries its payloads (up to 64 KiB each): gRPC's 4 MiB would refuse it, for
     // ever.  The service bounds what it sends.
     "grpc.max_receive_message_length": -1,

@@ -1,9 +1,11 @@
 /** What calls do: errors, retries, time-outs, and watches that outlive the service. */
 import assert from "node:assert/strict";
-import { getEventListeners } from "node:events";
+import { getEventListeners, once } from "node:events";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { test } from "node:test";
+import { promisify } from "node:util";
 
-import { status } from "@grpc/grpc-js";
+import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 
 import { Client, hasEnded, JobFailed, JobState, UwfqError } from "../src/index.js";
 import { isLoopback } from "../src/connection.js";
@@ -296,6 +298,27 @@ test(
 );
 
 // -------------------------------------------------------------------------------------- connecting
+
+// As a load balancer does whose service is gone.  gRPC would wait for ever.
+test("a connection that is taken and not greeted is made anew", async () => {
+  const silent = createServer().listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const target = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const client = new Client(target, { keepalive: { timeoutSeconds: 0.5 } });
+  const server = new Server();
+  try {
+    const asked = refusal(client.get({ jobId: "j" }));
+    const [taken] = (await once(silent, "connection")) as [Socket];
+    silent.close();
+    const bind = promisify(server.bindAsync.bind(server));
+    await bind(target, ServerCredentials.createInsecure());
+    assert.equal((await asked).code, "UNIMPLEMENTED");
+    taken.destroy();
+  } finally {
+    client.close();
+    server.forceShutdown();
+  }
+});
 
 test("which targets are on this machine", () => {
   const here = ["localhost:1", "127.0.0.1:7170", "127.1.2.3:1", "[::1]:1", "unix:/run/uwfq"];
