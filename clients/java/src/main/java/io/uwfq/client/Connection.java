@@ -10,7 +10,8 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * A channel, and the care that it needs: made anew within a second or so after a restart of the
- * service (gRPC by itself waits up to two minutes), closed once. Thread-safe.
+ * service (gRPC by itself waits up to two minutes), and when a connection is taken but not answered
+ * (gRPC waits for ever), closed once. Thread-safe.
  */
 final class Connection implements AutoCloseable {
   private static final Duration RECONNECT_INTERVAL = Duration.ofSeconds(1);
@@ -21,19 +22,30 @@ final class Connection implements AutoCloseable {
   /** The same channel, if it is ours to look after; or null. */
   private final ManagedChannel owned;
 
-  private Connection(Channel channel, ManagedChannel owned) {
+  /** Looks, an interval apart, after which a connection that is still not made is begun anew. */
+  private final long patience;
+
+  /** Such looks since it was made, was idle, or was begun anew. One step of the watch at a time. */
+  private long looks;
+
+  private Connection(Channel channel, ManagedChannel owned, Duration answerTimeout) {
     this.channel = channel;
     this.owned = owned;
+    this.patience = answerTimeout.dividedBy(RECONNECT_INTERVAL);
   }
 
   /** A channel that somebody else has made and will close. */
   static Connection borrowed(Channel channel) {
-    return new Connection(channel, null);
+    return new Connection(channel, null, Duration.ZERO);
   }
 
-  /** A channel to look after. */
-  static Connection owned(ManagedChannel channel) {
-    Connection connection = new Connection(channel, channel);
+  /**
+   * A channel to look after.
+   *
+   * @param answerTimeout how long a connection may take to be made
+   */
+  static Connection owned(ManagedChannel channel, Duration answerTimeout) {
+    Connection connection = new Connection(channel, channel, answerTimeout);
     connection.watch();
     return connection;
   }
@@ -46,14 +58,24 @@ final class Connection implements AutoCloseable {
     ConnectivityState state = owned.getState(false);
     switch (state) {
       case SHUTDOWN -> {}
-      case TRANSIENT_FAILURE -> later(this::reconnect);
-      default -> owned.notifyWhenStateChanged(state, this::watch);
+      case CONNECTING, TRANSIENT_FAILURE -> later(this::reconnect);
+      default -> {
+        looks = 0;
+        owned.notifyWhenStateChanged(state, this::watch);
+      }
     }
   }
 
   /** The state need not change between two failures, so this one goes by the clock. */
   private void reconnect() {
-    owned.resetConnectBackoff();
+    looks++;
+    if (looks > patience) {
+      // Maybe somebody has taken the connection and says nothing. What waits for it, waits on.
+      looks = 0;
+      owned.enterIdle();
+    } else {
+      owned.resetConnectBackoff();
+    }
     watch();
   }
 

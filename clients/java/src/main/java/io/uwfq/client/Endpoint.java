@@ -113,8 +113,9 @@ public final class Endpoint {
    * With another idea of how soon a connection that has gone silent is noticed.
    *
    * <p>While a call is under way, the client pings a service that has been silent for {@code time},
-   * and makes the connection anew if no answer comes within {@code timeout}. Not given: 30 s and 10
-   * s. A service drops clients that ping more often than it allows (ours: every 5 s).
+   * and makes the connection anew if no answer comes within {@code timeout}; so it does with one
+   * that was just made, and that the service does not greet. Not given: 30 s and 10 s. A service
+   * drops clients that ping more often than it allows (ours: every 5 s).
    *
    * @param time of silence before a ping
    * @param timeout of the ping
@@ -161,7 +162,7 @@ public final class Endpoint {
     }
     // A config from DNS would be another one than that of the other clients.
     ManagedChannel opened = builder.disableServiceConfigLookUp().build();
-    return Connection.owned(opened);
+    return Connection.owned(opened, keepAliveTimeout);
   }
 
   @Override

@@ -15,8 +15,11 @@ import io.grpc.Channel;
 import io.grpc.ClientCall;
 import io.grpc.ClientInterceptor;
 import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.Grpc;
+import io.grpc.InsecureServerCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.MethodDescriptor;
+import io.grpc.Server;
 import io.grpc.Status;
 import io.uwfq.v1.GetJobRequest;
 import io.uwfq.v1.Job;
@@ -24,6 +27,9 @@ import io.uwfq.v1.JobState;
 import io.uwfq.v1.ListJobsRequest;
 import io.uwfq.v1.SubmitJobRequest;
 import io.uwfq.v1.WatchJobRequest;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
 import java.util.List;
@@ -33,6 +39,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -74,6 +81,28 @@ class ClientTest {
     assertEquals(Status.Code.UNAVAILABLE, UwfqException.from(lost.asRuntimeException()).code());
     assertEquals(
         Status.Code.UNKNOWN, UwfqException.from(Status.UNKNOWN.asRuntimeException()).code());
+  }
+
+  /** As a load balancer does whose service is gone. gRPC would wait for ever. */
+  @Test
+  void aConnectionThatIsTakenAndNotGreetedIsMadeAnew() throws Exception {
+    ServerSocket silent = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+    int port = silent.getLocalPort();
+    Endpoint endpoint =
+        Endpoint.of("127.0.0.1:" + port)
+            .withKeepAlive(Duration.ofSeconds(30), Duration.ofSeconds(1));
+    try (Client client = Client.connect(endpoint)) {
+      CompletableFuture<Job> asked = client.async().get("j-1");
+      Socket taken = silent.accept();
+      silent.close();
+      Server server =
+          Grpc.newServerBuilderForPort(port, InsecureServerCredentials.create()).build().start();
+      Throwable refusal = assertThrows(ExecutionException.class, asked::get).getCause();
+      assertEquals(
+          Status.Code.UNIMPLEMENTED, assertInstanceOf(UwfqException.class, refusal).code());
+      server.shutdownNow();
+      taken.close();
+    }
   }
 
   @Test
