@@ -90,13 +90,31 @@ public class UwfqException extends RuntimeException {
     com.google.rpc.Status packed = StatusProto.fromThrowable(error);
     Details details =
         new Details(packed == null ? com.google.rpc.Status.getDefaultInstance() : packed);
-    String description = status.getDescription();
-    if (description == null) {
-      // An exception of the transport, or none: then the code is all there is to say.
-      Throwable cause = status.getCause();
-      description = cause == null ? "no details" : cause.toString();
+    return new UwfqException(status.getCode(), sentence(status), details, error);
+  }
+
+  /**
+   * What was said, with what has caused it: of its transport gRPC says no more than "io exception",
+   * or all stack traces.
+   */
+  private static String sentence(Status status) {
+    Throwable cause = status.getCause();
+    while (cause != null && cause.getCause() != null) {
+      cause = cause.getCause();
     }
-    return new UwfqException(status.getCode(), description, details, error);
+    if (status.getDescription() == null) {
+      // An exception of the transport, or none: then the code is all there is to say.
+      return cause == null ? "no details" : cause.toString();
+    }
+    String said =
+        status
+            .getDescription()
+            .replaceAll("\\s*Channel Pipeline: \\[[^\\]]*\\]", "")
+            .replaceAll("\n\t(at|\\.\\.\\.) [^\n]*", "")
+            .replace("\nCaused by: ", "; caused by: ")
+            .replace("\n}", "}");
+    String why = cause == null ? null : cause.getMessage();
+    return why == null || said.contains(why) ? said : said + ": " + why;
   }
 
   /**

@@ -27,6 +27,8 @@ import io.uwfq.v1.JobState;
 import io.uwfq.v1.ListJobsRequest;
 import io.uwfq.v1.SubmitJobRequest;
 import io.uwfq.v1.WatchJobRequest;
+import java.io.IOException;
+import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -81,6 +83,22 @@ class ClientTest {
     assertEquals(Status.Code.UNAVAILABLE, UwfqException.from(lost.asRuntimeException()).code());
     assertEquals(
         Status.Code.UNKNOWN, UwfqException.from(Status.UNKNOWN.asRuntimeException()).code());
+  }
+
+  @Test
+  void aServiceThatCannotBeReachedSaysWhyInOneLine() {
+    Status broken =
+        Status.UNAVAILABLE
+            .withDescription("io exception\nChannel Pipeline: [A#0, B#0]")
+            .withCause(new IOException(new ConnectException("Connection refused")));
+    assertEquals(
+        "io exception: Connection refused",
+        UwfqException.from(broken.asRuntimeException()).description());
+    try (Client away = Client.connect("127.0.0.1:1").withTimeout(Duration.ofSeconds(4))) {
+      String message = assertThrows(UwfqException.class, () -> away.get("j-1")).getMessage();
+      assertTrue(message.contains("Connection refused"), message);
+      assertEquals(1, message.lines().count(), message);
+    }
   }
 
   /** As a load balancer does whose service is gone. gRPC would wait for ever. */
