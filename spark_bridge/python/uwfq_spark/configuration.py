@@ -8,8 +8,11 @@ queries) and the service's address; and the jar that holds both classes.  The ja
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +46,8 @@ def configure(
 
     Call it before ``getOrCreate()``, in the process that starts Spark.  Where the application runs
     already, with the bridge and these settings, there is nothing left to add.  Plugins, extensions
-    and jars that are configured already, in the builder or in ``spark-defaults.conf``, stay.
+    and jars that are configured already stay: those of the builder, of ``spark-submit``'s command
+    line or ``PYSPARK_SUBMIT_ARGS``, and of ``spark-defaults.conf``.
 
     Args:
         builder: ``SparkSession.builder`` or a ``SparkConf``.
@@ -55,7 +59,8 @@ def configure(
     Raises:
         TypeError: an unknown option; the message names those that exist.
         RuntimeError: it is too late or the wrong place: Spark is running already with other
-            settings or without the bridge's jar, or the builder connects to a Spark Connect server.
+            settings or without the bridge's jar, ``PYSPARK_SUBMIT_ARGS`` names other jars alone, or
+            the builder connects to a Spark Connect server.
         UnsupportedSpark, JarNotFound: see ``jar_path``.
     """
     present = _present(builder)
@@ -64,7 +69,7 @@ def configure(
     if _runs_with(wanted):
         return builder  # A notebook's cell, say, that is run again.
     _refuse_running(wanted["spark.jars"])
-    inherited = {**_defaults(pyspark), **present}
+    inherited = {**_defaults(pyspark), **_submitted(wanted["spark.jars"]), **present}
     for key, value in wanted.items():
         _set(builder, key, _appended(inherited.get(key, ""), value) if key in _LISTS else value)
     return builder
@@ -108,7 +113,14 @@ def _text(value: Value) -> str:
 
 def _appended(present: str, value: str) -> str:
     items = [item.strip() for item in present.split(",") if item.strip()]
-    return ",".join(items if value in items else [*items, value])
+    return ",".join(items if _lists(present, value) else [*items, value])
+
+
+def _lists(items: str, value: str) -> bool:
+    """Whether it is there; a jar may be under another path, or a URI by ``spark-submit``."""
+    return value.rpartition("/")[2] in (
+        item.strip().rpartition("/")[2] for item in items.split(",")
+    )
 
 
 def _present(builder: SparkSession.Builder | SparkConf) -> Mapping[str, str]:
@@ -131,7 +143,8 @@ def _defaults(pyspark: str | os.PathLike[str] | None) -> Mapping[str, str]:
     directory = os.environ.get("SPARK_CONF_DIR")
     conf = Path(directory) if directory else spark_at(pyspark).home / "conf"
     try:
-        text = (conf / "spark-defaults.conf").read_text(encoding="utf-8")
+        # Like Spark, which puts up with other encodings.
+        text = (conf / "spark-defaults.conf").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
     # A key, then blanks, "=" or ":" as in any of Java's properties files.
@@ -139,6 +152,35 @@ def _defaults(pyspark: str | os.PathLike[str] | None) -> Mapping[str, str]:
         re.fullmatch(r"\s*([^#!\s=:]+)\s*[=:\s]\s*(.*?)\s*", line) for line in text.split("\n")
     )
     return {line[1]: line[2] for line in lines if line and line[1] in _LISTS}
+
+
+def _submitted(jar: str) -> Mapping[str, str]:
+    """What the command line of ``spark-submit`` says of the lists, which our values would replace.
+
+    Raises ``RuntimeError`` if it names jars without ours: its ``--jars`` win over ``spark.jars``.
+    """
+    jvm = getattr(_context_class(), "_jvm", None)
+    if jvm is not None:  # Which that has started, and told by its properties.
+        told = {key: jvm.java.lang.System.getProperty(key) for key in _LISTS}
+        return {key: value for key, value in told.items() if value}
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--conf", action="append", default=[])
+    parser.add_argument("--jars")
+    arguments = parser.parse_args([])
+    # What it cannot read, it will refuse itself.
+    with contextlib.suppress(argparse.ArgumentError, ValueError):
+        given = shlex.split(os.environ.get("PYSPARK_SUBMIT_ARGS", ""))
+        arguments, _ = parser.parse_known_args(given)
+    found = {key: value for key, _, value in (each.partition("=") for each in arguments.conf)}
+    if arguments.jars:
+        found["spark.jars"] = arguments.jars
+    jars = found.get("spark.jars", "")
+    if jars and not _lists(jars, jar):
+        raise RuntimeError(
+            f"PYSPARK_SUBMIT_ARGS names jars ({jars}), which take the place of spark.jars when "
+            f"Spark's JVM starts: add the bridge's to them, {jar}"
+        )
+    return {key: value for key, value in found.items() if key in _LISTS}
 
 
 def _refuse_connect(present: Mapping[str, str]) -> None:

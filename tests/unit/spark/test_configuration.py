@@ -17,7 +17,7 @@ TARGET = "scheduler:7170"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Spark whose configuration nobody has touched."""
-    for name in ("SPARK_CONF_DIR", "SPARK_REMOTE", "PYSPARK_GATEWAY_PORT"):
+    for name in ("SPARK_CONF_DIR", "SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"):
         monkeypatch.delenv(name, raising=False)
     built(tmp_path / "built", monkeypatch)
     directory = spark_home(tmp_path / "spark", "2.13-4.3.0")
@@ -89,6 +89,47 @@ def test_the_defaults_file_may_lie_elsewhere(
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     builder = configure(SparkSession.builder, target=TARGET)
     assert options(builder)["spark.plugins"] == f"org.acme.Plugin,{PLUGIN}"
+
+
+def test_the_defaults_file_may_be_in_another_encoding(home: Path) -> None:
+    """Spark reads it all the same: what is no UTF-8 may be a comment."""
+    (home / "conf").mkdir()
+    (home / "conf" / "spark-defaults.conf").write_bytes(
+        "# Für alle.\nspark.plugins org.acme.Plugin\n".encode("latin-1")
+    )
+    builder = configure(SparkSession.builder, target=TARGET)
+    assert options(builder)["spark.plugins"] == f"org.acme.Plugin,{PLUGIN}"
+
+
+def test_what_the_arguments_for_spark_submit_list_stays(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel of a notebook has them from its environment; they win over the defaults file."""
+    (home / "conf").mkdir()
+    (home / "conf" / "spark-defaults.conf").write_text("spark.plugins org.acme.Default\n")
+    monkeypatch.setenv(
+        "PYSPARK_SUBMIT_ARGS",
+        "--master local --conf spark.plugins=org.acme.Plugin --conf=spark.ui.enabled=false "
+        "-c 'spark.sql.extensions=org.acme.A, org.acme.B' pyspark-shell",
+    )
+    builder = configure(SparkSession.builder, target=TARGET)
+    assert options(builder)["spark.plugins"] == f"org.acme.Plugin,{PLUGIN}"
+    assert options(builder)["spark.sql.extensions"] == f"org.acme.A,org.acme.B,{EXTENSIONS}"
+    assert "spark.ui.enabled" not in options(builder)
+
+
+@pytest.mark.parametrize("option", ["--jars", "--conf spark.jars="])
+def test_jars_in_the_arguments_for_spark_submit_must_name_ours(
+    option: str, jar: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take the place of the builder's when the JVM starts, which then lacks the plugin."""
+    option = option.replace("--jars", "--jars ")
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", f"{option}/opt/acme.jar pyspark-shell")
+    with pytest.raises(RuntimeError, match=f"PYSPARK_SUBMIT_ARGS.*{jar}"):
+        configure(SparkSession.builder, target=TARGET)
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", f"{option}/opt/acme.jar,file://{jar} pyspark-shell")
+    builder = configure(SparkSession.builder, target=TARGET)
+    assert options(builder)["spark.jars"] == f"/opt/acme.jar,file://{jar}"
 
 
 def test_a_spark_conf_can_be_configured_as_well(jar: str) -> None:
@@ -173,6 +214,8 @@ def test_spark_submit_without_the_jar_is_told_what_to_add(
 
     thread = SimpleNamespace(getContextClassLoader=Missing)
     lang = SimpleNamespace(Thread=SimpleNamespace(currentThread=lambda: thread))
+    submitted = {"spark.plugins": "org.acme.Plugin", "spark.jars": f"/opt/acme.jar,file://{jar}"}
+    lang.System = SimpleNamespace(getProperty=submitted.get)
     jvm = SimpleNamespace(java=SimpleNamespace(lang=lang))
     monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
     monkeypatch.setattr(SparkContext, "_gateway", SimpleNamespace(jvm=jvm))
@@ -183,4 +226,7 @@ def test_spark_submit_without_the_jar_is_told_what_to_add(
     with pytest.raises(RuntimeError, match="restart the kernel"):
         configure(SparkSession.builder, target=TARGET)
     thread.getContextClassLoader = lambda: SimpleNamespace(loadClass=str)
-    configure(SparkSession.builder, target=TARGET)
+    builder = configure(SparkSession.builder, target=TARGET)
+    # What its command line lists stays: in executors, too, the jars do.
+    assert options(builder)["spark.plugins"] == f"org.acme.Plugin,{PLUGIN}"
+    assert options(builder)["spark.jars"] == f"/opt/acme.jar,file://{jar}"
