@@ -117,6 +117,12 @@ def _executors(seen: Observation) -> Verdict:
 
 def _scheduler(seen: Observation) -> Verdict:
     mode = seen.application.properties.get("spark.scheduler.mode", "FIFO")
+    if mode == "FAIR" and not seen.application.gauges:
+        # Many set it for pools of their own.
+        return (
+            Status.UNKNOWN,
+            "Spark schedules by pools; nothing tells whether ours is the only one",
+        )
     if mode == "FAIR":
         return Status.OK, "Spark schedules by pools, and ours is the only one"
     return (
@@ -204,7 +210,9 @@ def _pool(seen: Observation) -> Verdict:
 
 
 def _users(seen: Observation) -> Verdict:
-    gauges = seen.application.gauges or {}
+    gauges = seen.application.gauges
+    if not gauges:
+        return Status.UNKNOWN, "the plugin tells nothing"
     jobs = {
         name.removeprefix("jobs."): int(count)
         for name, count in gauges.items()

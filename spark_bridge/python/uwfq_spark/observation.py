@@ -93,8 +93,10 @@ def observe_application(ui: str, *, timeout_seconds: float = 10.0) -> Applicatio
     if urllib.parse.urlsplit(ui).scheme not in {"http", "https"}:
         raise ValueError(f"{ui!r} is no address of a Spark UI, such as http://driver:4040")
     page = _Page(ui.rstrip("/"), timeout_seconds)
-    with contextlib.suppress(LookupError, TypeError):
-        application = page.get("/api/v1/applications")[0]
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        application, *others = page.get("/api/v1/applications")
+        if others or application["attempts"][0]["completed"]:
+            raise NoApplication(f"{ui} is a history server, which has no running application")
         application_id = application["id"]
         environment = page.get(f"/api/v1/applications/{application_id}/environment")
         properties = {

@@ -203,7 +203,9 @@ def test_a_problem_is_found_with_its_remedy(
     [
         ("plugin", {"gauges": None}, "cannot be told without /metrics/json"),
         ("jar", {"properties": {"spark.jars": None}}, "a jar of another name"),
+        ("scheduler", {"gauges": None}, "whether ours is the only one"),
         ("service, from the driver", {"gauges": None}, "does not tell"),
+        ("users", {"gauges": None}, "tells nothing"),
         ("users", {"gauges": dict.fromkeys(GAUGES, 0)}, "no job has run yet"),
         ("partitioning", {"gauges": {"splits.applied": 0, "splits.timedOut": 0}}, "yet"),
         ("partitioning", {"gauges": {"splits.applied": 0, "splits.timedOut": 1}}, "yet"),

@@ -130,6 +130,18 @@ def test_other_pages_are_told_from_a_spark_ui(ui: FakeUi) -> None:
             observe_application(ui.address)
 
 
+def test_a_history_server_is_told_from_a_driver(ui: FakeUi) -> None:
+    """It shows others' applications, which have ended, and a version that is its own."""
+    ui.play("4")
+    path = "/api/v1/applications"
+    (running,) = json.loads(ui.documents[path])
+    ended = json.loads(ui.documents[path].replace(b'"completed": false', b'"completed": true'))
+    for several in (ended, [running, running]):
+        ui.documents[path] = json.dumps(several).encode()
+        with pytest.raises(NoApplication, match="history server"):
+            observe_application(ui.address)
+
+
 def test_an_address_that_nobody_listens_at_is_named(ui: FakeUi) -> None:
     """With the reason."""
     address = "http://127.0.0.1:1"
