@@ -1,6 +1,7 @@
 """How Spark's event logs lie on disk: their framings, their names, and what is no log at all."""
 
 import gzip
+import os
 import random
 import struct
 import sys
@@ -356,6 +357,12 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     """And so is a directory with nothing in it."""
     assert damaged(tmp_path / "no") == f"{tmp_path}/no: cannot be read (No such file or directory)"
     assert damaged(tmp_path).startswith(f"{tmp_path}: holds no event log; give files of")
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """A shell makes one of ``<(hdfs dfs -cat ...)``; a log is looked at more than once."""
+    os.mkfifo(tmp_path / "pipe")
+    assert damaged(tmp_path / "pipe") == f"{tmp_path}/pipe: is no file; write the log to one first"
 
 
 def test_a_broken_line_in_the_middle_is_refused_by_its_number(tmp_path: Path) -> None:

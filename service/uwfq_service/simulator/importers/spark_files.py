@@ -70,6 +70,8 @@ def find_logs(paths: Sequence[Path]) -> list[Log]:
 def _logs_at(path: Path) -> Iterator[Log]:
     if not path.is_dir():
         path.stat()
+        if not path.is_file():
+            raise WorkloadError("", "is no file; write the log to one first", str(path))
         yield Log(path, (path,))
         return
     if path.name.startswith(_ROLLING_PREFIX):
