@@ -49,7 +49,7 @@ abstract class QueryRule<P extends TreeNode<?>> extends Rule<P> {
       if (loggedOnce.add(getClass().getName())) {
         log.warn(
             "{} failed: the query runs as Spark planned it. Said once; "
-                + "the metric planningErrors counts on.",
+                + "the metric errors.planning counts on.",
             getClass().getSimpleName(),
             e);
       }
