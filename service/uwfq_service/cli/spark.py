@@ -61,7 +61,7 @@ def conf(target: str, spark_home: str | None, output: str) -> None:
 
     try:
         wanted = settings(target=target, pyspark=spark_home)
-    except (JarNotFound, UnsupportedSpark) as error:
+    except (JarNotFound, UnsupportedSpark, ValueError) as error:
         raise Failure(str(error), REFUSED) from error
     width = max(map(len, wanted))
     lines = "\n".join(f"{key:{width}}  {value}" for key, value in wanted.items())

@@ -31,6 +31,10 @@ EXTENSIONS: Final = "io.uwfq.spark.UwfqExtensions"
 #: Lists, to which the bridge adds itself: others may be there.
 _LISTS: Final = ("spark.plugins", "spark.sql.extensions", "spark.jars")
 
+#: As the plugin takes it.
+_TARGET: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):(?P<port>[0-9]{1,5})")
+_MOST_PORT: Final = 65_535
+
 Value = str | int | float | bool
 Builder = TypeVar("Builder", "SparkSession.Builder", "SparkConf")
 
@@ -58,6 +62,7 @@ def configure(
 
     Raises:
         TypeError: an unknown option; the message names those that exist.
+        ValueError: ``target`` is not ``"host:port"``.
         RuntimeError: it is too late or the wrong place: Spark is running already with other
             settings or without the bridge's jar, ``PYSPARK_SUBMIT_ARGS`` names other jars alone, or
             the builder connects to a Spark Connect server.
@@ -82,8 +87,12 @@ def settings(
 
     Raises:
         TypeError: an unknown option.
+        ValueError: ``target`` is not ``"host:port"``.
         UnsupportedSpark, JarNotFound: see ``jar_path``.
     """
+    match = _TARGET.fullmatch(target := target.strip())
+    if match is None or not 1 <= int(match["port"]) <= _MOST_PORT:
+        raise ValueError(f"target: {target!r} is not host:port, which is what Spark's driver takes")
     return {
         "spark.plugins": PLUGIN,
         "spark.sql.extensions": EXTENSIONS,

@@ -191,5 +191,7 @@ def test_shells_are_told_the_jar_and_the_settings() -> None:
         "spark.jars": jar_path(),
         "spark.uwfq.target": "scheduler:7170",
     }
+    ran = uwfq("spark", "conf", "--target", "unix:/run/uwfq.sock")
+    assert (ran.code, "host:port" in ran.error) == (2, True)
     ran = uwfq("spark", "jar", "--spark-home", "/nowhere")
     assert (ran.code, "is no Spark installation" in ran.error) == (2, True)

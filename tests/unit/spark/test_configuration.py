@@ -154,6 +154,17 @@ def test_options_have_the_names_of_the_settings() -> None:
     assert options(builder)["spark.uwfq.partitioning.maxTasks"] == "500"
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["", "scheduler", "scheduler:0", "scheduler:99999", "unix:/run/uwfq", "a b:1", "::1:1"],
+)
+def test_what_is_no_target_for_the_plugin_is_refused(target: str) -> None:
+    """Other clients take more; the application would not start."""
+    with pytest.raises(ValueError, match="host:port"):
+        settings(target=target)
+    assert settings(target="[::1]:7170 ")["spark.uwfq.target"] == "[::1]:7170"
+
+
 def test_what_belongs_to_a_thread_is_no_setting_of_the_application() -> None:
     """Else all jobs would be one user's."""
     with pytest.raises(TypeError, match=r"with uwfq_spark\.user"):
