@@ -273,7 +273,7 @@ async def test_cancelling_a_wait_cancels_its_call(service: FakeService, client: 
             await client.wait("j")
 
 
-async def test_operators_calls(service: FakeService, client: Client) -> None:
+async def test_operators_set_what_they_name(service: FakeService, client: Client) -> None:
     """A weight is sent, what stays as it is is not."""
     user = await client.set_user("alice", weight=2.5)
     assert (user.user, user.weight, user.max_running_slots) == ("alice", 2.5, None)

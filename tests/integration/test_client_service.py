@@ -383,7 +383,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.needs("openssl")
-async def test_mutual_tls(certificates: Path) -> None:
+async def test_mutual_tls_serves_who_shows_a_certificate(certificates: Path) -> None:
     """Who shows a certificate is served, by either client; who does not is not."""
     mutual = Tls(
         ca=certificates / "ca.pem",

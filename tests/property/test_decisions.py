@@ -24,20 +24,22 @@ def assert_same_decisions(workload: Workload, policy: str) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_single_stages(family: str, policy: str) -> None:
+def test_jobs_of_one_stage_launch_as_the_picker_says(family: str, policy: str) -> None:
     """Jobs of one stage; weights 1, or 0.5 to 5."""
     assert_same_decisions(random_workload(family, 2), policy)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_stages_in_sequence_and_wide_tasks(family: str, policy: str) -> None:
+def test_stages_in_sequence_and_wide_tasks_launch_as_the_picker_says(
+    family: str, policy: str
+) -> None:
     """Jobs of up to three stages; a task that does not fit is passed over."""
     assert_same_decisions(random_workload(family, 1, stages=3, wide=True), policy)
 
 
 @pytest.mark.parametrize("policy", DEADLINE_POLICIES)
 @pytest.mark.parametrize("workload", ADVERSARIES, ids=lambda workload: workload.name)
-def test_adversaries(workload: Workload, policy: str) -> None:
+def test_adversaries_launch_as_the_picker_says(workload: Workload, policy: str) -> None:
     """Where deadlines are made to tie and to be overtaken."""
     assert_same_decisions(workload, policy)

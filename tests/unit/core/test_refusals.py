@@ -81,7 +81,7 @@ def with_stage(**fields: Any) -> cmd.SubmitJob:
         ("input_bytes", "input_bytes", BAD_AMOUNTS_OR_NONE),
     ],
 )
-def test_numbers_of_a_job(
+def test_a_bad_number_of_a_job_is_named(
     core: Driver, field: str, api_name: str, values: tuple[float, ...]
 ) -> None:
     """0, NaN, negative, infinite and huge values of a submission."""
@@ -102,7 +102,7 @@ def test_numbers_of_a_job(
         ("signature", "signature", ("x" * 257, "ä" * 129)),
     ],
 )
-def test_values_of_a_stage(
+def test_a_bad_value_of_a_stage_is_named_wherever_it_comes(
     core: Driver, field: str, api_name: str, values: tuple[float | str, ...]
 ) -> None:
     """The same of a stage, in a submission, in AddStages and in SplitStage."""
@@ -148,7 +148,7 @@ def test_values_of_a_stage(
         ),
     ],
 )
-def test_numbers_of_a_cut(
+def test_a_bad_number_of_a_cut_is_named_with_its_place(
     core: Driver, cut: cmd.TaskList | cmd.InputDescriptor, field: str
 ) -> None:
     """Lists have the length they must have, and no bad item anywhere in them."""
@@ -171,14 +171,14 @@ def test_numbers_of_a_cut(
         ({"pool": ""}, "pool"),
     ],
 )
-def test_numbers_of_a_poll(core: Driver, fields: dict[str, Any], field: str) -> None:
+def test_a_bad_number_of_a_poll_is_named(core: Driver, fields: dict[str, Any], field: str) -> None:
     """A refused poll has not even introduced its worker."""
     valid: dict[str, Any] = {"pool": POOL, "worker_id": "new", "slots": 2, "free_slots": 1}
     assert_names(core, cmd.NextTask(**{**valid, **fields}), field)
 
 
 @pytest.mark.parametrize("bad", BAD_DURATIONS)
-def test_runtimes_and_starts(core: Driver, bad: float) -> None:
+def test_one_bad_time_refuses_the_whole_message(core: Driver, bad: float) -> None:
     """One bad item refuses the whole message, wherever it rides."""
     (lease,) = core.scheduler.state.leases.values()
     good = cmd.TaskResult(task=ref(lease), outcome=cmd.TaskSuccess(runtime=1.0))
@@ -210,7 +210,7 @@ def test_runtimes_and_starts(core: Driver, bad: float) -> None:
         ({"user": ""}, "user"),
     ],
 )
-def test_numbers_of_a_user(core: Driver, fields: dict[str, Any], field: str) -> None:
+def test_a_bad_setting_of_a_user_is_named(core: Driver, fields: dict[str, Any], field: str) -> None:
     """A weight of 0 or of 1e300 would stop the others' clocks or the user's."""
     assert_names(core, cmd.SetUser(**{"pool": POOL, "user": "u", **fields}), field)
 
@@ -224,7 +224,7 @@ def test_numbers_of_a_user(core: Driver, fields: dict[str, Any], field: str) -> 
         ({"pool": ""}, "pool"),
     ],
 )
-def test_numbers_of_a_pool(core: Driver, fields: dict[str, Any], field: str) -> None:
+def test_a_bad_setting_of_a_pool_is_named(core: Driver, fields: dict[str, Any], field: str) -> None:
     """Operators are checked, too."""
     assert_names(core, cmd.ConfigurePool(**{"pool": POOL, **fields}), field)
 
@@ -257,7 +257,9 @@ def test_numbers_of_a_pool(core: Driver, fields: dict[str, Any], field: str) -> 
         (cmd.RenewLeases(worker_id="", lease_ids=(1,)), "worker_id"),
     ],
 )
-def test_names_sizes_and_dependencies(core: Driver, command: cmd.Command, field: str) -> None:
+def test_bad_names_sizes_and_dependencies_are_named(
+    core: Driver, command: cmd.Command, field: str
+) -> None:
     """Texts are bounded in bytes; a stage may wait for what exists, and never for itself."""
     assert_names(core, command, field)
 

@@ -40,7 +40,9 @@ def stage(*durations: float, after: tuple[int, ...] = (), delay: float = 0.0) ->
         pytest.param([stage(0, 0), stage(0, after=(0,))], 1, 0, id="no work"),
     ],
 )
-def test_by_hand(stages: list[LoneStage], slots: int, response: float) -> None:
+def test_a_job_alone_takes_what_it_takes_by_hand(
+    stages: list[LoneStage], slots: int, response: float
+) -> None:
     """Small jobs on a few slots."""
     assert response_alone(stages, slots) == response
 

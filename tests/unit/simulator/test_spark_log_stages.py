@@ -49,7 +49,7 @@ def test_a_stage_waits_for_its_parents(tmp_path: Path) -> None:
     ]
 
 
-def test_through_skipped_stages(tmp_path: Path) -> None:
+def test_a_stage_waits_through_skipped_ones(tmp_path: Path) -> None:
     """A parent whose output is there already is skipped; what it waited for, may have run."""
     scan, skipped, last = log.stage(0), log.stage(1, [0]), log.stage(2, [1])
     (job,) = jobs_of(

@@ -51,7 +51,7 @@ def started(run: Run) -> list[tuple[float, str, int]]:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_the_same_run_twice(policy: str) -> None:
+def test_the_same_workload_gives_the_same_run(policy: str) -> None:
     """Nothing depends on hashing or on addresses."""
     given = document(random_workload("mixed", 7, stages=3))
     assert played(given, policy=policy, workers=2) == played(given, policy=policy, workers=2)
