@@ -28,7 +28,7 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** What a refusal is about: a job, a pool, a user. */
+/** What a refusal is about: a job, a stage, a pool. */
 export interface Resource {
   /** Its kind, e.g. `"job"`. */
   readonly type: string;

@@ -39,7 +39,7 @@ class FieldViolation:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Resource:
-    """What a refusal is about: a job, a pool, a user."""
+    """What a refusal is about: a job, a stage, a pool."""
 
     type: str
     name: str
@@ -89,7 +89,7 @@ class InvalidArgument(UwfqError):
 
 
 class NotFound(UwfqError):
-    """No such job or pool (any more): see ``resource``."""
+    """No such job, stage or pool (any more): see ``resource``."""
 
     canonical = grpc.StatusCode.NOT_FOUND
 
