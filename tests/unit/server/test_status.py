@@ -1,6 +1,8 @@
 """Refusals as gRPC statuses: every kind of error has a code, a reason and its details."""
 
 import inspect
+import re
+from pathlib import Path
 
 import grpc
 import pytest
@@ -21,6 +23,7 @@ CASES = [
     (errors.JobNotOpen("j", "closed"), Code.FAILED_PRECONDITION),
     (errors.TasksAreLeased("j"), Code.FAILED_PRECONDITION),
     (errors.NoRanking("p", "fair"), Code.FAILED_PRECONDITION),
+    (errors.UsersFull("p", 5), Code.FAILED_PRECONDITION),
     (errors.BacklogFull("user", "u", 5), Code.RESOURCE_EXHAUSTED),
     (Busy("calls are waiting", 5), Code.RESOURCE_EXHAUSTED),
     (Stopping(), Code.UNAVAILABLE),
@@ -54,6 +57,22 @@ def test_reasons_are_not_shared() -> None:
     """A program that reads a reason knows which error it was."""
     reasons = [row.reason for row in TABLE.values()]
     assert len(set(reasons)) == len(reasons)
+
+
+def test_the_readme_lists_all_reasons_by_their_status() -> None:
+    """But the one that stands for errors which nobody has thought about."""
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    rows = {
+        row.reason: row.code.name
+        for kind, row in TABLE.items()
+        if kind is not errors.SchedulerError
+    }
+    listed = {
+        reason: status
+        for status, reasons in re.findall(r"(?m)^\| `([A-Z_]+)` \| (`[^|]*) \|", readme)
+        for reason in re.findall(r"`([A-Z_]+)`", reasons)
+    }
+    assert listed == rows
 
 
 def test_an_unknown_kind_takes_after_its_parent() -> None:
