@@ -1,6 +1,8 @@
 """Each profile for a moment: what is counted, never how long it took."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import grpc
@@ -10,6 +12,7 @@ from tests.bench.measuring import Interval
 from tests.load import __main__ as command
 from tests.load import calls, ghz, profiles, report, special
 from tests.load.calls import PoolCount, Preparer
+from tests.load.first_lease import first_lease
 from tests.load.servers import UNLIMITED, start_noop, start_service
 from tests.load.suite import IN_FLIGHT, STAND_INS, Suite
 from uwfq.v1 import scheduler_service_pb2 as rpc
@@ -85,6 +88,31 @@ async def test_a_result_for_a_lease_that_never_was_is_found_out(
             assert outcome.statuses == {"OK": 10}
             with pytest.raises(AssertionError, match=r"has changed by .* which should be"):
                 await profiles.check(preparer, [sending], before)
+    finally:
+        service.kill()
+
+
+def by_hand(profile: str, target: str, **variables: str) -> None:
+    """Make ten calls as the profile has them."""
+    command = [str(ghz.build()), "--config", str(ghz.PROFILES / f"{profile}.json")]
+    command += ["-n", "10", "-c", "2", "--connections", "1", target]
+    env = {**os.environ, **variables}
+    subprocess.run(command, cwd=ghz.ROOT, env=env, stdout=subprocess.DEVNULL, check=True)
+
+
+async def test_what_is_called_by_hand_counts(tmp_path: Path) -> None:
+    """As the README says: what was submitted is leased, and what was leased is reported."""
+    service = start_service(tmp_path, *UNLIMITED)
+    try:
+        async with grpc.aio.insecure_channel(service.address) as channel:
+            preparer = Preparer(channel)
+            by_hand("submit_job", service.address)
+            assert await preparer.count("default") == PoolCount(10, 10, 0)
+            by_hand("next_task", service.address)
+            assert await preparer.count("default") == PoolCount(10, 0, 10)
+            first = first_lease(service.address)
+            by_hand("task_done", service.address, FIRST_LEASE=str(first))
+            assert await preparer.count("default") == PoolCount(0, 0, 0)
     finally:
         service.kill()
 
