@@ -62,7 +62,7 @@ AT_CLIENTS = clients=$$(clients/testable $(CLIENTS)); for client in $$clients; d
 .PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench load lock proto-image clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 setup: $(WHEEL) ## Build .venv from the lock file and install the built wheel
 
