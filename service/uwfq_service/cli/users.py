@@ -12,6 +12,8 @@ from uwfq_service.cli.output import emit, facts, number, output_option, seconds,
 from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from uwfq_client import Pool, User
 
 
@@ -96,7 +98,7 @@ def user_set(connection: Connection, name: str, pool: str, output: str, **settin
     emit(output, {"user": changed}, _user_facts(changed))
 
 
-def _user_facts(user: User) -> Any:
+def _user_facts(user: User) -> Table:
     return facts(
         (
             ("user", user.user),

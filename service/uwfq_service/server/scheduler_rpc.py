@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
@@ -229,7 +229,7 @@ class SchedulerRpc:
         reply = await self._engine.call(convert.renew_leases(request, self._limits))
         return convert.renew_leases_response(reply)
 
-    async def work(self, requests: AsyncIterator[Any], context: Context) -> None:
+    async def work(self, requests: AsyncIterator[rpc.WorkRequest], context: Context) -> None:
         """All three over one stream."""
         stream = WorkStream(
             self._engine,
