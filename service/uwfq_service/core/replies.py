@@ -46,7 +46,7 @@ class Renewal(Record, frozen=True, kw_only=True):
 
 
 class JobReply(Record, frozen=True, kw_only=True):
-    """After SubmitJob, AddStages, CloseJob and CancelJob.
+    """After SubmitJob, AddStages, DropStages, CloseJob and CancelJob.
 
     Of ``job`` and ``stages`` the shell reads what no later command changes (names, splits); what
     changes stands here by value.
