@@ -74,9 +74,11 @@ type SchedulerServiceClient interface {
 	// Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
 	// `job_id` or `request_id`: the same content again gives the same answer, other content is
 	// ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+	// (TOO_MANY_USERS) for a user whom the pool has no room for.
 	SubmitJob(ctx context.Context, in *SubmitJobRequest, opts ...grpc.CallOption) (*SubmitJobResponse, error)
-	// Adds stages to an open job.  Idempotent by stage name.
+	// Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+	// stage that a job which is closed or over does not have.
 	AddStages(ctx context.Context, in *AddStagesRequest, opts ...grpc.CallOption) (*AddStagesResponse, error)
 	// How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
 	// nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
@@ -84,7 +86,7 @@ type SchedulerServiceClient interface {
 	SplitStage(ctx context.Context, in *SplitStageRequest, opts ...grpc.CallOption) (*SplitStageResponse, error)
 	// Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
 	// Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-	// Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+	// Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
 	DropStages(ctx context.Context, in *DropStagesRequest, opts ...grpc.CallOption) (*DropStagesResponse, error)
 	// Says that no more stages will come.  Idempotent.
 	CloseJob(ctx context.Context, in *CloseJobRequest, opts ...grpc.CallOption) (*CloseJobResponse, error)
@@ -93,6 +95,8 @@ type SchedulerServiceClient interface {
 	CancelJob(ctx context.Context, in *CancelJobRequest, opts ...grpc.CallOption) (*CancelJobResponse, error)
 	// Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
 	// ranking of the launchable stages.  A long poll; results and starts may ride along.
+	// RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+	// (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
 	NextTask(ctx context.Context, in *NextTaskRequest, opts ...grpc.CallOption) (*NextTaskResponse, error)
 	// Reports how attempts ended.  Idempotent: each result counts once.
 	TaskDone(ctx context.Context, in *TaskDoneRequest, opts ...grpc.CallOption) (*TaskDoneResponse, error)
@@ -282,9 +286,11 @@ type SchedulerServiceServer interface {
 	// Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
 	// `job_id` or `request_id`: the same content again gives the same answer, other content is
 	// ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+	// (TOO_MANY_USERS) for a user whom the pool has no room for.
 	SubmitJob(context.Context, *SubmitJobRequest) (*SubmitJobResponse, error)
-	// Adds stages to an open job.  Idempotent by stage name.
+	// Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+	// stage that a job which is closed or over does not have.
 	AddStages(context.Context, *AddStagesRequest) (*AddStagesResponse, error)
 	// How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
 	// nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
@@ -292,7 +298,7 @@ type SchedulerServiceServer interface {
 	SplitStage(context.Context, *SplitStageRequest) (*SplitStageResponse, error)
 	// Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
 	// Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-	// Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+	// Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
 	DropStages(context.Context, *DropStagesRequest) (*DropStagesResponse, error)
 	// Says that no more stages will come.  Idempotent.
 	CloseJob(context.Context, *CloseJobRequest) (*CloseJobResponse, error)
@@ -301,6 +307,8 @@ type SchedulerServiceServer interface {
 	CancelJob(context.Context, *CancelJobRequest) (*CancelJobResponse, error)
 	// Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
 	// ranking of the launchable stages.  A long poll; results and starts may ride along.
+	// RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+	// (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
 	NextTask(context.Context, *NextTaskRequest) (*NextTaskResponse, error)
 	// Reports how attempts ended.  Idempotent: each result counts once.
 	TaskDone(context.Context, *TaskDoneRequest) (*TaskDoneResponse, error)

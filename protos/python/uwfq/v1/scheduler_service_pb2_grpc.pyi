@@ -66,10 +66,13 @@ class SchedulerServiceStub:
     """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
     `job_id` or `request_id`: the same content again gives the same answer, other content is
     ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-    user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+    user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+    (TOO_MANY_USERS) for a user whom the pool has no room for.
     """
     AddStages: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddStagesRequest, _scheduler_service_pb2.AddStagesResponse]
-    """Adds stages to an open job.  Idempotent by stage name."""
+    """Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+    stage that a job which is closed or over does not have.
+    """
     SplitStage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SplitStageRequest, _scheduler_service_pb2.SplitStageResponse]
     """How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
     nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
@@ -78,7 +81,7 @@ class SchedulerServiceStub:
     DropStages: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropStagesRequest, _scheduler_service_pb2.DropStagesResponse]
     """Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
     Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-    Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+    Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
     """
     CloseJob: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.CloseJobRequest, _scheduler_service_pb2.CloseJobResponse]
     """Says that no more stages will come.  Idempotent."""
@@ -89,6 +92,8 @@ class SchedulerServiceStub:
     NextTask: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.NextTaskRequest, _scheduler_service_pb2.NextTaskResponse]
     """Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
     ranking of the launchable stages.  A long poll; results and starts may ride along.
+    RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+    (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
     """
     TaskDone: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.TaskDoneRequest, _scheduler_service_pb2.TaskDoneResponse]
     """Reports how attempts ended.  Idempotent: each result counts once."""
@@ -119,10 +124,13 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
     `job_id` or `request_id`: the same content again gives the same answer, other content is
     ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-    user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+    user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+    (TOO_MANY_USERS) for a user whom the pool has no room for.
     """
     AddStages: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddStagesRequest, _scheduler_service_pb2.AddStagesResponse]  # type: ignore[assignment]
-    """Adds stages to an open job.  Idempotent by stage name."""
+    """Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+    stage that a job which is closed or over does not have.
+    """
     SplitStage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SplitStageRequest, _scheduler_service_pb2.SplitStageResponse]  # type: ignore[assignment]
     """How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
     nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
@@ -131,7 +139,7 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     DropStages: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.DropStagesRequest, _scheduler_service_pb2.DropStagesResponse]  # type: ignore[assignment]
     """Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
     Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-    Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+    Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
     """
     CloseJob: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.CloseJobRequest, _scheduler_service_pb2.CloseJobResponse]  # type: ignore[assignment]
     """Says that no more stages will come.  Idempotent."""
@@ -142,6 +150,8 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     NextTask: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.NextTaskRequest, _scheduler_service_pb2.NextTaskResponse]  # type: ignore[assignment]
     """Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
     ranking of the launchable stages.  A long poll; results and starts may ride along.
+    RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+    (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
     """
     TaskDone: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.TaskDoneRequest, _scheduler_service_pb2.TaskDoneResponse]  # type: ignore[assignment]
     """Reports how attempts ended.  Idempotent: each result counts once."""
@@ -175,7 +185,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
         `job_id` or `request_id`: the same content again gives the same answer, other content is
         ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-        user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+        user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+        (TOO_MANY_USERS) for a user whom the pool has no room for.
         """
 
     @_abc_1.abstractmethod
@@ -184,7 +195,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scheduler_service_pb2.AddStagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.AddStagesResponse, _abc.Awaitable[_scheduler_service_pb2.AddStagesResponse]]:
-        """Adds stages to an open job.  Idempotent by stage name."""
+        """Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+        stage that a job which is closed or over does not have.
+        """
 
     @_abc_1.abstractmethod
     def SplitStage(
@@ -205,7 +218,7 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scheduler_service_pb2.DropStagesResponse, _abc.Awaitable[_scheduler_service_pb2.DropStagesResponse]]:
         """Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
         Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-        Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+        Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
         """
 
     @_abc_1.abstractmethod
@@ -234,6 +247,8 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scheduler_service_pb2.NextTaskResponse, _abc.Awaitable[_scheduler_service_pb2.NextTaskResponse]]:
         """Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
         ranking of the launchable stages.  A long poll; results and starts may ride along.
+        RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+        (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
         """
 
     @_abc_1.abstractmethod

@@ -1435,7 +1435,8 @@ export const SchedulerService: GenService<{
    * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
    * `job_id` or `request_id`: the same content again gives the same answer, other content is
    * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-   * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+   * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+   * (TOO_MANY_USERS) for a user whom the pool has no room for.
    *
    * @generated from rpc uwfq.v1.SchedulerService.SubmitJob
    */
@@ -1445,7 +1446,8 @@ export const SchedulerService: GenService<{
     output: typeof SubmitJobResponseSchema;
   },
   /**
-   * Adds stages to an open job.  Idempotent by stage name.
+   * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+   * stage that a job which is closed or over does not have.
    *
    * @generated from rpc uwfq.v1.SchedulerService.AddStages
    */
@@ -1469,7 +1471,7 @@ export const SchedulerService: GenService<{
   /**
    * Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
    * Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-   * Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+   * Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
    *
    * @generated from rpc uwfq.v1.SchedulerService.DropStages
    */
@@ -1502,6 +1504,8 @@ export const SchedulerService: GenService<{
   /**
    * Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
    * ranking of the launchable stages.  A long poll; results and starts may ride along.
+   * RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+   * (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
    *
    * @generated from rpc uwfq.v1.SchedulerService.NextTask
    */

@@ -520,7 +520,8 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+     * (TOO_MANY_USERS) for a user whom the pool has no room for.
      * </pre>
      */
     default void submitJob(io.uwfq.v1.SubmitJobRequest request,
@@ -530,7 +531,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Adds stages to an open job.  Idempotent by stage name.
+     * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+     * stage that a job which is closed or over does not have.
      * </pre>
      */
     default void addStages(io.uwfq.v1.AddStagesRequest request,
@@ -554,7 +556,7 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
      * Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-     * Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+     * Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
      * </pre>
      */
     default void dropStages(io.uwfq.v1.DropStagesRequest request,
@@ -587,6 +589,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
      * ranking of the launchable stages.  A long poll; results and starts may ride along.
+     * RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+     * (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
      * </pre>
      */
     default void nextTask(io.uwfq.v1.NextTaskRequest request,
@@ -706,7 +710,8 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+     * (TOO_MANY_USERS) for a user whom the pool has no room for.
      * </pre>
      */
     public void submitJob(io.uwfq.v1.SubmitJobRequest request,
@@ -717,7 +722,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Adds stages to an open job.  Idempotent by stage name.
+     * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+     * stage that a job which is closed or over does not have.
      * </pre>
      */
     public void addStages(io.uwfq.v1.AddStagesRequest request,
@@ -743,7 +749,7 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
      * Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-     * Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+     * Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
      * </pre>
      */
     public void dropStages(io.uwfq.v1.DropStagesRequest request,
@@ -779,6 +785,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
      * ranking of the launchable stages.  A long poll; results and starts may ride along.
+     * RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+     * (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
      * </pre>
      */
     public void nextTask(io.uwfq.v1.NextTaskRequest request,
@@ -892,7 +900,8 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+     * (TOO_MANY_USERS) for a user whom the pool has no room for.
      * </pre>
      */
     public io.uwfq.v1.SubmitJobResponse submitJob(io.uwfq.v1.SubmitJobRequest request) throws io.grpc.StatusException {
@@ -902,7 +911,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Adds stages to an open job.  Idempotent by stage name.
+     * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+     * stage that a job which is closed or over does not have.
      * </pre>
      */
     public io.uwfq.v1.AddStagesResponse addStages(io.uwfq.v1.AddStagesRequest request) throws io.grpc.StatusException {
@@ -926,7 +936,7 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
      * Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-     * Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+     * Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
      * </pre>
      */
     public io.uwfq.v1.DropStagesResponse dropStages(io.uwfq.v1.DropStagesRequest request) throws io.grpc.StatusException {
@@ -959,6 +969,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
      * ranking of the launchable stages.  A long poll; results and starts may ride along.
+     * RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+     * (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
      * </pre>
      */
     public io.uwfq.v1.NextTaskResponse nextTask(io.uwfq.v1.NextTaskRequest request) throws io.grpc.StatusException {
@@ -1068,7 +1080,8 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+     * (TOO_MANY_USERS) for a user whom the pool has no room for.
      * </pre>
      */
     public io.uwfq.v1.SubmitJobResponse submitJob(io.uwfq.v1.SubmitJobRequest request) {
@@ -1078,7 +1091,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Adds stages to an open job.  Idempotent by stage name.
+     * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+     * stage that a job which is closed or over does not have.
      * </pre>
      */
     public io.uwfq.v1.AddStagesResponse addStages(io.uwfq.v1.AddStagesRequest request) {
@@ -1102,7 +1116,7 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
      * Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-     * Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+     * Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
      * </pre>
      */
     public io.uwfq.v1.DropStagesResponse dropStages(io.uwfq.v1.DropStagesRequest request) {
@@ -1135,6 +1149,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
      * ranking of the launchable stages.  A long poll; results and starts may ride along.
+     * RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+     * (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
      * </pre>
      */
     public io.uwfq.v1.NextTaskResponse nextTask(io.uwfq.v1.NextTaskRequest request) {
@@ -1229,7 +1245,8 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise).
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
+     * (TOO_MANY_USERS) for a user whom the pool has no room for.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.uwfq.v1.SubmitJobResponse> submitJob(
@@ -1240,7 +1257,8 @@ public final class SchedulerServiceGrpc {
 
     /**
      * <pre>
-     * Adds stages to an open job.  Idempotent by stage name.
+     * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
+     * stage that a job which is closed or over does not have.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.uwfq.v1.AddStagesResponse> addStages(
@@ -1266,7 +1284,7 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Says that waiting tasks of some stages will never run: for an engine that places tasks itself.
      * Attempts that run go on and count.  The job is not charged any longer for what was dropped.
-     * Idempotent.  FAILED_PRECONDITION for a job whose tasks are leased.
+     * Idempotent.  FAILED_PRECONDITION (TASKS_ARE_LEASED) for a job whose tasks workers lease.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.uwfq.v1.DropStagesResponse> dropStages(
@@ -1302,6 +1320,8 @@ public final class SchedulerServiceGrpc {
      * <pre>
      * Asks for work: leases on the most urgent tasks, or (for engines that place tasks themselves) the
      * ranking of the launchable stages.  A long poll; results and starts may ride along.
+     * RESOURCE_EXHAUSTED for one worker more than the pool may have; FAILED_PRECONDITION
+     * (POLICY_HAS_NO_RANKING) for a ranking of a pool whose policy orders by no deadlines.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.uwfq.v1.NextTaskResponse> nextTask(
