@@ -7,9 +7,9 @@ add, which is what a submission does; ``pop+sum`` asks for the new head's after 
 
 from __future__ import annotations
 
+import argparse
 import random
 import statistics
-import sys
 from collections.abc import Callable
 from time import perf_counter
 
@@ -84,7 +84,9 @@ def row(size: int) -> dict[str, float]:
 
 def main() -> None:
     """Print the table."""
-    sizes = [int(size) for size in sys.argv[1:]] or list(SIZES)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
+    sizes = parser.parse_args().sizes
     empty = measure(lambda _: None, OPERATIONS)
     print(f"us per operation, median of rounds (an empty call, included: {empty:.2f})")
     names: list[str] = []
