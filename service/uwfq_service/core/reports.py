@@ -387,9 +387,9 @@ class Reports:
     def _reestimate(job: Job, now: Any) -> Any:
         """L': measured + what remains by estimate, scaled by how the done tasks measured up.
 
-        Never by task count: the largest tasks run first.  Where they do not (an engine has its own
-        order, and the first stages may be the least) what is next to nothing says little of the
-        rest: an empty partition takes its milliseconds, too.
+        Never by task count: the largest tasks run first.  An engine has an order of its own, and
+        what is next to nothing says little of the rest: an empty partition takes its milliseconds,
+        too.
 
         An open job is charged for the whole that it was expected to be until what is known of its
         stages is more.
@@ -402,9 +402,8 @@ class Reports:
         ratio: Any = 1
         if job.estimated_done > 0:
             took, done = job.measured - job.wasted, job.estimated_done
-            # What is less than a task of average size, taken for one that was estimated well.
-            small = job.average_task - done
-            if small > 0:
+            if job.engine_id and (small := job.average_task - done) > 0:
+                # Taken for a task of average size, of which the rest was estimated well.
                 took, done = took + small, done + small
             ratio = took / done
         waiting = total - job.estimated_done - started
