@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2 as details
 from tests.integration.serving import Service, refused, result, serving, until
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
-from uwfq_service.core.views import STEP_JOBS, Explanation, Inquiry
+from uwfq_service.core.inquiry import STEP_JOBS, Explanation, Inquiry
 
 
 async def time_passes(service: Service, waiting: asyncio.Future[Any]) -> None:

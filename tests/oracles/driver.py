@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from uwfq_service.core import commands as cmd
-from uwfq_service.core import views
 from uwfq_service.core.events import AnyEvent
+from uwfq_service.core.inquiry import Explanation, Inquiry
 from uwfq_service.core.model import Job, Lease, User
 from uwfq_service.core.replies import (
     AckStatus,
@@ -85,9 +85,9 @@ class Driver:
         self.apply(cmd.SubmitJob(pool=POOL, user=user, job_id=job_id, stages=stages, **fields))
         return self.scheduler.job(job_id)
 
-    def explain(self, job: Job) -> views.Explanation:
+    def explain(self, job: Job) -> Explanation:
         """ExplainJob: with up to nine of the jobs ahead."""
-        inquiry = views.Inquiry(job, 9)
+        inquiry = Inquiry(job, 9)
         while (found := inquiry.step(self.now)) is None:
             pass
         return found

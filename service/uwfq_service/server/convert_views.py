@@ -5,6 +5,7 @@ from __future__ import annotations
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core import views
+from uwfq_service.core.inquiry import Explanation, JobAhead
 from uwfq_service.server.convert import ESTIMATE_SOURCE, JOB_STATE, timestamp
 
 
@@ -91,7 +92,7 @@ def pool(view: views.PoolStatus) -> types.Pool:
     )
 
 
-def explanation(view: views.Explanation) -> rpc.ExplainJobResponse:
+def explanation(view: Explanation) -> rpc.ExplainJobResponse:
     """Why a job waits."""
     return rpc.ExplainJobResponse(
         job=job(view.job),
@@ -104,7 +105,7 @@ def explanation(view: views.Explanation) -> rpc.ExplainJobResponse:
     )
 
 
-def _ahead(view: views.JobAhead) -> rpc.JobAhead:
+def _ahead(view: JobAhead) -> rpc.JobAhead:
     return rpc.JobAhead(
         job_id=view.job_id,
         user=view.user,

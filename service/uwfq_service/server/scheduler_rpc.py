@@ -14,6 +14,7 @@ from typing import Final
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core import commands, replies, views
+from uwfq_service.core.inquiry import Explanation, Inquiry
 from uwfq_service.core.model import Job
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Limits
@@ -193,13 +194,13 @@ class SchedulerRpc:
         """Why a job waits."""
         ahead = min(request.max_ahead or DEFAULT_AHEAD, MAX_AHEAD)
         inquiry = await self._engine.read(
-            lambda scheduler, _: views.Inquiry(scheduler.job(request.job_id), ahead)
+            lambda scheduler, _: Inquiry(scheduler.job(request.job_id), ahead)
         )
         while (view := await self._step(inquiry)) is None:
             pass
         return convert_views.explanation(await self._engine.read_admitted(lambda *_: view))
 
-    async def _step(self, inquiry: views.Inquiry) -> views.Explanation | None:
+    async def _step(self, inquiry: Inquiry) -> Explanation | None:
         """One step of one inquiry at a time, and then whatever else there is to do."""
         async with self._inquiring:
             view = self._engine.glance(lambda _: inquiry.step(self._clock.now()))

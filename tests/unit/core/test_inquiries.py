@@ -8,8 +8,8 @@ from tests.oracles.counting import calls_of
 from tests.oracles.driver import POOL, Driver, stage
 from tests.oracles.picker import POLICIES
 from uwfq_service.core import commands as cmd
+from uwfq_service.core.inquiry import STEP_JOBS, Explanation, Inquiry
 from uwfq_service.core.model import Job
-from uwfq_service.core.views import STEP_JOBS, Explanation, Inquiry
 
 #: Jobs ahead of the last one: two full steps and a part of one.
 AHEAD = 2 * STEP_JOBS + 50
