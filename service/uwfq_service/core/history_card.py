@@ -56,6 +56,7 @@ class Card:
         "_largest",
         "_level",
         "_level_exponent",
+        "_reach",
         "_smallest",
         "_unsized",
         "sizes",
@@ -67,6 +68,8 @@ class Card:
         self.sizes = array("d")
         self.works = array("d")
 
+        #: The ln bytes up to which a note leaves the exponent as it is until a block is full.
+        self._reach = NO_SIZE
         #: Derived; ``None``: stale.  The exponent, the level under ``_level_exponent``, the
         #: smallest ln bytes (with it the largest), and the level of all notes regardless of size.
         self._exponent: float | None = None
@@ -83,7 +86,7 @@ class Card:
         self.sizes.append(size)
         works.append(work)
         count = len(works)
-        if count <= BLOCK or not count % BLOCK:
+        if count <= BLOCK or not count % BLOCK or size > self._reach:
             self._exponent = None
             if count == KEPT + BLOCK:
                 del self.sizes[:BLOCK]
@@ -101,6 +104,11 @@ class Card:
             count = len(self.works)
             whole = count if count < BLOCK else count - count % BLOCK
             sizes, works = _sized(self.sizes[:whole], self.works[:whole])
+            self._reach = max(sizes) + ABOVE_SEEN if sizes else NO_SIZE
+            if max(self.sizes[whole:], default=NO_SIZE) > self._reach:
+                # What small jobs show of growth is not extrapolated to one that is far larger.
+                sizes, works = _sized(self.sizes, self.works)
+                self._reach = -math.inf
             self._exponent = _best_exponent(sizes, works) if sizes else EXPONENTS[0]
         return self._exponent
 

@@ -106,6 +106,19 @@ class TestSize:
         empty.observe("q", "alice", 10**9, 60.0, predicted=None)
         assert 20.0 < empty.predict("q", "alice", 10**9).work < 80.0
 
+    @pytest.mark.parametrize("before", [1, 7, 8, 12])
+    @pytest.mark.parametrize("size", [118, None])
+    def test_a_first_full_one_counts_however_many_were_empty(
+        self, before: int, size: int | None
+    ) -> None:
+        """What grew with size, or did not, among a user's small jobs is not held against it."""
+        estimator = taught(*[("q", "alice", size, 0.04)] * before, ("r", "alice", 22_000_000, 2.3))
+        assert 0.2 < estimator.predict("s", "alice", 22_000_000).work < 20.0
+        copy = Estimator.load(json.loads(json.dumps(estimator.dump())), prior_work=5.0)
+        for each in (estimator, copy):
+            each.observe("t", "alice", 1_000_000, 0.5, predicted=None)
+        assert copy.predict("s", "alice", 500) == estimator.predict("s", "alice", 500)
+
     def test_zero_bytes_may_be_all_there_is(self) -> None:
         """A size like any other."""
         estimator = taught(*[("q", "alice", 0, 2.0)] * 3)
