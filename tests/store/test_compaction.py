@@ -87,6 +87,15 @@ async def test_a_long_tail_becomes_a_snapshot(tmp_path: Path) -> None:
     assert events_of(watched.recovery.scheduler) == numbered(1, 1510)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system is told whom to end")
+def test_memory_that_runs_out_is_taken_from_the_snapshot_not_from_the_service() -> None:
+    """Whoever has most is ended, unless somebody has offered to go first."""
+    told = "open('/proc/self/oom_score_adj').read()"
+    code = f"from uwfq_service.store import compaction as c; c.step_back(); print({told})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1000"
+
+
 async def test_a_service_with_many_connections_has_its_snapshots_made(tmp_path: Path) -> None:
     """Descriptors from 1,024 on are more than ``select`` takes."""
     watched = open_sqlite(tmp_path, EARLY)

@@ -156,12 +156,21 @@ class Pacer:
         self.check(max(SHORTEST_PAUSE_SECONDS, 1.5 * worked))
 
 
-def main() -> int:
-    """Run as a process: read the request, write the snapshot, print the report."""
-    # Behind the service, but not so far that a busy machine would never let it finish.  A sandbox
-    # may forbid it, and a snapshot at full priority is better than none.
+def step_back() -> None:
+    """Leave processor and memory to the service."""
+    # Not so far that a busy machine would never let it finish.  A sandbox may forbid it, and a
+    # snapshot at full priority is better than none.
     with contextlib.suppress(PermissionError):
         os.nice(5)
+    # It takes up to twice as much as the service, but not from its beginning, and where memory runs
+    # out the system ends whoever has most.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def main() -> int:
+    """Run as a process: read the request, write the snapshot, print the report."""
+    step_back()
     gc.disable()  # The process is short-lived and keeps nearly all that it makes.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     pacer = Pacer(lifeline=int(sys.argv[2]))
