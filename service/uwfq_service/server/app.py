@@ -382,7 +382,10 @@ def run(config: Config) -> int:
     _occupy_standard_streams()
     raise_descriptor_limit()
     logs.configure(config.log.level, config.log.format)
-    return asyncio.run(_run(config))
+    try:
+        return asyncio.run(_run(config))
+    except _Interrupted:  # While the loop made its first turn.
+        return 0
 
 
 def _occupy_standard_streams() -> None:
@@ -411,13 +414,13 @@ async def _run(config: Config) -> int:
     # The terminal has closed.  Under ``nohup`` that is ignored.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         stops.append(signal.SIGHUP)
-    # The loop stands still while a long journal is replayed, and would hear of a stop afterwards:
-    # until it turns for the first time a signal ends what is under way.
-    for name in stops:
-        signal.signal(name, _interrupt)
-        loop.call_soon(loop.add_signal_handler, name, server.request_stop)
     try:
         with contextlib.suppress(ServiceFailed, _Interrupted):
+            # The loop stands still while a long journal is replayed, and would hear of a stop
+            # afterwards: until it turns for the first time a signal ends what is under way.
+            for name in stops:
+                signal.signal(name, _interrupt)
+                loop.call_soon(loop.add_signal_handler, name, server.request_stop)
             await server.start()
             tune_garbage_collector()
             await server.wait()
