@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import ssl
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -374,8 +375,15 @@ def _key_of(place: str, field: str) -> str:
     return f"{place}.{'slots' if field == 'fixed_slots' else field}"
 
 
+#: What the system takes as the path of a socket, bytes.
+_LONGEST_PATH: Final = 107
+
+
 def _address_problem(name: str, address: str) -> Iterator[str]:
     if address.startswith("unix:") and len(address) > 5 and name == "listen":
+        path = address.removeprefix("unix:").removeprefix("//")
+        if len(os.fsencode(path)) > _LONGEST_PATH:
+            yield f"{name}: the path of a socket has at most {_LONGEST_PATH} bytes, not {path!r}"
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port[:9]) > 65535:

@@ -185,6 +185,7 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
         ("listen", "::1:7170", "put the IPv6 address into brackets"),
         ("listen", "host:99999", "listen: must be host:port"),
         ("listen", "host:" + "1" * 5000, "listen: must be host:port"),
+        ("listen", "unix:/" + "x" * 107, "listen: the path of a socket has at most 107 bytes"),
         ("metrics.listen", "unix:/x", "metrics.listen: must be host:port"),
         ("data", "", "data: must name a directory"),
         ("data", __file__, "is not a directory"),
