@@ -80,13 +80,13 @@ export class Worker {
 
   /** @param target - Where the service listens: `host:port`, `[ipv6]:port` or `unix:/path`. */
   constructor(target = DEFAULT_TARGET, options: WorkerOptions = {}) {
-    const { slots = availableParallelism(), prefetch = 0 } = options;
-    if (!Number.isInteger(slots) || slots < 1) {
-      throw new RangeError(`slots is ${slots}, and must be a whole number, at least 1`);
-    }
-    if (!Number.isInteger(prefetch) || prefetch < 0) {
-      throw new RangeError(`prefetch is ${prefetch}, and must be a whole number, at least 0`);
-    }
+    const { slots = availableParallelism(), prefetch = 0, maxBatch } = options;
+    const { pollSeconds = 30, reportDelaySeconds = 0.01 } = options;
+    checkWhole("slots", slots, 1);
+    checkWhole("prefetch", prefetch, 0);
+    if (maxBatch !== undefined) checkWhole("maxBatch", maxBatch, 1);
+    checkDuration("pollSeconds", pollSeconds);
+    checkDuration("reportDelaySeconds", reportDelaySeconds);
     this.workerId = options.workerId ?? newWorkerId();
     this.#options = {
       target,
@@ -95,9 +95,9 @@ export class Worker {
       workerId: this.workerId,
       slots,
       prefetch,
-      maxBatch: options.maxBatch,
-      pollSeconds: options.pollSeconds ?? 30,
-      reportDelaySeconds: options.reportDelaySeconds ?? 0.01,
+      maxBatch,
+      pollSeconds,
+      reportDelaySeconds,
       backoff: options.backoff ?? DEFAULT_BACKOFF,
       logger: options.logger ?? DEFAULT_LOGGER,
     };
@@ -185,6 +185,17 @@ export class Worker {
       polls: polls ?? 0,
     };
   }
+}
+
+/** Here, where the caller sees it: a batch of 0, or a wait of NaN, would leave the worker idle. */
+function checkWhole(name: string, value: number, least: number): void {
+  if (!Number.isInteger(value) || value < least || value >= 2 ** 32) {
+    throw new RangeError(`${name} is ${value}, and must be a whole number, at least ${least}`);
+  }
+}
+
+function checkDuration(name: string, seconds: number): void {
+  if (!(seconds >= 0)) throw new RangeError(`${name} is ${seconds}, and must be at least 0`);
 }
 
 /** One process, one id, new at each start; the service takes 128 bytes. */

@@ -424,6 +424,11 @@ test(
 
 test("options that make no sense are refused, and so is a second handler", () => {
   assert.throws(() => new Worker("x", { slots: 0 }), /slots is 0/);
+  assert.throws(() => new Worker("x", { prefetch: 2 ** 32 }), /prefetch is 4294967296/);
+  // With these it would be idle, without a word.
+  assert.throws(() => new Worker("x", { maxBatch: 0 }), /maxBatch is 0/);
+  assert.throws(() => new Worker("x", { pollSeconds: NaN }), /pollSeconds is NaN/);
+  assert.throws(() => new Worker("x", { reportDelaySeconds: -1 }), /reportDelaySeconds is -1/);
   assert.throws(() => new Worker("x", { prefetch: 0.5 }), /prefetch is 0.5/);
   const worker = new Worker("x").handle("a", () => undefined);
   assert.throws(() => worker.handle("a", () => undefined), /handler for kind "a" already/);
