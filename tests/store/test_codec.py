@@ -192,6 +192,16 @@ def test_a_state_of_the_previous_format_is_migrated() -> None:
     assert state == {"jobs": {"live": [1, 2]}}
 
 
+def test_jobs_of_a_state_are_decoded_one_after_another() -> None:
+    """All at once take more memory than what is made of them.  One that is damaged is told."""
+    state = decode_state(1, b"\x82\xa2at\x01\xa4jobs\x92\x07\xa1\xff")
+    assert state["at"] == 1
+    jobs = state["jobs"]
+    assert next(jobs) == 7
+    with pytest.raises(JournalDamaged, match="restore"):
+        next(jobs)
+
+
 @pytest.mark.parametrize("version", [0, 2])
 def test_a_state_of_an_unknown_version_names_the_remedy(version: int) -> None:
     """As for records."""

@@ -172,14 +172,17 @@ def load(image: dict[str, Any], settings: Settings, number: Callable[[Any], Any]
     state.first_lease = image.get("first_lease", 1)
     for pool_image in image["pools"]:
         _load_pool(state, pool_image)
+    # Once and one by one: of a snapshot they are read as they are needed.
+    policy_states = []
     for job_image in image["jobs"]:
         _load_job(state, job_image)
+        policy_states.append(job_image["policy_state"])
     for number_ in image["finished"]:
         state.finished.append(state.jobs_by_number[number_])
     for pool_image in image["pools"]:
         _load_policy(state, pool_image)
-    for job_image, job in zip(image["jobs"], state.jobs.values(), strict=True):
-        job.pool.policy.load_job(job, job_image["policy_state"])
+    for job, policy_state in zip(state.jobs.values(), policy_states, strict=True):
+        job.pool.policy.load_job(job, policy_state)
     for lease_image in image["leases"]:
         _load_lease(state, lease_image)
     for pool in state.pools.values():

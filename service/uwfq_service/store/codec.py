@@ -152,21 +152,35 @@ def decode_state(
 ) -> dict[str, Any]:
     """Return the dumped state in a snapshot's content, migrated to the ``current`` version.
 
+    Its jobs are an iterator, which decodes one after another: all at once they are larger than what
+    is made of them, and as some of each stays that memory would not be given back.
+
     Raises ``UnknownRecord`` for a version that this UWFQ does not know, and ``JournalDamaged`` if
     the content is no state at all.
     """
-    try:
-        state = msgspec.msgpack.decode(content)
-    except _UNDECODABLE as error:
-        raise JournalDamaged(f"a snapshot cannot be read: {error}") from error
+    if version == current:
+        parts = _decoded(content, dict[str, msgspec.Raw])
+        jobs = parts.pop("jobs", None)
+        state = {name: _decoded(part) for name, part in parts.items()}
+        if jobs is not None:
+            state["jobs"] = map(_decoded, _decoded(jobs, list[msgspec.Raw]))
+        return state
+    state = _decoded(content)
     for step in range(version, current):
         if (migrate := migrations.get(step)) is None:
             break
         state = migrate(state)
     else:
-        if version <= current and isinstance(state, dict):
+        if version < current:
             return state
     raise UnknownRecord(
         f"a snapshot has format version {version}, "
         f"which this UWFQ cannot read (it writes {current})"
     )
+
+
+def _decoded(content: bytes | msgspec.Raw, kind: Any = Any) -> Any:
+    try:
+        return msgspec.msgpack.decode(content, type=kind)
+    except _UNDECODABLE as error:
+        raise JournalDamaged(f"a snapshot cannot be read: {error}") from error
