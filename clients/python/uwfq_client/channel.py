@@ -16,6 +16,8 @@ from typing import Final
 import grpc
 import grpc.aio
 
+from uwfq_client import checks
+
 #: Where the service listens unless it is told otherwise.
 DEFAULT_TARGET: Final = "127.0.0.1:7170"
 
@@ -78,6 +80,10 @@ def _read(path: str | pathlib.Path | None) -> bytes | None:
     return None if path is None else pathlib.Path(path).read_bytes()
 
 
+#: Three weeks: gRPC counts milliseconds in 31 bits.
+_LONGEST_SECONDS: Final = 2_000_000.0
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Keepalive:
     """How soon a connection that has gone silent is noticed.
@@ -89,6 +95,10 @@ class Keepalive:
 
     time_seconds: float = 30.0
     timeout_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("time_seconds", "timeout_seconds"):
+            checks.positive_duration(name, getattr(self, name), most=_LONGEST_SECONDS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

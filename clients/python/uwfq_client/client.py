@@ -34,7 +34,7 @@ import grpc.aio
 
 from uwfq.v1 import admin_service_pb2 as admin_pb
 from uwfq.v1 import scheduler_service_pb2 as scheduler_pb
-from uwfq_client import convert
+from uwfq_client import checks, convert
 from uwfq_client.channel import DEFAULT_TARGET, Endpoint, Keepalive, Option, Tls
 from uwfq_client.errors import JobFailed, Unavailable, UwfqError
 from uwfq_client.retry import TIRELESS, Backoff, RetryPolicy, is_transient
@@ -89,6 +89,7 @@ class Client:
         keepalive: Keepalive | None = None,
         options: Sequence[Option] = (),
     ) -> None:
+        checks.positive_duration("timeout", timeout)
         endpoint = Endpoint(target, tls, keepalive or Keepalive(), options)
         self._transport: Transport = self._connect(endpoint)
         self.pool = pool

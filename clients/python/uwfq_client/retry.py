@@ -17,6 +17,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from uwfq_client import checks
 from uwfq_client.errors import Cancelled, ResourceExhausted, Unavailable, UwfqError
 
 
@@ -35,6 +36,14 @@ class RetryPolicy:
     initial_backoff_seconds: float = 0.1
     multiplier: float = 2.0
     max_backoff_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not self.max_attempts >= 1:
+            raise ValueError(f"max_attempts is {self.max_attempts!r}, and must be at least 1")
+        if not self.multiplier >= 1:
+            raise ValueError(f"multiplier is {self.multiplier!r}, and must be at least 1")
+        for name in ("initial_backoff_seconds", "max_backoff_seconds"):
+            checks.duration(name, getattr(self, name))
 
 
 #: Where none was given: a call ends its tries by its time-out, a worker never does.

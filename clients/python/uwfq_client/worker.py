@@ -21,7 +21,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import logging
-import numbers
 import os
 import signal
 import socket
@@ -30,6 +29,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
+from uwfq_client import checks
 from uwfq_client.channel import DEFAULT_TARGET, Endpoint, Keepalive, Option, Tls
 from uwfq_client.execution import ExecutorKind, Handler
 from uwfq_client.retry import TIRELESS, RetryPolicy
@@ -93,12 +93,12 @@ class Worker:
         options: Sequence[Option] = (),
     ) -> None:
         slots = slots if slots is not None else os.cpu_count() or 1
-        _check_whole("slots", slots, least=1)
-        _check_whole("prefetch", prefetch, least=0)
+        checks.whole("slots", slots, least=1)
+        checks.whole("prefetch", prefetch, least=0)
         if max_batch is not None:
-            _check_whole("max_batch", max_batch, least=1)
-        _check_duration("poll_seconds", poll_seconds)
-        _check_duration("report_delay_seconds", report_delay_seconds)
+            checks.whole("max_batch", max_batch, least=1)
+        checks.duration("poll_seconds", poll_seconds)
+        checks.duration("report_delay_seconds", report_delay_seconds)
         if isinstance(executor, str) and executor not in {"thread", "process", "inline"}:
             raise ValueError(f"executor {executor!r} is none of thread, process, inline")
         self.worker_id = worker_id or _new_worker_id()
@@ -267,17 +267,6 @@ def _signals(session: Session, grace_seconds: float | None) -> Iterator[None]:
     finally:
         for number in numbers:
             session.loop.remove_signal_handler(number)
-
-
-def _check_whole(name: str, value: object, *, least: int) -> None:
-    """Here, where the caller sees it; the first poll would say less, and a batch of 0 nothing."""
-    if not isinstance(value, numbers.Integral) or not least <= int(value) < 1 << 32:
-        raise ValueError(f"{name} is {value!r}, and must be a whole number, at least {least}")
-
-
-def _check_duration(name: str, seconds: float) -> None:
-    if not seconds >= 0:  # Not a number is neither.
-        raise ValueError(f"{name} is {seconds!r}, and must be at least 0")
 
 
 def _new_worker_id() -> str:

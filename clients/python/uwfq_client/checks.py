@@ -1,0 +1,28 @@
+"""Options that make no sense, refused where the caller sees it.
+
+The first call would say less, and a worker with a batch of 0 or a wait of NaN nothing at all.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+
+
+def whole(name: str, value: object, *, least: int) -> None:
+    """Raise ``ValueError`` unless ``value`` is a whole number, at least ``least``, of 32 bits."""
+    if not isinstance(value, Integral) or not least <= int(value) < 1 << 32:
+        raise ValueError(f"{name} is {value!r}, and must be a whole number, at least {least}")
+
+
+def duration(name: str, seconds: float) -> None:
+    """Raise ``ValueError`` for seconds below 0, and for NaN."""
+    if not seconds >= 0:
+        raise ValueError(f"{name} is {seconds!r}, and must be at least 0")
+
+
+def positive_duration(name: str, seconds: float, *, most: float = math.inf) -> None:
+    """Raise ``ValueError`` for no time at all, for NaN, and for more than ``most`` seconds."""
+    if not 0 < seconds <= most:
+        limit = "" if math.isinf(most) else f", and at most {most:,.0f}"
+        raise ValueError(f"{name} is {seconds!r}, and must be above 0{limit}")

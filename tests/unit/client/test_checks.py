@@ -1,0 +1,39 @@
+"""Options of clients that make no sense are refused where they are given, by name."""
+
+import math
+
+import pytest
+
+from uwfq_client import Client, Keepalive, RetryPolicy, SyncClient
+
+
+@pytest.mark.parametrize("name", ["time_seconds", "timeout_seconds"])
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_a_keepalive_has_times(name: str, value: float) -> None:
+    """GRPC would be told at the first call only, and take some of them for its own default."""
+    with pytest.raises(ValueError, match=f"{name} is {value!r}, .* at most 2,000,000"):
+        Keepalive(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_attempts", 0),
+        ("multiplier", 0.5),
+        ("multiplier", math.nan),
+        ("initial_backoff_seconds", -0.1),
+        ("max_backoff_seconds", math.nan),
+    ],
+)
+def test_a_retry_policy_tries_at_all(name: str, value: float) -> None:
+    """With no attempt, or with waits that are none, it would not be what its name says."""
+    with pytest.raises(ValueError, match=f"{name} is {value!r}"):
+        RetryPolicy(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [Client, SyncClient])
+@pytest.mark.parametrize("timeout", [0.0, -1.0, math.nan])
+def test_a_client_has_time_for_its_calls(kind: type[Client | SyncClient], timeout: float) -> None:
+    """Each call would end as if the service were slow."""
+    with pytest.raises(ValueError, match=f"timeout is {timeout!r}"):
+        kind("nowhere", timeout=timeout)
