@@ -20,7 +20,7 @@ from uwfq_service.cli.output import emit, number, output_option, table, terminal
 from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from uwfq_client import Client, Job, Pool, User
 
@@ -149,7 +149,6 @@ async def _watch(connection: Connection, pool: str, most_jobs: int, interval: fl
     """Look again and again; a service that is away is waited for."""
     from rich.console import Group
     from rich.live import Live
-    from rich.text import Text
 
     from uwfq_client import UwfqError
 
@@ -158,19 +157,19 @@ async def _watch(connection: Connection, pool: str, most_jobs: int, interval: fl
     async with connection.asynchronous() as client:
         look = await _look(client, pool, most_jobs, None)
         with Live(
-            Group(*_parts(look, console.height)), console=console, screen=True, auto_refresh=False
+            Group(*_parts(look, console)), console=console, screen=True, auto_refresh=False
         ) as live:
             while True:
                 await asyncio.sleep(interval)
-                trouble: list[RenderableType] = []
+                trouble = ""
                 try:
                     look = await _look(client, pool, most_jobs, look)
                 except UwfqError as error:
                     line, code = explained(error, connection.target)
                     if code == REFUSED:
                         raise
-                    trouble = [Text(str(line), style="red")]
-                live.update(Group(*trouble, *_parts(look, console.height)), refresh=True)
+                    trouble = str(line)
+                live.update(Group(*_parts(look, console, trouble)), refresh=True)
 
 
 _COLUMNS = (
@@ -185,20 +184,25 @@ _COLUMNS = (
 )
 
 
-def _parts(look: Look, height: int | None) -> list[RenderableType]:
-    """What a screen of ``height`` lines can show; all of it without a screen."""
+def _parts(look: Look, screen: Console | None, trouble: str = "") -> list[RenderableType]:
+    """What a screen can show, below what is wrong; all of it without a screen."""
+    from rich.text import Text
+
     pool = look.pool
     heading = (
         f"pool {pool.pool}, {pool.policy}   slots {pool.running_slots}/{pool.slots} busy   "
         f"workers {pool.workers}   jobs {pool.jobs}   tasks waiting {number(pool.launchable_tasks)}"
         f"   virtual time {number(pool.virtual_time)}"
     )
+    parts: list[RenderableType] = [Text(trouble, style="red")] if trouble else []
+    parts.append(heading)
     users, jobs = list(look.users), list(look.jobs)
     # What is shown in place must not take more lines than were counted.
-    one_line = height is not None
-    if height is not None:
-        # Heading, two blanks, two table headings, a line that says what is left out.
-        room = max(2, height - 6)
+    one_line = screen is not None
+    if screen is not None:
+        # Two blanks, two table headings, a line that says what is left out; and those above.
+        taken = 5 + sum(len(screen.render_lines(part)) for part in parts)
+        room = max(2, screen.height - taken)
         jobs = jobs[: max(1, room // 2)]
         users = users[: max(1, room - len(jobs))]
     user_rows = [
@@ -214,7 +218,7 @@ def _parts(look: Look, height: int | None) -> list[RenderableType]:
         )
         for share in users
     ]
-    parts: list[RenderableType] = [heading, "", table(_COLUMNS, user_rows, one_line=one_line)]
+    parts += ["", table(_COLUMNS, user_rows, one_line=one_line)]
     if len(users) < len(look.users):
         parts.append(f"… and {len(look.users) - len(users)} more users")
     if jobs:
