@@ -249,6 +249,8 @@ class Attempts:
         """Attempts of one stage have succeeded."""
         stage = leases[0].stage
         stage.job.pool.policy.advance(at)
+        if stage.job.started_at is None:
+            self._has_begun(stage.job, runtimes[0])
         for lease, runtime in zip(leases, runtimes, strict=True):
             if lease.started_at == lease.granted_at:
                 self._measure_overhead(lease, runtime)
@@ -284,8 +286,7 @@ class Attempts:
         stage = job.stages[event.stage]
         job.pool.policy.advance(event.at)
         if job.started_at is None:
-            job.started_at = max(event.at - event.runtimes[0], job.submitted_at)
-            step(job, _RUNNING)
+            self._has_begun(job, event.runtimes[0])
         runtime = estimate = self._zero
         for task, seconds in zip(event.tasks, event.runtimes, strict=True):
             stage.claim(task)
@@ -325,6 +326,8 @@ class Attempts:
         lease = self._state.leases[event.lease]
         stage = lease.stage
         stage.job.pool.policy.advance(event.at)
+        if stage.job.started_at is None:
+            self._has_begun(stage.job, event.runtime)
         self._remove_lease(lease, event.runtime)
         stage.job.wasted += event.runtime * lease.slots
         stage.job.failed_attempts += 1
@@ -374,6 +377,11 @@ class Attempts:
         self.stage_progressed(lease.stage)
 
     # -- ends of attempts -----------------------------------------------------------------------
+
+    def _has_begun(self, job: Job, runtime: Any) -> None:
+        """A result of a job that was not seen running: its worker has another order, say."""
+        job.started_at = max(self._state.at - runtime, job.submitted_at)
+        step(job, _RUNNING)
 
     def _ran(self, lease: Lease) -> Any:
         """Seconds that an attempt has run."""

@@ -295,3 +295,19 @@ def test_an_account_of_fractions_is_exact() -> None:
         isinstance(each, Fraction)
         for each in (job.measured, job.estimated_done, job.estimated_started, job.started_sum)
     )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_whose_result_came_first_has_begun(fails: bool) -> None:
+    """A worker need not run its queue in our order, nor report in that of the ends."""
+    core = Driver(slots=1)
+    core.submit("ann", "first", stage("s", 1.0))
+    job = core.submit("bob", "second", stage("s", 1.0))
+    _, queued = core.poll(prefetch=1, free_slots=1)
+    core.at(2.0)
+    if fails:
+        core.fail(queued, 0.5)
+    else:
+        core.done(queued, 0.5)
+    assert job.started_at == 1.5
+    check(core.scheduler, core.now)
