@@ -13,7 +13,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from py4j.protocol import Py4JNetworkError
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
@@ -34,6 +33,7 @@ def main(archive: Path) -> None:
             SparkSession.builder.master("local[2]")
             .config(
                 "spark.driver.extraJavaOptions",
+                "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "
                 # It warns of every class that it leaves out.
                 f"-XX:ArchiveClassesAtExit={archive} -Xlog:cds=error",
             )
@@ -50,11 +50,9 @@ def main(archive: Path) -> None:
         gateway = SparkContext._gateway
         assert gateway is not None, "a session has started it"
         spark.stop()
-        try:
-            gateway.jvm.java.lang.System.exit(0)
-        except Py4JNetworkError:
-            # It could not answer any more.
-            gateway.proc.wait()
+        # It ends with its input.
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
     if not archive.exists():
         sys.exit(f"error: the JVM has not written {archive}")
 
