@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.oracles.counting import Counted
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
@@ -474,25 +475,6 @@ class TestGoodbyes:
             core.ask("", slots=0, free_slots=0, leaving=True)
 
 
-class Place(int):
-    """A task's index that counts how often it is compared with another."""
-
-    compared = 0
-    __hash__ = int.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        Place.compared += 1
-        return int(self) == other
-
-    def __lt__(self, other: int) -> bool:
-        Place.compared += 1
-        return int(self) < other
-
-    def __gt__(self, other: int) -> bool:
-        Place.compared += 1
-        return int(self) > other
-
-
 def test_many_tasks_that_failed_make_results_no_slower() -> None:
     """Which of them a result means is found without a look at each."""
     tasks = 1000
@@ -500,16 +482,16 @@ def test_many_tasks_that_failed_make_results_no_slower() -> None:
     engine.add("s", tasks, declared_work=float(tasks))
     failure = cmd.TaskFailure(message="executor lost", runtime=0.5)
     for attempt, outcome in ((1, failure), (2, cmd.TaskSuccess(runtime=0.5))):
-        Place.compared = 0
+        Counted.compared = 0
         results = tuple(
             cmd.TaskResult(
-                task=cmd.TaskRef(job_id="q", stage="s", task_index=Place(task), attempt=attempt),
+                task=cmd.TaskRef(job_id="q", stage="s", task_index=Counted(task), attempt=attempt),
                 outcome=outcome,
             )
             for task in reversed(range(tasks))
         )
         reply = engine.core.ask(ENGINE, slots=4, free_slots=0, ranking=True, done=results)
         assert {ack.status for ack in reply.done_acks} == {AckStatus.ACCEPTED}
-        assert Place.compared < 100 * tasks
+        assert Counted.compared < 100 * tasks
     check(engine.core.scheduler, engine.core.now)
     assert engine.job.stages[0].done == tasks

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.oracles.counting import Counted
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
@@ -14,18 +15,6 @@ from uwfq_service.core.model import JobState, Lease
 from uwfq_service.core.replies import LeaseStatus
 from uwfq_service.core.settings import Settings
 from uwfq_service.core.timers import TimerKind
-
-
-class Counted(int):
-    """A number that counts how often it is compared."""
-
-    compared = 0
-    __hash__ = int.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        Counted.compared += 1
-        return int(self) == other
-
 
 #: Longer than anything here lasts.
 LONG: Final = 100_000.0
