@@ -50,7 +50,7 @@ SPARK35 := .venv-spark35
 CONNECT35 := org.apache.spark:spark-connect_2.12:3.5.7
 COPY_JAR := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
 
-# With these the many JVMs of the tests start in half the time.
+# With these the many JVMs of the tests start in two thirds of the time.
 SPARK_CLASSES := $(VENV)/spark-classes.jsa $(SPARK35)/spark-classes.jsa
 
 # The clients in other languages, each with a Makefile of its own.

@@ -1,10 +1,10 @@
-"""Archive the classes of a Spark, so that its JVMs start in half the time.
+"""Archive the classes of a Spark, so that its JVMs start in two thirds of the time.
 
     PYTHON class_archive.py FILE
 
 A script, run by ``make test`` with the interpreter of each line of Spark: a JVM would read, check
-and link some ten thousand classes from the jars at every start (JEP 350).  What a small application
-has loaded is written down when it ends.  A JVM does without an archive that is not of its jars.
+and link all of them from the jars at every start (JEP 350).  What a small application has loaded is
+written down when it ends.  A JVM does without an archive that is not of its jars.
 """
 
 from __future__ import annotations

@@ -398,7 +398,10 @@ def _set_aside(aside: list[User], passed: list[Stage]) -> None:
 
 
 def _first_beside(aside: list[User], policy: Policy, most: int, slots: int) -> Stage | None:
-    """What goes first; of a user set aside, if the cap has room for it on ``slots`` slots."""
+    """What goes first; of a user set aside, if the cap has room for it on ``slots`` slots.
+
+    The latter may go ahead of what is more urgent but wider, for as much as the cap has room.
+    """
     for user in aside:
         room = _room(user, min(most, slots))
         if not room:

@@ -42,7 +42,7 @@ def python_of(line: str) -> str:
 def quick_start(python: str | Path) -> str:
     """Options for the JVMs of an interpreter's Spark, which here end soon after their start.
 
-    Half of that they would spend on optimizing what runs once, and half of the rest on reading
+    Half of that they would spend on optimizing what runs once, and a third of the rest on reading
     Spark's classes, unless `make test` has archived them (``tests/spark/class_archive.py``).
     """
     options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

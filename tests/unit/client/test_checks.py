@@ -10,7 +10,7 @@ from uwfq_client import Client, Keepalive, RetryPolicy, SyncClient
 @pytest.mark.parametrize("name", ["time_seconds", "timeout_seconds"])
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_a_keepalive_has_times(name: str, value: float) -> None:
-    """GRPC would be told at the first call only, and take some of them for its own default."""
+    """Otherwise the first call would fail, in words of gRPC's own, or go by another time."""
     with pytest.raises(ValueError, match=f"{name} is {value!r}, .* at most 2,000,000"):
         Keepalive(**{name: value})
 

@@ -1,8 +1,8 @@
 """The paper's own UWFQ, kept for comparison: deadlines chained from the start of activity.
 
 A small job that is put ahead of a partly served one gets a deadline in the past, which credits its
-user again with the share already spent: other users pay, without limit
-where it is done again and again.  Estimates are trusted.
+user again with the share already spent: other users pay, without limit where it is done again and
+again.  Estimates are trusted.
 """
 
 from __future__ import annotations
