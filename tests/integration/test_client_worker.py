@@ -478,27 +478,6 @@ async def test_an_executor_of_ones_own_is_used_and_left_alone(service: FakeServi
     assert all(name.startswith("mine") for name in names)
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("slots", 0),
-        ("slots", 2.5),
-        ("slots", math.nan),
-        ("prefetch", -1),
-        ("prefetch", 1 << 32),
-        ("max_batch", 0),
-        ("poll_seconds", math.nan),
-        ("report_delay_seconds", -1),
-    ],
-)
-def test_an_option_that_no_worker_could_work_with_is_refused_by_name(
-    option: str, value: float
-) -> None:
-    """At once; a batch of 0 and a wait of NaN used to leave the worker idle, without a word."""
-    with pytest.raises(ValueError, match=f"{option} is {value}, and must be"):
-        Worker("127.0.0.1:1", **{option: value})  # type: ignore[arg-type]
-
-
 async def test_a_handler_is_registered_once(service: FakeService) -> None:
     """The second one would silently win."""
     worker = Worker(service.target, handlers={"noop": nothing})

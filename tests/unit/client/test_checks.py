@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from uwfq_client import Client, Keepalive, RetryPolicy, SyncClient
+from uwfq_client import Client, Keepalive, RetryPolicy, SyncClient, Worker
 
 
 @pytest.mark.parametrize("name", ["time_seconds", "timeout_seconds"])
@@ -37,3 +37,24 @@ def test_a_client_has_time_for_its_calls(kind: type[Client | SyncClient], timeou
     """Each call would end as if the service were slow."""
     with pytest.raises(ValueError, match=f"timeout is {timeout!r}"):
         kind("nowhere", timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("slots", 0),
+        ("slots", 2.5),
+        ("slots", math.nan),
+        ("prefetch", -1),
+        ("prefetch", 1 << 32),
+        ("max_batch", 0),
+        ("poll_seconds", math.nan),
+        ("report_delay_seconds", -1),
+    ],
+)
+def test_an_option_that_no_worker_could_work_with_is_refused_by_name(
+    option: str, value: float
+) -> None:
+    """At once; a batch of 0 and a wait of NaN used to leave the worker idle, without a word."""
+    with pytest.raises(ValueError, match=f"{option} is {value}, and must be"):
+        Worker("127.0.0.1:1", **{option: value})  # type: ignore[arg-type]
