@@ -198,6 +198,9 @@ final class OrderPoll {
     if (Service.isBusy(status)) {
       return Service.retryDelayMillis(status).orElse(BUSY_DELAY_MILLIS);
     }
+    if (status.getCode() == Status.Code.DEADLINE_EXCEEDED) {
+      service.abandonConnecting();
+    }
     boolean first = contact.answers();
     long delayMillis = contact.failed(Service.describe(status));
     if (first) {

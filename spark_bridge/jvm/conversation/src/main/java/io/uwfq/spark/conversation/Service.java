@@ -3,6 +3,7 @@ package io.uwfq.spark.conversation;
 import com.google.protobuf.Any;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.RetryInfo;
+import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
@@ -99,8 +100,22 @@ final class Service {
     return channel;
   }
 
+  /**
+   * A call was not answered in time. If the connection is still in the making, somebody has taken
+   * it and says nothing (a load balancer whose service is gone, say), and gRPC would wait for ever:
+   * the next call makes another.
+   */
+  void abandonConnecting() {
+    if (channel.getState(false) == ConnectivityState.CONNECTING) {
+      channel.enterIdle();
+    }
+  }
+
   /** The failure in a line. */
   static String describe(Status status) {
+    if (status.getCode() == Status.Code.DEADLINE_EXCEEDED) {
+      return "no answer in time"; // gRPC's text tells of its buffers.
+    }
     String description = status.getDescription();
     return description == null ? status.getCode().name() : status.getCode() + ": " + description;
   }
