@@ -4,9 +4,10 @@ import io.grpc.ChannelCredentials;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.TlsChannelCredentials;
-import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import io.grpc.okhttp.OkHttpChannelBuilder;
 import java.io.File;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 
 /** The way to the service: plain, or over TLS if {@code spark.uwfq.tls.ca} is set. */
@@ -19,6 +20,11 @@ public final class ServiceChannel {
 
   private static final long KEEP_ALIVE_TIMEOUT_SECONDS = 5;
 
+  private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(5);
+
+  /** Twice as long as a call is under way without a ping. */
+  private static final Duration SILENCE_TIMEOUT = Duration.ofSeconds(2 * KEEP_ALIVE_SECONDS);
+
   private ServiceChannel() {}
 
   /**
@@ -29,9 +35,10 @@ public final class ServiceChannel {
   public static ManagedChannel open(Settings settings) {
     ChannelCredentials credentials = credentials(settings);
     try {
-      return NettyChannelBuilder.forTarget(settings.target(), credentials)
+      return OkHttpChannelBuilder.forTarget(settings.target(), credentials)
           .userAgent(USER_AGENT)
           .maxInboundMessageSize(MAX_MESSAGE_BYTES)
+          .socketFactory(new TimedSockets(CONNECT_TIMEOUT, SILENCE_TIMEOUT))
           // All that is done with an answer is to hand it over: no thread between is worth its
           // waking.
           .directExecutor()

@@ -5,10 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
-import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
 import io.uwfq.v1.GetJobRequest;
 import io.uwfq.v1.Job;
 import io.uwfq.v1.JobState;
@@ -64,7 +65,7 @@ class RealServiceTest {
   void begin() throws Exception {
     service = new RealService(System.getProperty("uwfq.command"));
     service.start(data);
-    channel = NettyChannelBuilder.forTarget(service.target()).usePlaintext().build();
+    channel = Grpc.newChannelBuilder(service.target(), InsecureChannelCredentials.create()).build();
     conversation = converse();
     Waiting.until("the first answer", () -> conversation.standings().reachable());
   }
@@ -85,7 +86,7 @@ class RealServiceTest {
         new GrpcConversation(
             settings,
             "engine-" + UUID.randomUUID(),
-            NettyChannelBuilder.forTarget(service.target()).usePlaintext().build());
+            Grpc.newChannelBuilder(service.target(), InsecureChannelCredentials.create()).build());
     fresh.start();
     fresh.slotsChanged(4);
     return fresh;
