@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,19 @@ def jar() -> None:
         if IN_CI:
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("path", sorted(JARS.glob("*.jar")), ids=lambda path: path.stem)
+def test_a_jar_holds_nothing_that_spark_or_a_user_may_have_too(path: Path) -> None:
+    """What it depends on lies in packages of its own; Spark's package has our names alone."""
+    ours = re.compile(
+        r"io/uwfq/.+"
+        r"|org/apache/spark/scheduler/(Uwfq|Gated|LaunchGate|RunningJobs|SlotCounter|TaskSetReader).*"
+        r"|META-INF/(MANIFEST\.MF|NOTICE|services/io\.uwfq\..+)"
+    )
+    with zipfile.ZipFile(path) as jar_file:
+        names = [name for name in jar_file.namelist() if not name.endswith("/")]
+    assert [name for name in names if not ours.fullmatch(name)] == []
 
 
 @contextlib.contextmanager
