@@ -6,6 +6,7 @@ import com.google.rpc.RetryInfo;
 import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.StreamObserver;
 import io.uwfq.v1.SchedulerServiceGrpc;
@@ -111,12 +112,20 @@ final class Service {
     }
   }
 
-  /** The failure in a line. */
+  /** The failure in a line: as gRPC describes it, or else what is behind it. */
   static String describe(Status status) {
     if (status.getCode() == Status.Code.DEADLINE_EXCEEDED) {
       return "no answer in time"; // gRPC's text tells of its buffers.
     }
     String description = status.getDescription();
+    Throwable behind = status.getCause();
+    while (description == null && behind != null) {
+      // Of a connection that fails the channel says no word, and its layers say each other's.
+      if (behind.getCause() == null && !(behind instanceof StatusRuntimeException)) {
+        description = behind.getMessage();
+      }
+      behind = behind.getCause();
+    }
     return description == null ? status.getCode().name() : status.getCode() + ": " + description;
   }
 

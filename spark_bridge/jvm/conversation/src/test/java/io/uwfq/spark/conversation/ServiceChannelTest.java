@@ -1,13 +1,23 @@
 package io.uwfq.spark.conversation;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
 import io.grpc.Grpc;
 import io.grpc.InsecureServerCredentials;
+import io.grpc.ManagedChannel;
 import io.grpc.Server;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.uwfq.v1.GetJobRequest;
+import io.uwfq.v1.SchedulerServiceGrpc;
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.util.List;
 import java.util.Map;
+import javax.net.ssl.SSLHandshakeException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -41,5 +51,48 @@ class ServiceChannelTest {
       server.shutdownNow();
       taken.close();
     }
+  }
+
+  /** The log should tell a service that is down from a certificate that nobody trusts. */
+  @Test
+  void aFailureTellsWhatIsBehindIt() {
+    Throwable deepest = new IOException("PKIX path building failed");
+    Throwable layer = new SSLHandshakeException("PKIX path building failed");
+    layer.initCause(deepest);
+    Throwable failed = Status.UNAVAILABLE.withCause(layer).asRuntimeException();
+    assertEquals(
+        "UNAVAILABLE: PKIX path building failed",
+        Service.describe(Status.fromThrowable(failed).withCause(failed)));
+  }
+
+  @Test
+  void aFailureWithoutACauseIsDescribedAsItIs() {
+    for (Status status :
+        List.of(Status.UNAVAILABLE, Status.UNAVAILABLE.withDescription("it stops"))) {
+      Throwable failed = status.asRuntimeException();
+      String said = status.getDescription() == null ? "" : ": it stops";
+      assertEquals(
+          "UNAVAILABLE" + said, Service.describe(Status.fromThrowable(failed).withCause(failed)));
+    }
+  }
+
+  @Test
+  @Timeout(60)
+  void aServiceThatIsNotThereRefusesTheConnection() throws Exception {
+    ServerSocket gone = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+    gone.close();
+    Settings settings =
+        Settings.of(Map.of("spark.uwfq.target", "127.0.0.1:" + gone.getLocalPort()), List.of());
+    ManagedChannel channel = ServiceChannel.open(settings);
+    StatusRuntimeException failed =
+        assertThrows(
+            StatusRuntimeException.class,
+            () ->
+                SchedulerServiceGrpc.newBlockingStub(channel)
+                    .getJob(GetJobRequest.getDefaultInstance()));
+    channel.shutdownNow();
+    assertEquals(
+        "UNAVAILABLE: Connection refused",
+        Service.describe(Status.fromThrowable(failed).withCause(failed)));
   }
 }
