@@ -25,6 +25,7 @@ import structlog
 
 from uwfq_service.core import events as ev
 from uwfq_service.printable import printable
+from uwfq_service.server.rpc import nobody_listens
 
 DEBUG: Final = 10
 INFO: Final = 20
@@ -120,6 +121,8 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See ``logging.Handler``."""
+        if record.exc_info and nobody_listens(record.exc_info[1]):
+            return  # Callers go whenever they like.
         structlog.get_logger().log(
             record.levelno,
             "library",

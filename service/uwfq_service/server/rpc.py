@@ -34,12 +34,21 @@ log = structlog.get_logger(__name__)
 INTERNAL: Final = (grpc.StatusCode.INTERNAL, "a mistake in the service; its log says more")
 
 
+def nobody_listens(error: BaseException | None) -> bool:
+    """Whether an answer could not be sent because its caller has gone: nobody's mistake.
+
+    Told by its name, for the library keeps the class to itself, and by what it says: the same class
+    tells of wrong use.
+    """
+    return type(error).__name__ == "ExecuteBatchError" and "execute_batch" in str(error)
+
+
 async def end_with(context: Context, error: Exception) -> NoReturn:
     """End the call: a refusal with its status and details, a mistake of ours without its cause."""
     if isinstance(error, SchedulerError):
         code, message, status = to_status(error)
         await context.abort(code, message, ((DETAILS_KEY, status.SerializeToString()),))
-    if not isinstance(error, grpc.aio.AbortError):
+    if not isinstance(error, grpc.aio.AbortError) and not nobody_listens(error):
         log.error("call_failed", exc_info=error)
         await context.abort(*INTERNAL)
     raise error
@@ -150,17 +159,22 @@ class Handlers:
 
 @contextlib.contextmanager
 def _closing_line(method: str, context: Context) -> Iterator[None]:
-    """Log how a call ended; only used when that line would be written."""
+    """Log how a call ended; only used when that line would be written.
+
+    One that its caller gave up, or whose time was over, is CANCELLED.
+    """
     bound = {"method": method, "peer": context.peer()}
     for name, value in context.invocation_metadata() or ():
         if name == REQUEST_ID_HEADER:
             bound["request_id"] = str(value)
     started = time.perf_counter()
+    ended = "CANCELLED"
     with structlog.contextvars.bound_contextvars(**bound):
         try:
             yield
+            ended = "OK"
         finally:
-            code = getattr(context.code(), "name", None) or "OK"
+            code = getattr(context.code(), "name", None) or ended
             log.debug("call_done", code=code, seconds=round(time.perf_counter() - started, 6))
 
 

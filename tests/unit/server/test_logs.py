@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import structlog
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # Its stubs know it not.
 from structlog.testing import capture_logs
 
 from uwfq_service.core import events as ev
@@ -136,6 +137,19 @@ def test_what_libraries_log_takes_the_same_way(configured: Stream) -> None:
     (line,) = map(json.loads, configured.lines)
     assert (line["event"], line["logger"]) == ("library", "asyncio")
     assert (line["level"], line["message"]) == ("warning", "slow callback")
+
+
+def test_a_caller_that_has_gone_makes_no_line(configured: Stream) -> None:
+    """The library tells of each answer that it could not send; of wrong use it tells likewise."""
+    logs.configure("info", "json", configured)
+    library = logging.getLogger("grpc._cython.cygrpc")
+    for text in ('Failed "execute_batch": (…)', "Failed grpc_call_start_batch: 8"):
+        try:
+            raise cygrpc.ExecuteBatchError(text)
+        except cygrpc.ExecuteBatchError:
+            library.exception("ExecuteBatchError raised in core by servicer method [/m]")
+    (line,) = map(json.loads, configured.lines)
+    assert "grpc_call_start_batch" in line["exception"]
 
 
 def test_the_console_shows_words(configured: Stream) -> None:
