@@ -14,9 +14,9 @@ A ranking poll waits for its pool's order to change instead.
 
 A poll whose caller has gone (its future is cancelled) leaves at once: the places are for those who
 wait.  Not every caller that has gone is known to have: a connection may break without a word.  But
-a worker that polls under the same id again, or under a higher one, says so: its older poll is ended
-then, which would otherwise take leases that nobody hears of.  Unless that came a moment ago: two
-workers that were given one name would go on ending each other's polls as fast as they can ask.
+a worker that polls under the same id again, or under a higher one, says so: its older polls are
+ended then, which would otherwise take leases that nobody hears of.  But for those of a moment ago:
+two workers that were given one name would go on ending each other's polls as fast as they can ask.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ class Parking:
         self._pools: dict[str, _Pool] = {}
         #: All that wait, by the futures of their replies; each calls ``_dropped`` when it is done.
         self._parked: dict[asyncio.Future[Any], Poll] = {}
-        #: Of those with an id one, by pool and worker: the first that came.
-        self._numbered: dict[tuple[str, str], Poll] = {}
+        #: Those with an id, by pool and worker, oldest first.
+        self._numbered: dict[tuple[str, str], dict[Poll, None]] = {}
 
     @property
     def count(self) -> int:
@@ -144,7 +144,7 @@ class Parking:
         if command.done or command.started:
             poll.command = msgspec.structs.replace(command, done=(), started=())
         if command.poll_id:
-            self._numbered.setdefault((command.pool, command.worker_id), poll)
+            self._numbered.setdefault((command.pool, command.worker_id), {})[poll] = None
         pool = self._pools.get(command.pool)
         if pool is None:
             pool = self._pools[command.pool] = _Pool()
@@ -155,14 +155,12 @@ class Parking:
         poll.future.add_done_callback(self._dropped)
 
     def follow(self, poll: commands.NextTask, now: float) -> None:
-        """End what waits of a worker that has sent ``poll`` after it.  O(1)."""
-        older = self._numbered.get((poll.pool, poll.worker_id))
-        if (
-            older is not None
-            and older.command.poll_id <= poll.poll_id
-            and now - older.parked_at >= UNTOUCHED_SECONDS
-        ):
-            self.end(older)
+        """End what waits of a worker that has sent ``poll`` after it.  O(polls of the worker)."""
+        for older in list(self._numbered.get((poll.pool, poll.worker_id), ())):
+            if now - older.parked_at < UNTOUCHED_SECONDS:
+                return
+            if older.command.poll_id <= poll.poll_id:
+                self.end(older)
 
     def end(self, poll: Poll) -> None:
         """Its wait is over."""
@@ -252,7 +250,9 @@ class Parking:
         poll.future.remove_done_callback(self._dropped)
         if poll.command.poll_id:
             worker = poll.command.pool, poll.command.worker_id
-            if self._numbered.get(worker) is poll:
+            numbered = self._numbered[worker]
+            del numbered[poll]
+            if not numbered:
                 del self._numbered[worker]
         pool = self._pools[poll.command.pool]
         del (pool.rankings if poll.command.ranking else pool.leases)[poll]

@@ -166,6 +166,30 @@ async def test_a_poll_ends_what_its_worker_sent_before_it(
     assert (world.engine.parked, world.clock.pending) == (0, 0)
 
 
+async def test_a_poll_ends_all_that_its_worker_sent_before_it(world: World) -> None:
+    """One whose connection breaks again and again has sent several, and listens to one."""
+    first = world.numbered("a", 3)
+    await world.turn()
+    world.clock.advance(0.5)
+    second = world.numbered("a", 3)
+    await world.turn()
+    world.clock.advance(0.5)
+    third = world.numbered("a", 3)
+    await world.turn()
+    assert (first.done(), second.done()) == (True, False), "it waits for a second at least"
+    world.clock.advance(0.5)
+    fourth = world.numbered("a", 3)
+    await world.turn()
+    assert (second.done(), third.done(), fourth.done()) == (True, False, False)
+    world.clock.advance(1.0)
+    last = world.numbered("a", 4)
+    await world.turn()
+    assert (third.done(), fourth.done(), last.done()) == (True, True, False)
+    last.cancel()
+    await world.turn()
+    assert (world.engine.parked, world.clock.pending) == (0, 0)
+
+
 async def test_workers_of_one_name_do_not_keep_ending_each_others_polls(world: World) -> None:
     """A name that was given twice must not have both ask as fast as they can."""
     ids = [1, 1]
