@@ -46,8 +46,8 @@ DRAIN_LIMIT: Final = 256
 #: Ticks do not come closer together, seconds: many things that are due share one.
 TICK_PAUSE: Final = 0.01
 
-#: A tick that comes so late, seconds, shows that the process stood still: it was suspended, or its
-#: machine was.
+#: A tick that comes so late, or its turn, seconds, shows that the process stood still: it was
+#: suspended, or its machine was.
 STOOD_STILL: Final = 2.0
 
 
@@ -82,6 +82,8 @@ class Engine:
         #: What it is for, and when it can fire at the earliest.
         self._tick_at = self._tick_expected = 0.0
         self._tick_due = False
+        #: When it has fired, by the clock of the loop.
+        self._tick_heard_at = 0.0
         #: Since when the process has stood still; ``None``: it has not.
         self._still_since: float | None = None
         self._ticked_at = 0.0
@@ -232,6 +234,9 @@ class Engine:
             if ticked:
                 self._tick_due = False
                 self._ticked_at = now
+                if self._loop.time() >= self._tick_heard_at + STOOD_STILL:
+                    # Between the tick and this turn.
+                    self._still_since = self._tick_expected
                 if self._still_since is not None:
                     # Signs of life wait in the sockets; nobody is silent who could not be heard.
                     batch.events += self._scheduler.recover(now, self._still_since).events
@@ -321,6 +326,7 @@ class Engine:
     def _tick(self) -> None:
         self._tick_timer = None
         self._tick_due = True
+        self._tick_heard_at = self._loop.time()
         if self._clock.now() >= self._tick_expected + STOOD_STILL:
             self._still_since = self._tick_expected
         # With calls that wait for more it can wait as well.

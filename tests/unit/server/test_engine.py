@@ -306,6 +306,23 @@ async def test_a_process_that_stood_still_begins_anew_before_it_ticks(world: Wor
         assert [event.since for event in found if isinstance(event, Recovered)] in ([], [due])
 
 
+async def test_a_process_may_stand_still_between_a_tick_and_its_turn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load a tick waits for the next turn, so that is where many a stop begins."""
+    world.core.wakeup = due = world.clock.now() + 5
+    world.engine.start()
+    world.clock.advance(5)
+    loop = asyncio.get_running_loop()
+    later = loop.time() + 40
+    world.clock.stall(40)
+    monkeypatch.setattr(loop, "time", lambda: later)
+    await world.turn()
+    await world.sync_all()
+    assert [type(event) for event in world.journal.events] == [Recovered, JobsForgotten]
+    assert [event.since for event in world.journal.events if isinstance(event, Recovered)] == [due]
+
+
 async def test_what_was_due_long_ago_is_no_sign_of_a_stop(world: World) -> None:
     """The core may find out late that something is due, as when a job's charge is corrected."""
     world.core.wakeup = world.clock.now() - 100
