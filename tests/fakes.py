@@ -52,10 +52,14 @@ class FakeClock:
                 timer.callback()
         self._now = end
 
-    def stall(self, seconds: float) -> None:
-        """Let time pass while the process stands still: what fires late, fires at the end."""
+    def stall(self, seconds: float, *, fire: bool = True) -> None:
+        """Let time pass while the process stands still: what fires late, fires at the end.
+
+        Or later, without ``fire``: what was about to happen happens before.
+        """
         self._now += seconds
-        self.advance(0)
+        if fire:
+            self.advance(0)
 
     @property
     def pending(self) -> int:

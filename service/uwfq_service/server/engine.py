@@ -226,6 +226,10 @@ class Engine:
         if self._halted:
             return
         now = self._clock.now()
+        if self._tick_timer is not None and now >= self._tick_expected + STOOD_STILL:
+            # The loop hears of its timers only after this turn.
+            self._tick_timer.cancel()
+            self._tick()
         batch = self._deciding = Batch()
         inbox = self._inbox
         self._pace.gone(len(inbox))

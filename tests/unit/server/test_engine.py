@@ -9,7 +9,7 @@ import pytest
 from tests.unit.server.world import World
 from uwfq_service.core import commands
 from uwfq_service.core.errors import UnknownJob
-from uwfq_service.core.events import AnyEvent, JobsForgotten, Recovered
+from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten, Recovered
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import pace
 from uwfq_service.server.status import Busy, Stopping
@@ -321,6 +321,23 @@ async def test_a_process_may_stand_still_between_a_tick_and_its_turn(
     await world.sync_all()
     assert [type(event) for event in world.journal.events] == [Recovered, JobsForgotten]
     assert [event.since for event in world.journal.events if isinstance(event, Recovered)] == [due]
+
+
+async def test_nothing_is_decided_after_a_stop_before_it_is_noticed(world: World) -> None:
+    """A call was about to be decided when the process stopped, which is no time for it either."""
+    world.core.wakeup = due = world.clock.now() + 5
+    world.engine.start()
+    call = world.add_task()
+    world.clock.stall(45, fire=False)
+    await world.turn()
+    await world.sync_all()
+    assert call.done()
+    found = [type(event) for event in world.journal.events]
+    assert found == [Recovered, JobsForgotten, JobClosed]
+    assert [event.since for event in world.journal.events if isinstance(event, Recovered)] == [due]
+    world.clock.advance(0)
+    await world.turn()
+    assert len(world.journal.events) == len(found), "the tick was that one"
 
 
 async def test_what_was_due_long_ago_is_no_sign_of_a_stop(world: World) -> None:
