@@ -72,8 +72,10 @@ class WorkStream:
         stopping = asyncio.create_task(self._engine.stopping.wait())
         try:
             await asyncio.wait((reader, writer, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if reader.done():
-                reader.result()
+            # A message that cannot be read, or an answer that nobody takes, ends the stream.
+            for side in (reader, writer):
+                if side.done():
+                    side.result()
             self._reading = False
             self._answered.set()
             # Nothing more is asked for, so nothing is worth waiting for.

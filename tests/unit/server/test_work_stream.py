@@ -59,10 +59,12 @@ class Caller:
         self.answered.append(rpc.WorkResponse.FromString(response).sequence)
 
 
-def stream_of(caller: Caller, request: rpc.WorkRequest) -> WorkStream:
+def stream_of(
+    caller: Caller, request: rpc.WorkRequest, engine: PromptEngine | None = None
+) -> WorkStream:
     """A stream that a caller asks the same on again and again."""
     return WorkStream(
-        cast(Engine, PromptEngine()),
+        cast(Engine, engine or PromptEngine()),
         caller.requests(request),
         cast(Context, caller),
         LeaseEncoder(),
@@ -115,3 +117,35 @@ async def test_answers_that_nobody_reads_are_not_made_into_bytes(
 async def test_refusals_that_nobody_reads_count_as_well() -> None:
     """They are answers too."""
     await talk(rpc.WorkRequest())
+
+
+async def test_a_caller_that_has_gone_is_granted_nothing_more() -> None:
+    """Its polls are taken back; only one that closes its side and listens has them answered."""
+
+    class Gone(Caller):
+        async def requests(self, request: rpc.WorkRequest) -> AsyncIterator[rpc.WorkRequest]:
+            yield rpc.WorkRequest(renew_leases=rpc.RenewLeasesRequest(worker_id="w"))
+            yield request
+            await asyncio.Event().wait()
+
+        async def write(self, response: bytes) -> None:
+            raise ConnectionError("nobody is there")
+
+    class ParkingEngine(PromptEngine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.polls: list[asyncio.Future[Any]] = []
+
+        def poll(self, _: Command, *, known_version: int) -> asyncio.Future[Any]:
+            self.polls.append(asyncio.get_running_loop().create_future())
+            return self.polls[-1]
+
+        def end_polls(self, futures: object) -> None:
+            raise AssertionError("an answer may bring leases")
+
+    engine = ParkingEngine()
+    poll = rpc.NextTaskRequest(worker_id="w", slots=1, free_slots=1, wait_seconds=1)
+    stream = stream_of(Gone(), rpc.WorkRequest(next_task=poll), engine)
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(stream.run(), 5)
+    assert [each.cancelled() for each in engine.polls] == [True]
