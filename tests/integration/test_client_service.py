@@ -156,6 +156,24 @@ async def test_cancelling_a_job_stops_its_handlers() -> None:
         assert (await client.get_job(job.job_id)).cause == "enough"
 
 
+async def test_a_failure_that_counted_is_not_said_to_come_too_late(
+    target: str, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It rode on the poll that a stop breaks off, so the worker cannot but say it once more."""
+    caplog.set_level("INFO", "uwfq_client")
+    worker = Worker(target, slots=1, retry=EAGER)
+
+    @worker.handler("wrong")
+    async def handle(task: Task) -> None:
+        raise PermanentFailure("no")
+
+    async with worker:
+        job = await client.submit(user="alice", kind="wrong", stages=[Stage("s", tasks=1)])
+        done = await client.wait(job.job_id, timeout=20.0)
+    assert done.state is JobState.FAILED
+    assert "too late" not in caplog.text
+
+
 async def test_leases_are_renewed_for_as_long_as_a_task_runs() -> None:
     """A task may run for longer than its lease, which a busy machine must not let run out."""
     async with (

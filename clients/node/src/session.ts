@@ -304,7 +304,10 @@ export class Session {
     this.ledger.acknowledged(results, acks);
     const { STALE, UNKNOWN } = TaskResultStatus;
     const late = acks.filter(({ status }) => status === STALE || status === UNKNOWN).length;
-    if (late > 0) this.#options.logger.info(`${late} results came too late and do not count`);
+    if (late > 0) {
+      const why = "they came too late, or were known already";
+      this.#options.logger.info(`${late} results do not count: ${why}`);
+    }
     if (this.ledger.owes) this.#owed.set();
   }
 

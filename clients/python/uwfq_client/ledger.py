@@ -32,6 +32,8 @@ from uwfq_client.types import Task
 _MOST_RESULTS: Final = 5000
 _MOST_MESSAGE_BYTES: Final = 1 << 20
 
+_TOO_LATE: Final = (types_pb2.TASK_RESULT_STATUS_STALE, types_pb2.TASK_RESULT_STATUS_UNKNOWN)
+
 #: An attempt that started so much later than it was granted tells the service when it did: its
 #: time in the queue is not to be charged.  Seconds.
 _QUEUED_LONG: Final = 0.005
@@ -59,6 +61,8 @@ class Attempt:
     started_at: float = 0.0
     #: Whether the service knows that it has started.
     announced: bool = False
+    #: Whether a message has carried its result, and brought no answer.
+    told: bool = False
     #: Why it is to stop; empty: it is not.
     stop_reason: str = ""
     #: Makes its handler stop, if that is possible.
@@ -218,7 +222,21 @@ class Ledger:
 
     def put_back(self, results: Sequence[types_pb2.TaskResult]) -> None:
         """The message was lost, or nobody knows: its results are owed again."""
+        for result in results:
+            self._attempts[result.lease_id].told = True
         self._unsent.extendleft(reversed(results))
+
+    def late(self, acks: Iterable[types_pb2.TaskResultAck]) -> int:
+        """How many of these, acknowledged next, say that a result did not count.
+
+        Of one that a lost message has carried nobody knows: the service may have had it from that.
+        """
+        return sum(
+            ack.status in _TOO_LATE
+            and (attempt := self._attempts.get(ack.lease_id)) is not None
+            and not attempt.told
+            for ack in acks
+        )
 
     def acknowledged(
         self,

@@ -65,8 +65,6 @@ _LAST_POLL_SECONDS: Final = 2.0
 #: A poll that brings nothing and is answered so soon was not parked; ask again less eagerly.
 _HASTY_SECONDS: Final = 0.05
 
-_TOO_LATE: Final = (types_pb2.TASK_RESULT_STATUS_STALE, types_pb2.TASK_RESULT_STATUS_UNKNOWN)
-
 #: What no waiting will mend: the request itself is wrong.
 _FATAL: Final = (
     FailedPrecondition,
@@ -349,8 +347,8 @@ class Session:
     ) -> None:
         if not results:
             return
+        late = self.ledger.late(acks)
         self.ledger.acknowledged(results, acks)
-        late = sum(ack.status in _TOO_LATE for ack in acks)
         if late:
             log.info("%d results came too late and do not count", late)
         self._progress.set()

@@ -234,7 +234,8 @@ final class Session {
     ledger.acknowledged(results, acks);
     long late = acks.stream().filter(Session::isLate).count();
     if (late > 0) {
-      log.log(Level.INFO, "{0} results came too late and do not count", late);
+      log.log(
+          Level.INFO, "{0} results do not count: they came too late, or were known already", late);
     }
   }
 
