@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.store.example_events import numbered
 from tests.store.harness import open_sqlite, reopened
@@ -15,14 +16,19 @@ from tests.store.ledger import Ledger, events_of
 from uwfq_service.core.settings import Settings
 from uwfq_service.store import JournalDamaged
 from uwfq_service.store.compaction import VERSION, OtherVersion, Report, Request, compact
+from uwfq_service.store.errors import NoRoom
 from uwfq_service.store.schema import connect, transaction
 from uwfq_service.store.snapshot import (
     SnapshotDiscarded,
     complete_snapshots,
     discard_incomplete,
+    drop_chunks_before,
     load_newest,
     write_snapshot,
 )
+
+#: More than a chunk.
+CONTENT = bytes(300_000)
 
 LEDGER_NAME = f"{Ledger.__module__}:{Ledger.__qualname__}"
 
@@ -215,3 +221,60 @@ async def test_an_empty_content_is_a_snapshot_too(tmp_path: Path) -> None:
         loaded = load_newest(connection)
     assert loaded is not None
     assert (loaded.sequence, loaded.at, loaded.bytes, loaded.state) == (1, 1.0, 1, {})
+
+
+class Disk:
+    """A file system with so many bytes left."""
+
+    f_blocks, f_frsize = 1_000, 1
+
+    def __init__(self, free: int) -> None:
+        self.f_bavail = free
+
+
+async def test_a_snapshot_that_may_not_fit_the_disk_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take the room of the events, whose first failed write stops the service."""
+    await fill(tmp_path, 1, 10)
+    with database(tmp_path) as connection:
+        monkeypatch.setattr("os.statvfs", lambda _: Disk(len(CONTENT) + 10_000))
+        with pytest.raises(NoRoom, match="600,000 bytes"):
+            write_snapshot(connection, 10, 1.0, CONTENT)
+        for table in ("snapshots", "chunks"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+        monkeypatch.setattr("os.statvfs", lambda _: Disk(2 * len(CONTENT)))
+        first = write_snapshot(connection, 9, 1.0, CONTENT)
+        second = write_snapshot(connection, 10, 1.0, CONTENT)
+        # What earlier ones have left in the database is room, too.
+        drop_chunks_before(connection, second, 100)
+        monkeypatch.setattr("os.statvfs", lambda _: Disk(len(CONTENT) + 10_000))
+        third = write_snapshot(connection, 10, 1.0, CONTENT)
+        assert first < second < third
+
+
+async def test_a_file_system_that_does_not_tell_what_is_free_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some have no size."""
+    await fill(tmp_path, 1, 10)
+    nowhere = Disk(0)
+    nowhere.f_blocks = 0
+    monkeypatch.setattr("os.statvfs", lambda _: nowhere)
+    with database(tmp_path) as connection:
+        assert write_snapshot(connection, 10, 1.0, CONTENT)
+
+
+async def test_a_stop_without_room_for_a_snapshot_is_an_orderly_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The events are enough."""
+    watched = open_sqlite(tmp_path)
+    watched.journal.append(numbered(1, 10))
+    monkeypatch.setattr("os.statvfs", lambda _: Disk(0))
+    with capture_logs() as lines:
+        watched.journal.close(watched.recovery.scheduler)
+    assert [line["event"] for line in lines] == ["last_snapshot_failed"]
+    watched = open_sqlite(tmp_path)
+    watched.journal.close()
+    assert watched.recovery.sequence == 10

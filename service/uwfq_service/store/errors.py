@@ -47,3 +47,13 @@ class JournalDamaged(StoreError):
             f"{what}; restore the data directory from a backup, "
             "or move it away to start with empty state"
         )
+
+
+class NoRoom(StoreError):
+    """The disk has too little room for a snapshot, and events need what there is."""
+
+    def __init__(self, needed: int, free: int) -> None:
+        super().__init__(
+            f"a snapshot needs {needed:,} bytes, and the disk has {free:,} free; "
+            "make room, or the journal grows until the disk is full"
+        )

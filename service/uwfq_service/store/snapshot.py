@@ -5,10 +5,14 @@ small transactions, so that the service's own commits slip in between.  It count
 its row is marked complete.  That comes last, after the content was read back and compared with
 its checksum, so a crash at any step leaves at worst an incomplete snapshot, which is ignored and
 removed.
+
+None is begun that the disk may have no room for.  It would fill the disk, and the next event would
+stop the service, which could not start again before somebody has made room.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable
@@ -17,11 +21,15 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from uwfq_service.store.codec import STATE_VERSION, decode_state
+from uwfq_service.store.errors import NoRoom
 from uwfq_service.store.schema import transaction
 
 #: Bytes per chunk.  A transaction that writes one holds the service's commits up for about a
 #: millisecond.
 CHUNK_BYTES: Final = 256 * 1024
+
+#: Times its own size that a snapshot may take: in the write-ahead log and then in the database.
+ROOM: Final = 2
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +76,9 @@ def write_snapshot(
     """Store ``content`` as the snapshot that covers the events up to ``sequence``; return its id.
 
     ``pause`` is called between transactions: to let others write, or to give up by raising.
+    Raises ``NoRoom`` before anything is written.
     """
+    _refuse_without_room(connection, ROOM * len(content))
     crc32 = zlib.crc32(content)
     with transaction(connection):
         cursor = connection.execute(
@@ -94,6 +104,19 @@ def write_snapshot(
         )
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     return snapshot.id
+
+
+def _refuse_without_room(connection: sqlite3.Connection, needed: int) -> None:
+    """Raise ``NoRoom`` if the disk and the free pages of the database have less than ``needed``."""
+    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    disk = os.statvfs(path)
+    if not disk.f_blocks:
+        return  # A file system that does not tell.
+    (pages,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    free = disk.f_bavail * disk.f_frsize + pages * page_bytes
+    if free < needed:
+        raise NoRoom(needed, free)
 
 
 def _write_chunk(connection: sqlite3.Connection, snapshot_id: int, content: memoryview) -> None:
