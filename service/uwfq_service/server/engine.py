@@ -140,15 +140,15 @@ class Engine:
     def end_polls(self, futures: Iterable[asyncio.Future[Any]]) -> None:
         """Answer these polls with what there is, as if their wait were over.
 
-        O(parked polls + calls that wait for a decision).
+        O(these + calls that wait for a decision).
         """
         wanted = set(futures)
         for call in self._inbox:
             if type(call) is Poll and call.future in wanted:
                 call.wait_no_longer()
                 self._schedule_drain()
-        for poll in self._parking.polls():
-            if poll.future in wanted:
+        for future in wanted:
+            if (poll := self._parking.waiting(future)) is not None:
                 self._parking.end(poll)
 
     async def read(self, look: Callable[[Scheduler, float], T]) -> T:

@@ -173,6 +173,10 @@ class Parking:
             if poll.command.pool == pool and poll.command.worker_id == worker:
                 self.end(poll)
 
+    def waiting(self, future: asyncio.Future[Any]) -> Poll | None:
+        """The poll whose reply this is, if it waits."""
+        return self._parked.get(future)
+
     def polls(self) -> list[Poll]:
         """All that wait."""
         return list(self._parked.values())
