@@ -127,8 +127,8 @@ class Parking:
         self._pools: dict[str, _Pool] = {}
         #: All that wait, by the futures of their replies; each calls ``_dropped`` when it is done.
         self._parked: dict[asyncio.Future[Any], Poll] = {}
-        #: Those with an id, by pool and worker, oldest first.
-        self._numbered: dict[tuple[str, str], dict[Poll, None]] = {}
+        #: The same by pool and worker, oldest first.
+        self._of_worker: dict[tuple[str, str], dict[Poll, None]] = {}
 
     @property
     def count(self) -> int:
@@ -143,8 +143,7 @@ class Parking:
         poll.timer = self._clock.call_at(poll.deadline, lambda: self.end(poll))
         if command.done or command.started:
             poll.command = msgspec.structs.replace(command, done=(), started=())
-        if command.poll_id:
-            self._numbered.setdefault((command.pool, command.worker_id), {})[poll] = None
+        self._of_worker.setdefault((command.pool, command.worker_id), {})[poll] = None
         pool = self._pools.get(command.pool)
         if pool is None:
             pool = self._pools[command.pool] = _Pool()
@@ -156,10 +155,10 @@ class Parking:
 
     def follow(self, poll: commands.NextTask, now: float) -> None:
         """End what waits of a worker that has sent ``poll`` after it.  O(polls of the worker)."""
-        for older in list(self._numbered.get((poll.pool, poll.worker_id), ())):
+        for older in list(self._of_worker.get((poll.pool, poll.worker_id), ())):
             if now - older.parked_at < UNTOUCHED_SECONDS:
                 return
-            if older.command.poll_id <= poll.poll_id:
+            if 0 < older.command.poll_id <= poll.poll_id:
                 self.end(older)
 
     def end(self, poll: Poll) -> None:
@@ -168,10 +167,9 @@ class Parking:
         self._give_up(poll)
 
     def send_away(self, pool: str, worker: str) -> None:
-        """Answer the polls of a worker that has left.  O(parked polls)."""
-        for poll in self.polls():
-            if poll.command.pool == pool and poll.command.worker_id == worker:
-                self.end(poll)
+        """Answer the polls of a worker that has left.  O(polls of the worker)."""
+        for poll in list(self._of_worker.get((pool, worker), ())):
+            self.end(poll)
 
     def waiting(self, future: asyncio.Future[Any]) -> Poll | None:
         """The poll whose reply this is, if it waits."""
@@ -252,12 +250,11 @@ class Parking:
     def _leave(self, poll: Poll) -> None:
         del self._parked[poll.future]
         poll.future.remove_done_callback(self._dropped)
-        if poll.command.poll_id:
-            worker = poll.command.pool, poll.command.worker_id
-            numbered = self._numbered[worker]
-            del numbered[poll]
-            if not numbered:
-                del self._numbered[worker]
+        worker = poll.command.pool, poll.command.worker_id
+        siblings = self._of_worker[worker]
+        del siblings[poll]
+        if not siblings:
+            del self._of_worker[worker]
         pool = self._pools[poll.command.pool]
         del (pool.rankings if poll.command.ranking else pool.leases)[poll]
         if not poll.command.ranking:
