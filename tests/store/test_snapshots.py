@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -262,6 +263,14 @@ async def test_a_file_system_that_does_not_tell_what_is_free_is_tried(
     nowhere.f_blocks = 0
     monkeypatch.setattr("os.statvfs", lambda _: nowhere)
     with database(tmp_path) as connection:
+        assert write_snapshot(connection, 10, 1.0, CONTENT)
+
+
+async def test_a_path_that_is_no_text_has_room_as_well(tmp_path: Path) -> None:
+    """What it is called is nobody's business."""
+    directory = tmp_path / os.fsdecode(b"d\xff")
+    await fill(directory, 1, 10)
+    with database(directory) as connection:
         assert write_snapshot(connection, 10, 1.0, CONTENT)
 
 

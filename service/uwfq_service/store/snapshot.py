@@ -108,7 +108,8 @@ def write_snapshot(
 
 def _refuse_without_room(connection: sqlite3.Connection, needed: int) -> None:
     """Raise ``NoRoom`` if the disk and the free pages of the database have less than ``needed``."""
-    (_, _, path) = connection.execute("PRAGMA database_list").fetchone()
+    # As bytes, for a path need not be text.
+    (path,) = connection.execute("SELECT CAST(file AS BLOB) FROM pragma_database_list").fetchone()
     disk = os.statvfs(path)
     if not disk.f_blocks:
         return  # A file system that does not tell.
