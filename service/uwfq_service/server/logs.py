@@ -13,6 +13,7 @@ cannot be written (its reader has gone, its disk is full) is lost, and the servi
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -133,7 +134,11 @@ class _Forward(logging.Handler):
 
 
 def _to_json(line: Any, default: Callable[[Any], Any], **_: Any) -> bytes:
-    return msgspec.json.encode(line, enc_hook=default)
+    try:
+        return msgspec.json.encode(line, enc_hook=default)
+    except UnicodeEncodeError:
+        # The path of a file may be no text, and can only be escaped.
+        return json.dumps(line, default=default).encode()
 
 
 def enabled(level: int) -> bool:

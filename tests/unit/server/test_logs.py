@@ -139,6 +139,14 @@ def test_what_libraries_log_takes_the_same_way(configured: Stream) -> None:
     assert (line["level"], line["message"]) == ("warning", "slow callback")
 
 
+def test_a_path_that_is_no_text_is_logged(configured: Stream) -> None:
+    """A file system takes any bytes as a name; a service that tells of it goes on."""
+    logs.configure("info", "json", configured)
+    structlog.get_logger().info("serving", data="d\udcff", pools=("default",))
+    (line,) = map(json.loads, configured.lines)
+    assert (line["event"], line["data"], line["pools"]) == ("serving", "d\udcff", ["default"])
+
+
 def test_a_caller_that_has_gone_makes_no_line(configured: Stream) -> None:
     """The library tells of each answer that it could not send; of wrong use it tells likewise."""
     logs.configure("info", "json", configured)
