@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import math
 import sys
 import threading
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+import grpc.aio
 import pytest
 
 from tests.integration.fake_service import FakeService, Refusal, exhausted, unavailable
@@ -26,7 +30,10 @@ from uwfq_client import (
     Stage,
     SyncClient,
     Unavailable,
+    UwfqError,
+    Worker,
 )
+from uwfq_client.channel import Endpoint
 from uwfq_client.transport import AsyncTransport
 
 EAGER = RetryPolicy(max_attempts=50, initial_backoff_seconds=0.001, max_backoff_seconds=0.02)
@@ -37,6 +44,23 @@ async def client(service: FakeService) -> AsyncIterator[Client]:
     """A client of it that is quick to try again."""
     async with Client(service.target, retry=EAGER) as client:
         yield client
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[grpc.aio.Channel]]]:
+    """What was opened, while the garbage collector rests."""
+    opened: list[weakref.ref[grpc.aio.Channel]] = []
+    make = Endpoint.async_channel
+
+    def async_channel(endpoint: Endpoint) -> grpc.aio.Channel:
+        channel = make(endpoint)
+        opened.append(weakref.ref(channel))
+        return channel
+
+    monkeypatch.setattr(Endpoint, "async_channel", async_channel)
+    gc.disable()
+    yield opened
+    gc.enable()
 
 
 async def test_a_submission_arrives_as_it_was_written(service: FakeService, client: Client) -> None:
@@ -376,6 +400,28 @@ async def test_a_cancelled_caller_stays_cancelled_though_its_client_was_closed(
         await waiting
 
 
+async def test_a_closed_client_leaves_no_connection_to_the_garbage_collector(
+    service: FakeService, connections: list[weakref.ref[grpc.aio.Channel]]
+) -> None:
+    """Until that came by, gRPC would keep it, or try to make it, after errors, too."""
+    service.add_job("j", 1)
+    service.refuse("WatchJob", unavailable(), times=2)
+    calls: list[Callable[[Client], Awaitable[object]]] = [
+        lambda client: client.get_job("nope"),
+        lambda client: client.get_job("j", timeout=0.0),
+        lambda client: client.wait("nope"),
+        lambda client: client.wait("j", timeout=0.1),
+    ]
+    for call in calls:
+        client = Client(service.target, retry=EAGER)
+        with contextlib.suppress(UwfqError):
+            await call(client)
+        await client.aclose()
+    async with Worker(service.target, slots=1, handlers={"noop": lambda _: None}):
+        await service.until(lambda: service.requests["NextTask"])
+    assert [connection() for connection in connections] == [None] * 5
+
+
 async def test_a_connection_that_has_gone_silent_is_dropped_when_the_keepalive_says_so() -> None:
     """Who takes bytes and answers none of them, pings neither, is given up after both times."""
 
@@ -384,10 +430,14 @@ async def test_a_connection_that_has_gone_silent_is_dropped_when_the_keepalive_s
         while await reader.read(1 << 16):
             pass
         writer.close()
+        await writer.wait_closed()
+        dropped.set()
 
+    dropped = asyncio.Event()
     async with await asyncio.start_server(swallow, "127.0.0.1", 0) as server:
         target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         keepalive = Keepalive(time_seconds=0.1, timeout_seconds=0.1)
         async with Client(target, keepalive=keepalive, retry=RetryPolicy(max_attempts=1)) as client:
             with pytest.raises(Unavailable, match="ping timeout"):
                 await client.get_job("j", timeout=20)
+        await dropped.wait()

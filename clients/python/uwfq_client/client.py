@@ -319,7 +319,6 @@ class Client:
         backoff = Backoff(self.retry)
         while True:
             method = self._transport.scheduler.WatchJob
-            lost: UwfqError = Unavailable("the service ended the watch before the job had ended")
             try:
                 progress = self._transport.stream(method, request, _remaining(deadline))
                 async with contextlib.aclosing(progress):
@@ -329,9 +328,11 @@ class Client:
                         yield job
                         if job.ended:
                             return
+                raise Unavailable("the service ended the watch before the job had ended")
             except UwfqError as error:
-                lost = error
-            await self._pause(backoff, lost, deadline)
+                if (wait := _next_wait(backoff, error, deadline)) is None:
+                    raise
+            await self._transport.sleep(wait)
 
     async def wait(
         self,
@@ -443,15 +444,17 @@ class Client:
             try:
                 return await self._transport.unary(method, request, _remaining(deadline))
             except UwfqError as error:
-                refusal = error
-            await self._pause(backoff, refusal, deadline)
+                # Nothing here may keep the error: it keeps this frame, and so the connection, until
+                # the garbage collector comes by.
+                if (wait := _next_wait(backoff, error, deadline)) is None:
+                    raise
+            await self._transport.sleep(wait)
 
-    async def _pause(self, backoff: Backoff, error: UwfqError, deadline: float) -> None:
-        """Wait before the next try, or raise ``error`` when there is to be none."""
-        wait = backoff.next_wait(error) if is_transient(error) else None
-        if wait is None or time.monotonic() + wait >= deadline:
-            raise error
-        await self._transport.sleep(wait)
+
+def _next_wait(backoff: Backoff, error: UwfqError, deadline: float) -> float | None:
+    """Seconds to wait before the next try; ``None``: there is to be none."""
+    wait = backoff.next_wait(error) if is_transient(error) else None
+    return None if wait is None or time.monotonic() + wait >= deadline else wait
 
 
 #: 31 years.  gRPC takes what is far beyond for an instant that has passed.

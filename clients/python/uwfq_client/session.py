@@ -226,8 +226,7 @@ class Session:
         try:
             return await self._poll_call
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if _is_being_cancelled():
                 raise
             return None
         except grpc.RpcError as error:
@@ -489,6 +488,13 @@ class Session:
     def _fail(self, error: UwfqError) -> None:
         self._error = error
         self._stop.set()
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody cancels the task that asks."""
+    # Not where it is raised: the error would keep the task, which keeps the error.
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _cancelled(*tasks: asyncio.Task[None]) -> None:
