@@ -15,7 +15,13 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { Client as GrpcClient, Metadata, type ServiceError } from "@grpc/grpc-js";
+import {
+  connectivityState,
+  Client as GrpcClient,
+  Metadata,
+  status,
+  type ServiceError,
+} from "@grpc/grpc-js";
 
 import { channelCredentials, channelOptions, type ConnectionOptions } from "./connection.js";
 import { fromServiceError, UwfqError } from "./errors.js";
@@ -85,7 +91,7 @@ export class Channel {
       });
     } catch (error) {
       // Made here, and not where gRPC calls back, the error's stack leads to the caller.
-      throw this.#reason(error as ServiceError, signal);
+      throw this.#reason(await this.#explained(error as ServiceError), signal);
     }
   }
 
@@ -112,7 +118,7 @@ export class Channel {
     try {
       yield* call as AsyncIterable<MessageShape<O>>;
     } catch (error) {
-      throw this.#reason(error as ServiceError, signal);
+      throw this.#reason(await this.#explained(error as ServiceError), signal);
     } finally {
       done();
       call.cancel();
@@ -151,6 +157,32 @@ export class Channel {
       this.#calls.delete(call);
       signal?.removeEventListener("abort", cancel);
     };
+  }
+
+  /**
+   * The same error, with why there is no connection, if that is what the call has waited for: gRPC
+   * says so only to those who do not wait.
+   */
+  async #explained(error: ServiceError): Promise<ServiceError> {
+    const { TRANSIENT_FAILURE } = connectivityState;
+    if (error.code !== status.DEADLINE_EXCEEDED || this.closed) return error;
+    if (this.#grpc.getChannel().getConnectivityState(false) !== TRANSIENT_FAILURE) return error;
+    const refusal = await new Promise<ServiceError | null>((resolve) => {
+      // Should there be a connection by now, this asks for nothing.
+      const health = "/grpc.health.v1.Health/Check";
+      const options = { deadline: deadline(1) };
+      this.#grpc.makeUnaryRequest(
+        health,
+        identity,
+        identity,
+        Buffer.alloc(0),
+        new Metadata(),
+        options,
+        resolve,
+      );
+    });
+    if (refusal?.code === status.UNAVAILABLE) error.details += `; ${refusal.details}`;
+    return error;
   }
 
   /** What a failed call rejects with: whoever aborted it gets his own reason back. */

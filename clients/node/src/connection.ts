@@ -1,4 +1,5 @@
 /** How the client reaches the service: TLS, keepalive, and the settings of the gRPC channel. */
+import { X509Certificate } from "node:crypto";
 import { isIPv4, isIPv6 } from "node:net";
 
 import { credentials, type ChannelCredentials, type ChannelOptions } from "@grpc/grpc-js";
@@ -59,6 +60,7 @@ function encryption(tls: ConnectionOptions["tls"]): ChannelCredentials {
   if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError("mutual TLS needs both: tls.cert and tls.key");
   }
+  if (ca !== undefined) checkCertificate(ca);
   return credentials.createSsl(pem(ca), pem(key), pem(cert));
 }
 
@@ -87,6 +89,20 @@ function impatient(credentials: ChannelCredentials, seconds: number): ChannelCre
     return connector;
   };
   return credentials;
+}
+
+/** Node would trust nobody then, and say only that. */
+function checkCertificate(ca: string | Buffer): void {
+  try {
+    new X509Certificate(ca);
+  } catch (cause) {
+    throw new TypeError(
+      "tls.ca holds no certificate in PEM; the contents belong there, not a path",
+      {
+        cause,
+      },
+    );
+  }
 }
 
 function pem(text: string | Buffer | undefined): Buffer | null {

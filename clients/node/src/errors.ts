@@ -156,7 +156,7 @@ export function fromServiceError(error: ServiceError): UwfqError {
   }));
   return new UwfqError(
     codeName(error.code),
-    sentence(error.details || codeName(error.code), fieldViolations ?? []),
+    sentence(readable(error.details || codeName(error.code)), fieldViolations ?? []),
     {
       fieldViolations,
       retryAfterSeconds: retryDelay && Number(retryDelay.seconds) + retryDelay.nanos / 1e9,
@@ -170,6 +170,14 @@ export function fromServiceError(error: ServiceError): UwfqError {
 function codeName(code: number): StatusCode {
   const name = status[code] as keyof typeof status | undefined;
   return name === undefined || name === "OK" ? "UNKNOWN" : name;
+}
+
+/** Without an empty note of gRPC's, and with what a connection that ends without a word may mean. */
+function readable(text: string): string {
+  const said = text.replace(/\s*\. Resolution note: $/, "");
+  return said.includes("Last error: Failed to connect (")
+    ? `${said}; it was closed at once: does the service want TLS, or a certificate of the client?`
+    : said;
 }
 
 /** The service's sentence, which usually repeats the first violation, with all of them in it. */

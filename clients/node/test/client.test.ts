@@ -320,6 +320,27 @@ test("a connection that is taken and not greeted is made anew", async () => {
   }
 });
 
+test("a call whose time is up says why there was no connection", async () => {
+  const hasty = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+  await once(hasty, "listening");
+  const target = `127.0.0.1:${(hasty.address() as AddressInfo).port}`;
+  const asked = async (why: RegExp): Promise<void> => {
+    const client = new Client(target, { timeoutSeconds: 0.3 });
+    const watch = client.wait("j", { timeoutSeconds: 0.3 });
+    for (const { code, message } of await Promise.all([
+      refusal(client.get({ jobId: "j" })),
+      refusal(watch),
+    ])) {
+      assert.equal(code, "DEADLINE_EXCEEDED");
+      assert.match(message, why);
+    }
+    client.close();
+  };
+  await asked(/does the service want TLS/);
+  hasty.close();
+  await asked(/ECONNREFUSED [0-9.:]+$/);
+});
+
 test("which targets are on this machine", () => {
   const here = ["localhost:1", "127.0.0.1:7170", "127.1.2.3:1", "[::1]:1", "unix:/run/uwfq"];
   const schemes = ["dns:localhost:1", "dns:///localhost:1", "ipv4:127.0.0.1:1", "ipv6:[::1]:1"];
@@ -329,6 +350,7 @@ test("which targets are on this machine", () => {
   }
 });
 
-test("half of a certificate is refused", () => {
+test("half of a certificate is refused, and so is what is none", () => {
+  assert.throws(() => new Client("x", { tls: { ca: "ca.pem" } }), /tls.ca holds no certificate/);
   assert.throws(() => new Client("x", { tls: { cert: "" } }), /tls.cert and tls.key/);
 });
