@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -303,6 +305,35 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 				t.Errorf("service away %v: error %v", away, err)
 			}
 		})
+	}
+}
+
+// So does a service that wants TLS, or a certificate, and gRPC says only that it was closed.
+func TestAConnectionThatIsClosedAtOnceSaysWhatThatMayMean(t *testing.T) {
+	hasty, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hasty.Close()
+	go func() {
+		for {
+			connection, err := hasty.Accept()
+			if err != nil {
+				return
+			}
+			connection.Close()
+		}
+	}()
+	client, err := New(hasty.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = client.Get(ctx, &uwfqv1.GetJobRequest{JobId: "j"})
+	if err == nil || !strings.Contains(err.Error(), "does the service want TLS") {
+		t.Error(err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func asError(err error) error {
 	if errors.As(err, &bare) {
 		refusal = bare.GRPCStatus() // Without what gRPC says around it of its tries.
 	}
-	typed := &Error{Code: refusal.Code(), Message: refusal.Message(), status: refusal}
+	typed := &Error{Code: refusal.Code(), Message: sentence(refusal), status: refusal}
 	for _, detail := range refusal.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
@@ -111,6 +112,19 @@ func asError(err error) error {
 		}
 	}
 	return typed
+}
+
+// closedAtOnce is how gRPC puts it that a connection was taken, and closed before a word was said.
+var closedAtOnce = regexp.MustCompile(
+	`error reading server preface: |^latest balancer error: .*(broken pipe|reset by peer|EOF)`)
+
+// sentence is a refusal's message, with what it may mean if gRPC does not know.
+func sentence(refusal *status.Status) string {
+	text := refusal.Message()
+	if closedAtOnce.MatchString(text) {
+		text += "; does the service want TLS, or a certificate of the client?"
+	}
+	return text
 }
 
 // outOfTime is the end of a context while a call waited to be tried again, after err.

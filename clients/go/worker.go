@@ -89,13 +89,21 @@ type Worker struct {
 // NewWorker makes a worker of the service that the client is connected to.  It panics on numbers
 // below zero.
 func NewWorker(client *Client, options WorkerOptions) *Worker {
-	if min(options.Slots, options.Prefetch, options.MaxBatch) < 0 ||
-		min(options.PollWait, options.ReportDelay, options.Grace) < 0 {
-		panic(fmt.Sprintf("uwfq: no option of a worker may be below zero: %+v", options))
-	}
+	mustNotBeNegative("Slots", options.Slots)
+	mustNotBeNegative("Prefetch", options.Prefetch)
+	mustNotBeNegative("MaxBatch", options.MaxBatch)
+	mustNotBeNegative("PollWait", options.PollWait)
+	mustNotBeNegative("ReportDelay", options.ReportDelay)
+	mustNotBeNegative("Grace", options.Grace)
 	worker := &Worker{handlers: map[string]Handler{}}
 	worker.session = newSession(client, withDefaults(options), worker.handlers)
 	return worker
+}
+
+func mustNotBeNegative[Value int | time.Duration](name string, value Value) {
+	if value < 0 {
+		panic(fmt.Sprintf("uwfq: %s is %v, and must be at least 0", name, value))
+	}
 }
 
 func withDefaults(options WorkerOptions) WorkerOptions {

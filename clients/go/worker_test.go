@@ -273,7 +273,12 @@ func TestMistakesAreNamed(t *testing.T) {
 			other.Handle("a", nothing)
 		},
 		"before": func() { worker.Handle("b", nothing) },
-		"below":  func() { NewWorker(client, WorkerOptions{Slots: -1}) },
+		"uwfq: Slots is -1, and must be at least 0": func() {
+			NewWorker(client, WorkerOptions{Slots: -1})
+		},
+		"uwfq: Grace is -1s, and must be at least 0": func() {
+			NewWorker(client, WorkerOptions{Grace: -time.Second})
+		},
 		"for other": func() {
 			other := NewWorker(client, WorkerOptions{})
 			other.HandleOthers(nothing)

@@ -400,6 +400,20 @@ async def test_a_cancelled_caller_stays_cancelled_though_its_client_was_closed(
         await waiting
 
 
+async def test_a_connection_that_is_closed_at_once_says_what_that_may_mean() -> None:
+    """So does a service that wants TLS, or a certificate, and gRPC says only that it was closed."""
+
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        target = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Client(target, retry=RetryPolicy(max_attempts=1)) as client:
+            with pytest.raises(Unavailable, match="does the service want TLS"):
+                await client.get_job("j")
+
+
 async def test_a_closed_client_leaves_no_connection_to_the_garbage_collector(
     service: FakeService, connections: list[weakref.ref[grpc.aio.Channel]]
 ) -> None:

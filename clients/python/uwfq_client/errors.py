@@ -15,6 +15,7 @@ exception per canonical code, with the details as attributes, so that nobody par
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import ClassVar, Final, Protocol, TypeVar
 
 import grpc
@@ -22,6 +23,10 @@ from google.protobuf import message
 from google.rpc import error_details_pb2, status_pb2
 
 from uwfq_client.types import Job
+
+#: What gRPC says of a connection that was taken, and closed before a word was said.
+_CLOSED: Final = re.compile("^failed to connect .*(Socket closed|reset by peer|Broken pipe)")
+_CLOSED_AT_ONCE: Final = "; does the service want TLS, or a certificate of the client?"
 
 #: Where gRPC carries a serialized ``google.rpc.Status``.
 _DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -215,8 +220,9 @@ def from_rpc_error(error: grpc.RpcError) -> UwfqError:
     bad_request = _detail(status, error_details_pb2.BadRequest)
     retry = _detail(status, error_details_pb2.RetryInfo)
     resource = _detail(status, error_details_pb2.ResourceInfo)
+    text = refusal.details() or code.name
     return kind(
-        refusal.details() or code.name,
+        text + _CLOSED_AT_ONCE if _CLOSED.search(text) else text,
         code=code,
         reason=reason.reason if reason else "",
         field_violations=tuple(

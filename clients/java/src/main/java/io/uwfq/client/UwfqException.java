@@ -112,7 +112,11 @@ public class UwfqException extends RuntimeException {
             .replaceAll("\\s*Channel Pipeline: \\[[^\\]]*\\]", "")
             .replaceAll("\n\t(at|\\.\\.\\.) [^\n]*", "")
             .replace("\nCaused by: ", "; caused by: ")
-            .replace("\n}", "}");
+            .replace("\n}", "}")
+            // How gRPC puts it that a connection was taken, and closed before a word was said.
+            .replaceAll(
+                "(?s)^(.*Last Pick Failure=.*description=Network closed for unknown reason.*)$",
+                "$1; does the service want TLS, or a certificate of the client?");
     String why = cause == null ? null : cause.getMessage();
     return why == null || said.contains(why) ? said : said + ": " + why;
   }

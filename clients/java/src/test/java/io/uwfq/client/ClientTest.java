@@ -101,6 +101,30 @@ class ClientTest {
     }
   }
 
+  /** So does a service that wants TLS, or a certificate, and gRPC says only that it was closed. */
+  @Test
+  void aConnectionThatIsClosedAtOnceSaysWhatThatMayMean() throws Exception {
+    try (ServerSocket hasty = new ServerSocket(0, 9, InetAddress.getLoopbackAddress())) {
+      Thread closing =
+          new Thread(
+              () -> {
+                while (!hasty.isClosed()) {
+                  try {
+                    hasty.accept().close();
+                  } catch (IOException over) {
+                    return;
+                  }
+                }
+              });
+      closing.start();
+      try (Client client = Client.connect("127.0.0.1:" + hasty.getLocalPort())) {
+        Client brief = client.withTimeout(Duration.ofSeconds(3));
+        String message = assertThrows(UwfqException.class, () -> brief.get("j-1")).getMessage();
+        assertTrue(message.contains("does the service want TLS"), message);
+      }
+    }
+  }
+
   /** As a load balancer does whose service is gone. gRPC would wait for ever. */
   @Test
   void aConnectionThatIsTakenAndNotGreetedIsMadeAnew() throws Exception {
