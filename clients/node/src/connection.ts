@@ -120,6 +120,7 @@ export function channelOptions(
   retries: boolean,
 ): ChannelOptions {
   const { tls, keepalive = {} } = options;
+  checkKeepalive(keepalive);
   const serverName = typeof tls === "object" ? tls.serverName : undefined;
   return {
     "grpc.keepalive_time_ms": (keepalive.timeSeconds ?? 30) * 1000,
@@ -146,6 +147,16 @@ export function channelOptions(
     }),
     ...options.channelOptions,
   };
+}
+
+/** With no time at all, or NaN, no connection would be made that is not greeted at once. */
+function checkKeepalive(keepalive: Keepalive): void {
+  for (const name of ["timeSeconds", "timeoutSeconds"] as const) {
+    const seconds = keepalive[name];
+    if (seconds !== undefined && !(seconds > 0)) {
+      throw new RangeError(`keepalive.${name} is ${seconds}, and must be above 0`);
+    }
+  }
 }
 
 /** Whether the target is on this machine, as far as its text tells. */

@@ -64,9 +64,8 @@ export async function run(handler: Handler, attempt: Attempt): Promise<Ending> {
 }
 
 function success(measured: unknown, runtimeSeconds: number): Outcome {
-  if (measured !== undefined && (measured === null || typeof measured !== "object")) {
-    const returned = measured === null ? "null" : typeof measured;
-    throw new PermanentFailure(`the handler returned ${returned}, not a measurement`);
+  if (measured !== undefined && !isMeasurement(measured)) {
+    throw new PermanentFailure(`the handler returned ${kindOf(measured)}, not a measurement`);
   }
   const { inputBytes, rows } = (measured ?? {}) as Record<string, unknown>;
   const value = create(TaskSuccessSchema, {
@@ -75,6 +74,22 @@ function success(measured: unknown, runtimeSeconds: number): Outcome {
     ...(rows !== undefined && { rows: uint64("rows", rows) }),
   });
   return { case: "success", value };
+}
+
+/** Whether it may be one.  What goes through items is none: a generator, say, has yet to begin. */
+function isMeasurement(value: unknown): value is object {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    !(Symbol.iterator in value) &&
+    !(Symbol.asyncIterator in value)
+  );
+}
+
+/** "null", "number", "Array", "Generator". */
+function kindOf(value: unknown): string {
+  if (value === null || typeof value !== "object") return value === null ? "null" : typeof value;
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }
 
 /** The most that the protocol carries. */

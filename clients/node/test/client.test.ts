@@ -350,6 +350,15 @@ test("which targets are on this machine", () => {
   }
 });
 
+test("times of the keepalive that are none are refused", () => {
+  for (const seconds of [NaN, 0, -1]) {
+    for (const name of ["timeSeconds", "timeoutSeconds"]) {
+      const keepalive = { [name]: seconds };
+      assert.throws(() => new Client("x", { keepalive }), new RegExp(`${name} is ${seconds}`));
+    }
+  }
+});
+
 test("half of a certificate is refused, and so is what is none", () => {
   assert.throws(() => new Client("x", { tls: { ca: "ca.pem" } }), /tls.ca holds no certificate/);
   assert.throws(() => new Client("x", { tls: { cert: "" } }), /tls.cert and tls.key/);

@@ -149,6 +149,9 @@ test(
       },
       wrong: () => 12 as Measurement,
       nothing: () => null as unknown as Measurement,
+      lazy: function* () {
+        yield service.jobs;
+      } as unknown as () => Measurement,
       negative: () => ({ rows: -1 }),
       huge: () => ({ inputBytes: 2n ** 64n }),
     };
@@ -156,10 +159,10 @@ test(
     const worker = new Worker(service.target, { ...EAGER, slots: 1 });
     for (const [kind, act] of Object.entries(acts)) worker.handle(kind, act);
     const served = worker.serve();
-    await service.until(() => service.results.size === 9);
+    await service.until(() => service.results.size === 10);
     await worker.stop();
     await served;
-    const [throws, permanent, odd, long, wrong, nothing, negative, huge, unknown] = [
+    const [throws, permanent, odd, long, wrong, nothing, lazy, negative, huge, unknown] = [
       ...service.results.values(),
     ].map(({ outcome }) => (outcome.case === "failure" ? outcome.value : undefined));
     assert.equal(throws?.message, "TypeError: no such column");
@@ -171,12 +174,13 @@ test(
     assert.equal(wrong?.message, "the handler returned number, not a measurement");
     assert.equal(wrong.retryable, false);
     assert.equal(nothing?.message, "the handler returned null, not a measurement");
+    assert.equal(lazy?.message, "the handler returned Generator, not a measurement");
     assert.match(negative?.message ?? "", /rows -1/);
     assert.match(huge?.message ?? "", /inputBytes 18446744073709551616/);
     assert.equal(huge?.retryable, false);
     assert.equal(unknown?.message, 'no handler for kind "unknown"');
     assert.equal(unknown.retryable, true);
-    assert.equal(worker.stats.failed, 9);
+    assert.equal(worker.stats.failed, 10);
   }),
 );
 
