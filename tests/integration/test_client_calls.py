@@ -364,6 +364,15 @@ async def test_a_closed_client_says_so(service: FakeService) -> None:
         blocking.list_pools()
 
 
+async def test_a_client_in_another_event_loop_says_so(client: Client) -> None:
+    """That of ``asyncio.run``, the second time say; gRPC would tell of its own futures."""
+    await client.list_pools()
+    for call in (client.list_pools(), client.wait("j")):
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, call)
+    await client.list_pools()
+
+
 async def test_closing_a_client_fails_what_is_under_way(service: FakeService) -> None:
     """As a closed client fails: nobody has cancelled the callers, whom gRPC would let end so."""
     service.add_job("j", 1)

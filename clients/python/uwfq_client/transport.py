@@ -75,27 +75,38 @@ class AsyncTransport:
         self._endpoint = endpoint
         self._closed = False
         self._channel: grpc.aio.Channel | None = None
+        #: The event loop of the channel.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduler: scheduler_service_pb2_grpc.SchedulerServiceAsyncStub | None = None
         self._admin: admin_service_pb2_grpc.AdminServiceAsyncStub | None = None
 
     @property
     def scheduler(self) -> scheduler_service_pb2_grpc.SchedulerServiceAsyncStub:
         """Stub of what submitters and workers call."""
+        channel = self._open()
         if self._scheduler is None:
-            self._scheduler = scheduler_service_pb2_grpc.SchedulerServiceStub(self._open())
+            self._scheduler = scheduler_service_pb2_grpc.SchedulerServiceStub(channel)
         return self._scheduler
 
     @property
     def admin(self) -> admin_service_pb2_grpc.AdminServiceAsyncStub:
         """Stub of what operators call."""
+        channel = self._open()
         if self._admin is None:
-            self._admin = admin_service_pb2_grpc.AdminServiceStub(self._open())
+            self._admin = admin_service_pb2_grpc.AdminServiceStub(channel)
         return self._admin
 
     def _open(self) -> grpc.aio.Channel:
         _check_open(self._closed)
+        loop = asyncio.get_running_loop()
         if self._channel is None:
-            self._channel = self._endpoint.async_channel()
+            self._channel, self._loop = self._endpoint.async_channel(), loop
+        elif loop is not self._loop:
+            # gRPC would say that a loop is closed, or that some future is attached to another one.
+            raise RuntimeError(
+                "this client belongs to another event loop, that of its first call; "
+                "make one for each loop, or a SyncClient for all"
+            )
         return self._channel
 
     async def unary(
