@@ -6,6 +6,7 @@ rules stand in ``tests/property/test_state_machine.py``.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -42,46 +43,68 @@ workers = st.sampled_from(["w1", "w2", "w3"])
 picks = st.integers(0, 1_000)
 
 
+# Made once: Hypothesis checks each strategy that a draw makes, which takes longer than the draw.
+_counts = st.integers(1, 5)
+_ways = st.sampled_from(["even", "uneven", "input", "work"])
+_booleans = st.booleans()
+_works = {count: st.lists(quarters, min_size=count, max_size=count) for count in range(1, 6)}
+_sizes = {
+    count: st.lists(st.integers(1, 9), min_size=count, max_size=count) for count in range(1, 6)
+}
+_stage_counts = st.integers(1, 3)
+_declared_works = st.none() | quarters
+_slots_per_task = st.sampled_from([1, 1, 1, 2, 3])
+_min_tasks = st.none() | st.integers(1, 2)
+_max_tasks = st.none() | st.integers(2, 6)
+_max_attempts = st.none() | st.integers(1, 3)
+_task_timeouts = st.none() | st.sampled_from([1.0, 4.0])
+_signatures = st.sampled_from(["", "s", "scan"])
+
+
+@cache
+def _some_of(first: int, number: int) -> st.SearchStrategy[set[str]]:
+    """Any of the stages from the first up to one before ``number``."""
+    return st.sets(st.sampled_from([f"s{earlier}" for earlier in range(first, number)]))
+
+
 @st.composite
 def cuts(draw: st.DrawFn) -> cmd.TaskList | cmd.InputDescriptor | None:
     """A way to cut a stage."""
-    count = draw(st.integers(1, 5))
-    match draw(st.sampled_from(["even", "uneven", "input", "work"])):
+    count = draw(_counts)
+    match draw(_ways):
         case "even":
             return cmd.TaskList(count=count)
         case "uneven":
-            works = st.lists(quarters, min_size=count, max_size=count)
-            return cmd.TaskList(count=count, task_work=tuple(draw(works)))
+            return cmd.TaskList(count=count, task_work=tuple(draw(_works[count])))
         case "input":
-            sizes = st.lists(st.integers(1, 9), min_size=count, max_size=count)
             return cmd.InputDescriptor(
-                unit_sizes=tuple(draw(sizes)), splittable=draw(st.booleans())
+                unit_sizes=tuple(draw(_sizes[count])), splittable=draw(_booleans)
             )
         case _:
             return None
 
 
+_cuts = cuts()
+
+
 @st.composite
 def stages(draw: st.DrawFn, *, first: int = 0) -> tuple[cmd.StageSpec, ...]:
     """One to three stages, each after some of those before it."""
-    specs: list[cmd.StageSpec] = []
-    for number in range(first, first + draw(st.integers(1, 3))):
-        before = [f"s{earlier}" for earlier in range(first, number)]
-        specs.append(
-            cmd.StageSpec(
-                stage=f"s{number}",
-                after=tuple(sorted(draw(st.sets(st.sampled_from(before))))) if before else (),
-                cut=draw(cuts()),
-                declared_work=draw(st.none() | quarters),
-                slots_per_task=draw(st.sampled_from([1, 1, 1, 2, 3])),
-                min_tasks=draw(st.none() | st.integers(1, 2)),
-                max_tasks=draw(st.none() | st.integers(2, 6)),
-                max_attempts=draw(st.none() | st.integers(1, 3)),
-                task_timeout=draw(st.none() | st.sampled_from([1.0, 4.0])),
-                signature=draw(st.sampled_from(["", "s", "scan"])),
-            )
+    return tuple(
+        cmd.StageSpec(
+            stage=f"s{number}",
+            after=tuple(sorted(draw(_some_of(first, number)))) if number > first else (),
+            cut=draw(_cuts),
+            declared_work=draw(_declared_works),
+            slots_per_task=draw(_slots_per_task),
+            min_tasks=draw(_min_tasks),
+            max_tasks=draw(_max_tasks),
+            max_attempts=draw(_max_attempts),
+            task_timeout=draw(_task_timeouts),
+            signature=draw(_signatures),
         )
-    return tuple(specs)
+        for number in range(first, first + draw(_stage_counts))
+    )
 
 
 def packed(values: Any) -> Any:
