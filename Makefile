@@ -7,6 +7,7 @@
 #   VENV=DIR      another environment than .venv (a second one beside `make dev`'s, say)
 #   PYTHON=EXE    the interpreter to build it from
 #   ARGS='...'    passed on: make test ARGS='-k lease', make demo ARGS='--seconds 30'
+#   JOBS=1        the parts of make test one after another
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -59,7 +60,29 @@ AT_CLIENTS = clients=$$(clients/testable $(CLIENTS)); for client in $$clients; d
 	$(MAKE) --no-print-directory -C clients/$$client \
 	BUF=$(abspath $(BIN))/buf UWFQ_COMMAND=$(abspath $(BIN))/uwfq
 
-.PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench load lock proto-image clean
+# The parts of `make test`.  JOBS of them run side by side, for each leaves some of two cores idle: the
+# other languages' beside what computes on one core and looks at no clock, and then real processes.
+CORE_TESTS := tests/unit tests/property tests/store tests/scenarios
+SPARK_TESTS := tests/spark tests/e2e/spark
+ifeq ($(strip $(ARGS)),)
+TEST_FIRST := test-jvm test-core test-clients
+TEST_THEN := test-spark test-others
+else
+# Python's in one run: what ARGS selects may be but one test.
+TEST_FIRST := test-jvm test-clients
+TEST_THEN := test-python
+endif
+JOBS ?= 2
+# A part that has not passed has left a file here.
+UNFINISHED := build/unfinished-tests
+SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync --keep-going
+OR_SAY_WHICH = || { echo "error: not passed: $$(cd $(UNFINISHED) && echo *) (see above)" >&2; exit 1; }
+# A line with a + is shown at once, all others of a part together when it has ended.
+BEGIN = @touch $(UNFINISHED)/$@; echo "$@ begins; what it prints is shown when it has ended"
+END = @rm $(UNFINISHED)/$@
+
+.PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench load lock proto-image clean \
+	test-jvm test-clients test-core test-spark test-others test-python
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -145,12 +168,45 @@ lint: setup ## Format, lint, types, import contracts, protos, stubs, lock file
 	@$(IF_JVM) $(MVN) spotless:check; fi
 	$(AT_CLIENTS) lint gen-check; done
 
-# What the plugin logs in its tests, troubles on purpose, is in $(JVM)/*/target/surefire-reports.
 test: lint spark35 $(SPARK_CLASSES) ## Lint, then every test, against the installed wheel
+	$(AT_CLIENTS) adapter; done
+	@rm -rf $(UNFINISHED) && mkdir -p $(UNFINISHED)
+	$(SIDE_BY_SIDE) $(TEST_FIRST) $(OR_SAY_WHICH)
+	$(SIDE_BY_SIDE) $(TEST_THEN) $(OR_SAY_WHICH)
+
+# What the plugin logs in its tests, troubles on purpose, is in $(JVM)/*/target/surefire-reports.
+test-jvm:
+	+$(BEGIN)
 	@$(IF_JVM) $(MVN) verify --fail-at-end -Duwfq.shade.skip=true \
 		-Duwfq.command=$(abspath $(BIN)/uwfq) -Dmaven.test.redirectTestOutputToFile=true; fi
-	$(AT_CLIENTS) test adapter; done
+	$(END)
+
+# One after another: a client's own steps are not made to run side by side.
+test-clients:
+	+$(BEGIN)
+	unset MAKEFLAGS; $(AT_CLIENTS) test; done
+	$(END)
+
+test-core:
+	+$(BEGIN)
+	$(BIN)/python -m pytest $(CORE_TESTS)
+	$(END)
+
+test-spark:
+	+$(BEGIN)
+	$(BIN)/python -m pytest $(SPARK_TESTS)
+	$(END)
+
+# All that no other part has, so that a new folder is not left out.
+test-others:
+	+$(BEGIN)
+	$(BIN)/python -m pytest tests $(addprefix --ignore=,$(CORE_TESTS) $(SPARK_TESTS))
+	$(END)
+
+test-python:
+	+$(BEGIN)
 	$(BIN)/python -m pytest $(ARGS)
+	$(END)
 
 demo: setup ## Watch three users share the service, under three policies
 	$(BIN)/uwfq demo $(ARGS)
