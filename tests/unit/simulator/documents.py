@@ -74,12 +74,24 @@ amounts = st.floats(0, 1e9)
 positive = st.floats(1e-9, 1e9)
 
 
+# Parts of those below, made once: Hypothesis checks each strategy that a draw makes.
+_stage_names = st.lists(names, min_size=1, max_size=5, unique=True)
+_tasks = st.none() | st.lists(amounts, min_size=1, max_size=5).map(tuple)
+_users = st.lists(names, max_size=4, unique=True)
+_job_names = st.lists(names, min_size=1, max_size=6, unique=True)
+_signatures = st.just("") | names
+_input_bytes = st.none() | st.integers(0, (1 << 63) - 1)
+_estimates = st.none() | positive
+_slots = st.integers(1, 1_000_000)
+_weights = st.floats(0.001, 1e6)
+
+
 @st.composite
 def stages(draw: st.DrawFn) -> tuple[StageSpec, ...]:
     """Stages that wait only for earlier ones, so never in a circle."""
     made: list[StageSpec] = []
-    for name in draw(st.lists(names, min_size=1, max_size=5, unique=True)):
-        tasks = draw(st.none() | st.lists(amounts, min_size=1, max_size=5).map(tuple))
+    for name in draw(_stage_names):
+        tasks = draw(_tasks)
         earlier = [stage.stage for stage in made]
         before = st.lists(st.sampled_from(earlier), max_size=3) if earlier else st.just([])
         made.append(
@@ -94,12 +106,15 @@ def stages(draw: st.DrawFn) -> tuple[StageSpec, ...]:
     return tuple(made)
 
 
+_stages = stages()
+
+
 @st.composite
 def workloads(draw: st.DrawFn) -> Workload:
     """Any workload that the format allows, within reason."""
-    users = draw(st.lists(names, max_size=4, unique=True))
+    users = draw(_users)
     jobs: list[JobSpec] = []
-    for name in draw(st.lists(names, min_size=1, max_size=6, unique=True)):
+    for name in draw(_job_names):
         earlier = [job.job for job in jobs]
         jobs.append(
             JobSpec(
@@ -107,17 +122,17 @@ def workloads(draw: st.DrawFn) -> Workload:
                 user=draw(st.sampled_from(users) if users else names),
                 submit=draw(amounts),
                 after=draw(st.none() | st.sampled_from(earlier)) if earlier else None,
-                signature=draw(st.just("") | names),
-                input_bytes=draw(st.none() | st.integers(0, (1 << 63) - 1)),
-                estimate=draw(st.none() | positive),
-                stages=draw(stages()),
+                signature=draw(_signatures),
+                input_bytes=draw(_input_bytes),
+                estimate=draw(_estimates),
+                stages=draw(_stages),
             )
         )
     return Workload(
         version=1,
         name=draw(names),
-        slots=draw(st.integers(1, 1_000_000)),
-        users=tuple(UserSpec(user=user, weight=draw(st.floats(0.001, 1e6))) for user in users),
+        slots=draw(_slots),
+        users=tuple(UserSpec(user=user, weight=draw(_weights)) for user in users),
         # What a job waits for may also stand further down.
         jobs=tuple(draw(st.permutations(jobs))),
     )
