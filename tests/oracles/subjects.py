@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.oracles.deadlines import DeadlineOracle, PaperChain, RemainingWorkChain, StageClock
 from tests.oracles.fluid import ONE, ZERO
-from tests.oracles.picker import LaunchableStage, PoolView
+from tests.oracles.picker import DEADLINE_POLICIES, LaunchableStage, PoolView
 from tests.oracles.workloads import JobPlan, Workload
 from tests.oracles.world import Launch
 from uwfq_service.core.commands import (
@@ -71,14 +71,8 @@ class OracleSubject:
 
     def next(self, free_slots: int, now: Fraction) -> Launch | None:
         """What the picker picks, with the deadlines of this instant."""
-        self.chains.advance(now)
-        deadlines = self.chains.virtual_deadlines()
-        for stage in self.pool.stages:
-            stage.deadline = (
-                self.clock.deadlines[stage.job, stage.number]
-                if self.pool.policy == "cfq"
-                else deadlines[stage.job]
-            )
+        if self.pool.policy in DEADLINE_POLICIES:
+            self._set_deadlines(now)
         picked = self.pool.pick(free_slots)
         if picked is None:
             return None
@@ -111,6 +105,16 @@ class OracleSubject:
 
     def wake(self, now: Fraction) -> None:
         """Never called."""
+
+    def _set_deadlines(self, now: Fraction) -> None:
+        if self.pool.policy == "cfq":
+            for stage in self.pool.stages:
+                stage.deadline = self.clock.deadlines[stage.job, stage.number]
+            return
+        self.chains.advance(now)
+        deadlines = self.chains.virtual_deadlines()
+        for stage in self.pool.stages:
+            stage.deadline = deadlines[stage.job]
 
     def _launchable(self, job: JobPlan, number: int, now: Fraction) -> None:
         stage = job.stages[number]
