@@ -73,13 +73,15 @@ TEST_FIRST := test-jvm test-clients
 TEST_THEN := test-python
 endif
 JOBS ?= 2
-# A part that has not passed has left a file here.
+# What a part has printed so far; of one that has passed there is nothing left.
 UNFINISHED := build/unfinished-tests
 SIDE_BY_SIDE = @$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync --keep-going
 OR_SAY_WHICH = || { echo "error: not passed: $$(cd $(UNFINISHED) && echo *) (see above)" >&2; exit 1; }
 # A line with a + is shown at once, all others of a part together when it has ended.
-BEGIN = @touch $(UNFINISHED)/$@; echo "$@ begins; what it prints is shown when it has ended"
-END = @rm $(UNFINISHED)/$@
+LOG = $(UNFINISHED)/$@
+BEGIN = @touch $(LOG); echo "$@ begins: shown when it has ended, and until then in $(LOG)"
+KEPT = 2>&1 | tee $(LOG)
+END = @rm $(LOG)
 
 .PHONY: help setup dev jars spark35 gen lint test demo spark-demo bench load lock proto-image clean \
 	test-jvm test-clients test-core test-spark test-others test-python
@@ -178,34 +180,34 @@ test: lint spark35 $(SPARK_CLASSES) ## Lint, then every test, against the instal
 test-jvm:
 	+$(BEGIN)
 	@$(IF_JVM) $(MVN) verify --fail-at-end -Duwfq.shade.skip=true \
-		-Duwfq.command=$(abspath $(BIN)/uwfq) -Dmaven.test.redirectTestOutputToFile=true; fi
+		-Duwfq.command=$(abspath $(BIN)/uwfq) -Dmaven.test.redirectTestOutputToFile=true; fi $(KEPT)
 	$(END)
 
 # One after another: a client's own steps are not made to run side by side.
 test-clients:
 	+$(BEGIN)
-	unset MAKEFLAGS; $(AT_CLIENTS) test; done
+	unset MAKEFLAGS; $(AT_CLIENTS) test; done $(KEPT)
 	$(END)
 
 test-core:
 	+$(BEGIN)
-	$(BIN)/python -m pytest $(CORE_TESTS)
+	$(BIN)/python -m pytest $(CORE_TESTS) $(KEPT)
 	$(END)
 
 test-spark:
 	+$(BEGIN)
-	$(BIN)/python -m pytest $(SPARK_TESTS)
+	$(BIN)/python -m pytest $(SPARK_TESTS) $(KEPT)
 	$(END)
 
 # All that no other part has, so that a new folder is not left out.
 test-others:
 	+$(BEGIN)
-	$(BIN)/python -m pytest tests $(addprefix --ignore=,$(CORE_TESTS) $(SPARK_TESTS))
+	$(BIN)/python -m pytest tests $(addprefix --ignore=,$(CORE_TESTS) $(SPARK_TESTS)) $(KEPT)
 	$(END)
 
 test-python:
 	+$(BEGIN)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(ARGS) $(KEPT)
 	$(END)
 
 demo: setup ## Watch three users share the service, under three policies
