@@ -142,6 +142,10 @@ class FakeService:
         users = self.scheduler.pools["default"].users.values()
         return {user.name: user.weight / 1e6 for user in users}
 
+    def workers(self) -> set[str]:
+        """Those that it counts, by name."""
+        return set(self.scheduler.pools["default"].workers)
+
     def unfinished(self) -> int:
         """Jobs that have not ended."""
         return self.scheduler.pools["default"].unfinished_jobs
@@ -182,25 +186,41 @@ class FakeWorker:
         self._handlers = handlers
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._gone = asyncio.Event()
+        self._gone.set()
 
     async def serve(self) -> None:
         """See ``Serving``."""
-        async with asyncio.TaskGroup() as tasks:
-            while not self._stopping.is_set():
-                sequence = self._engine.sequence
-                await self._fill(tasks)
-                await self._until_something_happens(sequence)
+        self._gone.clear()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while not self._stopping.is_set():
+                    sequence = self._engine.sequence
+                    await self._fill(tasks)
+                    await self._until_something_happens(sequence)
+            await self._engine.poll(
+                cmd.NextTask(worker_id=self._name, slots=self._slots, free_slots=0, leaving=True)
+            )
+        finally:
+            self._gone.set()
 
-    async def stop(self) -> None:
-        """See ``Serving``."""
+    async def stop(self, grace_seconds: float | None = None) -> None:
+        """See ``Serving``; whatever the grace is, what runs is given up at its beginning."""
         self._stopping.set()
+        if grace_seconds is not None:
+            for task in self._running:
+                task.cancel()
+        await self._gone.wait()
 
     async def _fill(self, tasks: asyncio.TaskGroup) -> None:
         self._ended.clear()
         command = cmd.NextTask(worker_id=self._name, slots=self._slots, free_slots=self._free)
         for lease in (await self._engine.poll(command)).leases:
             self._free -= lease.slots
-            tasks.create_task(self._run(lease))
+            task = tasks.create_task(self._run(lease))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
     async def _until_something_happens(self, sequence: int) -> None:
         waits = [self._stopping.wait(), self._ended.wait()]

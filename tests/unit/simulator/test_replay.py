@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.simulator.replay_service import (
@@ -21,7 +22,7 @@ from tests.unit.simulator.replay_service import (
     nearly,
     serving,
 )
-from uwfq_client import Task, Unavailable
+from uwfq_client import NotFound, Task, Unavailable
 from uwfq_service.core import commands as cmd
 from uwfq_service.simulator.replay import Handler, Overhead, Replay, ReplayFailed, ReplayRefused
 from uwfq_service.simulator.replay.comparison import COLUMNS, side_by_side
@@ -309,6 +310,25 @@ def test_a_pool_of_another_fixed_size_is_refused() -> None:
     assert "is fixed at 16 slots, the workload has 1; --slots 16 replays it" in line
 
 
+def test_a_user_who_may_not_have_all_slots_is_refused() -> None:
+    """A workload knows no caps, nor does its simulation; a cap that holds nobody back is none."""
+
+    async def cap(service: FakeService) -> None:
+        await service.engine.call(cmd.SetUser(user="zoe", max_running_slots=1))
+        await service.engine.call(cmd.SetUser(user="ann", max_running_slots=4))
+
+    line = refused(cap, slots=5)
+    assert line.startswith("user 'ann' may have 4 of the 5 slots of pool 'default' at most; lift")
+
+    async def drive() -> Run:
+        async with serving() as service:
+            await cap(service)
+            run, _ = await replayed(service, one_after_the_other(1.0), Options(slots=4))
+        return run
+
+    assert len(in_no_time(drive()).jobs) == 1
+
+
 def test_workers_that_have_just_left_are_waited_for() -> None:
     """As after a replay before this one: the service counts them for a while."""
 
@@ -337,7 +357,10 @@ def ended_early(
     error: type[BaseException],
     **more: Any,
 ) -> tuple[str, Replay, int, dict[str, float]]:
-    """What a replay says that something ended after 2.5 s; what it left in the service."""
+    """What a replay says that something ended after 2.5 s; what it left in the service.
+
+    Its workers have taken their leave if anybody was there to hear of it.
+    """
 
     async def drive() -> tuple[str, Replay, int, dict[str, float]]:
         async with serving() as service:
@@ -348,6 +371,7 @@ def ended_early(
             with pytest.raises(error) as caught:
                 await running
             await meanwhile
+            assert service.gone or service.workers() <= {"other"}
             return str(caught.value), replay, service.unfinished(), service.weights()
 
     return in_no_time(drive())
@@ -392,6 +416,24 @@ def test_a_job_of_somebody_else_ends_the_replay() -> None:
     assert replay.cancelled == 2
     # Theirs goes on.
     assert unfinished == 1
+
+
+def test_a_submission_that_is_refused_ends_the_replay() -> None:
+    """Also when all jobs have been submitted by then, and their ends are all that is waited for."""
+    workload = one_after_the_other(1.0, 1.0)
+    at_once = msgspec.structs.replace(
+        workload, jobs=tuple(msgspec.structs.replace(job, submit=0.0) for job in workload.jobs)
+    )
+
+    async def drive() -> int:
+        async with serving() as service:
+            await service.engine.call(cmd.SetUser(user="ann", max_waiting_jobs=1))
+            # The service in this process has one word for all that it refuses.
+            with pytest.raises(NotFound, match="'ann' has 1 unfinished jobs, the most allowed"):
+                await replayed(service, at_once, Options())
+            return service.unfinished()
+
+    assert in_no_time(drive()) == 0
 
 
 def test_a_service_that_has_gone_ends_the_replay() -> None:

@@ -40,8 +40,9 @@ _LOOK_JOBS: Final = 20
 #: Pauses between two questions whether a job has ended; they double, real seconds.
 _FIRST_PAUSE: Final = 0.004
 _LONGEST_PAUSE: Final = 0.25
-#: How long cleaning up may take, real seconds.
+#: How long cleaning up may take, and how long of it our workers to take their leave, real seconds.
 _TIDY_SECONDS: Final = 10.0
+_LEAVE_SECONDS: Final = 2.0
 
 Handler = Callable[[Task], Awaitable[None]]
 #: Told how many jobs of how many have finished.
@@ -54,8 +55,8 @@ class Serving(Protocol):
     async def serve(self) -> None:
         """Work until stopped."""
 
-    async def stop(self) -> None:
-        """Finish and report what is held; ``serve`` returns then."""
+    async def stop(self, grace_seconds: float | None = None) -> None:
+        """Finish and report what is held, within the grace; ``serve`` returns then."""
 
 
 #: Makes a worker of so many slots, with a handler for each kind of job.
@@ -127,6 +128,8 @@ class Replay:
         self._workers = [
             make_worker(share + (number < more), handlers) for number in range(options.workers)
         ]
+        #: They outlive the group of everything else, for they take their leave after the jobs.
+        self._serving: list[asyncio.Task[None]] = []
         self._pool = BorrowedPool(client, slots=self.slots, workers=options.workers)
         self._counts = JobCounts()
         #: By id: jobs that the service may hold unfinished; by position: how jobs ended.
@@ -147,15 +150,18 @@ class Replay:
         await self._pool.until_idle()
         try:
             async with self._group as group:
-                serving = [group.create_task(worker.serve()) for worker in self._workers]
+                self._serving = [asyncio.create_task(worker.serve()) for worker in self._workers]
+                working = [group.create_task(_ended(serving)) for serving in self._serving]
                 self._virtual_time = await self._pool.until_workers_are_seen(self._check)
                 await self._pool.set_weights(self._workload.weights)
                 overseer = group.create_task(self._oversee())
-                await self._play_all()
+                # A task of its own: a group that fails while it waits for its last jobs leaves the
+                # task that it is in looking as if it were cancelled (Python 3.11, 3.12).
+                await group.create_task(self._play_all())
                 overseer.cancel()
                 for worker in self._workers:
                     await worker.stop()
-                await asyncio.gather(*serving)
+                await asyncio.gather(*working)
                 pool = await self._client.get_pool()
         except BaseExceptionGroup as errors:
             if (ours := asyncio.current_task()) is not None and ours.cancelling():
@@ -234,8 +240,12 @@ class Replay:
 
     def _add_when_due(self, job: ReplayedJob, stages: list[int], since: float) -> None:
         for position in stages:
-            due = since + job.delay(position) / self._speed
-            self._group.create_task(self._add(job, position, due))
+            adding = self._add(job, position, since + job.delay(position) / self._speed)
+            try:
+                self._group.create_task(adding)
+            except RuntimeError:
+                # The replay is over, and a task has ended before its worker was told.
+                adding.close()
 
     async def _add(self, job: ReplayedJob, position: int, due: float) -> None:
         await _sleep_until(due)
@@ -277,13 +287,24 @@ class Replay:
     async def _tidy_up(self) -> None:
         """Leave the service as it was found, as far as it answers."""
         left = list(self._open)
-        with contextlib.suppress(UwfqError, TimeoutError):
-            async with asyncio.timeout(_TIDY_SECONDS):
-                while left:
-                    now, left = left[:_CALLS], left[_CALLS:]
-                    await asyncio.gather(*map(self._cancel, now))
-                await self._pool.put_weights_back()
+        try:
+            with contextlib.suppress(UwfqError, TimeoutError):
+                async with asyncio.timeout(_TIDY_SECONDS):
+                    while left:
+                        now, left = left[:_CALLS], left[_CALLS:]
+                        await asyncio.gather(*map(self._cancel, now))
+                    await self._pool.put_weights_back()
+                    await self._take_leave()
+        finally:
+            for serving in self._serving:
+                serving.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
         self.left_open = len(self._open)
+
+    async def _take_leave(self) -> None:
+        """Let workers that still serve say that they go: the next replay need not wait for it."""
+        async with asyncio.timeout(_LEAVE_SECONDS):
+            await asyncio.gather(*(worker.stop(grace_seconds=0) for worker in self._workers))
 
     async def _cancel(self, job_id: str) -> None:
         # It may not have got there.
@@ -291,6 +312,11 @@ class Replay:
             await self._client.cancel(job_id, "its replay has ended")
             self.cancelled += 1
         del self._open[job_id]
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Wait for the end of a task, and leave it alone if we are cancelled before."""
+    await asyncio.shield(task)
 
 
 async def _sleep_until(real_instant: float) -> None:

@@ -88,11 +88,21 @@ class BorrowedPool:
         return pool.virtual_time
 
     async def set_weights(self, weights: Mapping[str, float]) -> None:
-        """Let users have these weights until ``put_weights_back``."""
+        """Let users have these weights until ``put_weights_back``.
+
+        Raises ``ReplayRefused`` if one of them may not have all slots: a workload knows no caps.
+        """
         users = self._client.list_users(page_size=1000)
-        known = {user.user: user.weight async for user in users}
+        known = {each.user: each async for each in users if each.user in weights}
+        for each in known.values():
+            if (cap := each.max_running_slots) is not None and cap < self._slots:
+                raise ReplayRefused(
+                    f"user {each.user!r} may have {cap} of the {self._slots} slots of pool "
+                    f"{self._client.pool!r} at most; lift that (`uwfq user set "
+                    "--max-running-slots 0`), or name another pool with --pool"
+                )
         for user, weight in weights.items():
-            former = known.get(user, 1.0)
+            former = known[user].weight if user in known else 1.0
             if not math.isclose(former, weight, rel_tol=0, abs_tol=1e-6):
                 self._former_weights[user] = former
                 await self._client.set_user(user, weight=weight)
