@@ -3,7 +3,9 @@
 import json
 import os
 import pty
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,28 @@ def test_a_journal_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (job,) = parse(out).jobs
     assert (job.user, job.stages[0].tasks) == ("ada", (3.0, 3.0))
     assert err == "left out: jobs 1 not finished\n"
+
+
+@pytest.mark.parametrize(
+    "command", [["workload"], ["simulate", "--policy", "fifo", "--output", "-"]]
+)
+def test_what_is_logged_of_a_journal_is_no_part_of_the_document(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A snapshot that is damaged, while the events that it stands for are still there."""
+    past = Past(slots=2)
+    past.submit("etl", stage("read", 2))
+    past.run(slots=2)
+    data = past.write(tmp_path / "data")
+    with closing(sqlite3.connect(data / "uwfq.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO snapshots (seq, at, version, bytes, crc32, complete)"
+            " SELECT max(seq), 0, 1, 9, 9, 1 FROM events"
+        )
+    assert main([*command, "--from-journal", str(data)]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)
+    assert "snapshot_damaged" in err
 
 
 def event(name: str, **fields: Any) -> dict[str, Any]:

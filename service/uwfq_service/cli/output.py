@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,14 @@ def terminal(*, stderr: bool = False) -> Console:
     if not console.is_terminal:
         console = Console(stderr=stderr, highlight=False, width=1_000)
     return console
+
+
+def keep_logs_off_stdout() -> None:
+    """Let what is logged go to stderr, for commands that read what a service has written."""
+    import structlog
+
+    # Late, for a test has its own.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def table(

@@ -18,7 +18,7 @@ import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.files import OutputFile, is_device, keep_apart, writing
-from uwfq_service.cli.output import show, terminal
+from uwfq_service.cli.output import keep_logs_off_stdout, show, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
@@ -238,6 +238,7 @@ def _scenario(name: str, seed: int) -> Workload:
 def _recorded(directory: Path, pool: str) -> Workload:
     from uwfq_service.simulator.importers.journal import read_recording
 
+    keep_logs_off_stdout()
     try:
         recording = read_recording(directory, pool=pool)
     except OSError as error:

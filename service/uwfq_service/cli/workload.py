@@ -14,7 +14,7 @@ import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.files import OutputFile, keep_apart, writing
-from uwfq_service.cli.output import number, seconds, show, table, terminal
+from uwfq_service.cli.output import keep_logs_off_stdout, number, seconds, show, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
 from uwfq_service.printable import printable
 
@@ -214,6 +214,7 @@ def _from_journal(options: dict[str, Any]) -> Workload:
     from uwfq_service.simulator.importers.journal import read_recording
 
     path: Path = options["journal"]
+    keep_logs_off_stdout()
     with _readable(path), _bar("events") as advance:
         recording = read_recording(path, pool=options["pool"] or "default", progress=advance)
     _tell_left_out(recording.left_out and f"jobs {recording.left_out}")
