@@ -171,6 +171,20 @@ def test_serve_shows_its_configuration_without_starting() -> None:
     assert pool["configure"]["policy"] == "fair"
 
 
+@pytest.mark.parametrize("arguments", [["simulate", "-"], ["submit", "--file", "-"]])
+def test_a_closed_stdin_is_an_empty_one(arguments: list[str]) -> None:
+    """As a program may leave it to those that it starts."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *UWFQ, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Input data was truncated" in done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments", [["serve", "--check"], ["serve", "--check", "-o", "json"], ["workload", "--list"]]
 )

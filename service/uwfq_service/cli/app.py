@@ -75,6 +75,9 @@ def run(command: click.Command, name: str, arguments: Sequence[str] | None = Non
     """``main`` for ``command``, which the user calls ``name``."""
     # What a command cannot do it says itself, in one line; gRPC's own log would repeat it in ten.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if sys.stdin is None:
+        # Whoever has started us has closed it.
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets a question mark, not a traceback.
         if isinstance(stream, io.TextIOWrapper):
