@@ -12,6 +12,7 @@ Units: seconds from the start of the workload; work in slot-seconds.
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -145,6 +146,9 @@ def load(path: Path) -> Workload:
 
 def parse(document: bytes | str, *, source: str = "") -> Workload:
     """Read a workload from JSON; ``source`` is named in a refusal (``WorkloadError``)."""
+    if isinstance(document, bytes):
+        # Editors and shells of one system write it before any text.
+        document = document.removeprefix(codecs.BOM_UTF8)
     try:
         try:
             workload = msgspec.json.decode(document, type=Workload)

@@ -25,6 +25,12 @@ STAGE = (*JOB, "stages", 0)
 # ------------------------------------------------------------------ what is read
 
 
+def test_a_byte_order_mark_is_passed_over() -> None:
+    """Some editors write it before any text in UTF-8."""
+    document = json.dumps(EXAMPLE)
+    assert parse(document.encode("utf-8-sig")) == parse(document)
+
+
 def test_a_document_is_read_as_it_stands() -> None:
     """Every key of the format arrives in its field; a number may be written without a point."""
     workload = parse(json.dumps(EXAMPLE))
