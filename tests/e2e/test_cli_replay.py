@@ -273,6 +273,7 @@ def test_a_service_that_is_killed_is_said_in_one_line(endless: Path, tmp_path: P
         (["{strange}"], "jobs[0].stages[0].taks: is no key of a workload file"),
         (["{tiny}", "--speed", "0"], "--speed"),
         (["{tiny}", "--speed", "nan"], "--speed"),
+        (["{tiny}", "--speed", "1e300"], "--speed"),
         (["{tiny}", "--workers", "5"], "--workers 5: there are only 4 slots to share"),
         (["{tiny}", "--slots", "2", "--workers", "3"], "there are only 2 slots"),
         (["{tiny}", "--slots", "0"], "--slots"),

@@ -17,7 +17,7 @@ from uwfq_service.cli.connection import Connection, connected_if_asked
 from uwfq_service.cli.errors import REFUSED, Failure, explained
 from uwfq_service.cli.files import OutputFile, is_device, keep_apart, writing
 from uwfq_service.cli.output import seconds, show, table, terminal
-from uwfq_service.cli.ranges import POSITIVE
+from uwfq_service.cli.ranges import POSITIVE, Number
 from uwfq_service.core.policy import POLICIES
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ _MUCH_OVERHEAD: Final = 0.1
 @click.option(
     "--speed",
     metavar="X",
-    type=POSITIVE,
+    # Within reason: a day of the workload in a tenth of a second, a second of it in eleven days.
+    type=Number(1e-6, 1e6),
     default=1.0,
     show_default=True,
     help="How many times faster than real time passes.",

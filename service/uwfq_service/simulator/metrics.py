@@ -192,8 +192,11 @@ def banded(line: Sequence[float]) -> tuple[float, float, float]:
 def jain(values: Iterable[float]) -> float:
     """Jain's fairness index, (sum x)^2 / (n sum x^2): 1 when all are equal, 1/n at worst."""
     given = list(values)
-    squares = math.fsum(value * value for value in given)
-    return math.fsum(given) ** 2 / (len(given) * squares) if squares else 1.0
+    # The square of what is large may have no place in a float; powers of two change no bit.
+    exponent = math.frexp(max(given, default=0.0))[1]
+    scaled = [math.ldexp(value, -exponent) for value in given]
+    squares = math.fsum(value * value for value in scaled)
+    return math.fsum(scaled) ** 2 / (len(scaled) * squares) if squares else 1.0
 
 
 def makespan(run: Run) -> float:

@@ -176,6 +176,12 @@ def test_jains_index_lies_between_one_nth_and_one(values: list[float]) -> None:
     assert metrics.jain([values[0]] * len(values)) == pytest.approx(1)
 
 
+def test_jains_index_has_no_largest_slowdown() -> None:
+    """A task of next to nothing that waits for long: its square has no place in a float."""
+    assert metrics.jain([1.0, 1e200]) == 0.5
+    assert metrics.jain([0.0, 0.0]) == 1.0
+
+
 def test_later_than_the_baseline_violates_and_earlier_is_slack() -> None:
     """Given 4, 2, 5 and 1 s: 2 s late, 1 s late, 1 s early, on time."""
     baseline = run_of(
