@@ -16,6 +16,7 @@ from typing import Any, Final
 import jinja2
 import msgspec
 
+from uwfq_service.printable import printable
 from uwfq_service.simulator import files
 from uwfq_service.simulator.answers import answer
 from uwfq_service.simulator.naming import by_workload, labels, slugs
@@ -48,6 +49,8 @@ def page(runs: Sequence[Run], plots: Sequence[Plot] = (), baselines: Sequence[Ru
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # HTML has no place for what a terminal would obey: a browser leaves it out.
+        finalize=lambda value: printable(value) if isinstance(value, str) else value,
     )
     environment.filters["unbroken"] = _unbroken
     groups = by_workload(runs)

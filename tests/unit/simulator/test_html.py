@@ -103,6 +103,17 @@ def test_names_are_text() -> None:
     assert reader.text.count('<script>alert("1")</script>') >= 3
 
 
+def test_characters_that_a_page_has_no_place_for_are_written_out() -> None:
+    """A browser leaves them out, and two users would look like one."""
+    run = run_of([finished("j", user="ann\0\n\x1b")], workload="night\0")
+    page = html.page([run])
+    assert "\0" not in page
+    assert "\x1b" not in page
+    text = Reader(page).text
+    assert r"ann\x00\n\x1b" in text
+    assert r"night\x00" in text
+
+
 def test_every_link_has_a_place_of_its_own() -> None:
     """Also when a workload is called like another part of the page."""
     runs = [busy(workload="definitions"), busy(workload="Definitions"), busy(workload="other")]
