@@ -317,6 +317,16 @@ def test_a_device_is_written_to_as_it_is(
     assert f"no service answers at {NOBODY}" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_what_was_measured_is_shown_where_it_cannot_be_written(tiny: Path) -> None:
+    """It took as long as the workload takes."""
+    ran = replayed(tiny, "--speed", "10", "--output", "/dev/full")
+    assert ran.code == 1
+    assert ran.error == "error: --output /dev/full: No space left on device"
+    assert "Response time, seconds" in ran.out
+    assert "beyond its runtime" in ran.out
+
+
 def test_an_unreachable_service_is_said_in_one_line(tiny: Path) -> None:
     """Exit code 1: it may be there next time."""
     ran = replayed(tiny, "--target", NOBODY, "--timeout", "2")

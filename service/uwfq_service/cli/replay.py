@@ -369,9 +369,14 @@ def _report(
     if str(output) == "-":
         click.echo(encode(document([measured])), nl=False)
         return
+    failure: Failure | None = None
     if output is not None:
-        with writing("--output", output):
-            write_json(output, document([measured]))
+        try:
+            with writing("--output", output):
+                write_json(output, document([measured]))
+        except Failure as error:
+            # What took so long to measure is shown at least.
+            failure = error
     console = terminal()
     if compare:
         import msgspec
@@ -386,6 +391,8 @@ def _report(
     else:
         show(console, tables([measured]))
     console.print("\n" + _overhead(overhead, speed), soft_wrap=True)
+    if failure is not None:
+        raise failure
 
 
 def _overhead(overhead: Overhead, speed: float) -> str:
