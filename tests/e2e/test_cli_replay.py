@@ -251,7 +251,7 @@ def test_an_interrupted_replay_leaves_no_open_job(endless: Path, sign: signal.Si
 
 
 def test_a_service_that_is_killed_is_said_in_one_line(endless: Path, tmp_path: Path) -> None:
-    """Where it was looked for, and no traceback."""
+    """Where it was looked for, what it will find when it is back, and no traceback."""
     target = f"unix:{tmp_path}/socket"
     with started("serve", "--listen", target, "--data", f"{tmp_path}/data") as serving:
         wait_until_serving(target, serving)
@@ -259,7 +259,9 @@ def test_a_service_that_is_killed_is_said_in_one_line(endless: Path, tmp_path: P
             until_running(target)
             serving.process.kill()
             assert running.process.wait(PATIENCE_SECONDS) == 1
-            assert f"no service answers at {target}" in complaint(running)
+            line = complaint(running)
+            assert f"no service answers at {target}" in line
+            assert "; 2 open jobs of the replay could not be cancelled, and users may keep" in line
 
 
 # ------------------------------------------------------------------------ asked wrongly

@@ -224,7 +224,11 @@ def _replayed(
     try:
         if connection is not None:
             drive = _Drive(connection, None, pool, workload, options, speed)
-            return drive.run()
+            try:
+                return drive.run()
+            except UwfqError as error:
+                line, code = explained(error, connection.target)
+                raise Failure((line or str(error)) + drive.left_behind(), code) from error
         with private_service(options.policy or "uwfq", speed) as private:
             here = Connection(
                 target=private.target, tls=False, ca=None, certificate=None, key=None, timeout=10.0
@@ -240,7 +244,7 @@ def _replayed(
     except (ReplayFailed, ChildFailed) as error:
         raise Failure(str(error)) from error
     except UwfqError as error:
-        line, code = explained(error, connection.target if connection else "the private service")
+        line, code = explained(error, "the private service")
         raise Failure(line or str(error), code) from error
 
 
@@ -280,6 +284,15 @@ class _Drive:
         )
         line = f"{cancelled} open jobs have been cancelled"
         return line + (f", {left} could not be" if left else "")
+
+    def left_behind(self) -> str:
+        """What a service that has gone will still hold when it is back, as the end of a line."""
+        if not (left := self._replay.left_open if self._replay else 0):
+            return ""
+        return (
+            f"; {left} open jobs of the replay could not be cancelled, and users may keep the "
+            "weights of FILE"
+        )
 
     async def _go(self, progress: Progress) -> tuple[Run, Overhead]:
         from uwfq_client import Client, RetryPolicy, Worker
