@@ -130,8 +130,8 @@ def replay(
       uwfq replay workload.json --target 127.0.0.1:7170 --pool test -o measured.json
 
     Without --target a service of our own is started, and ends with the command. With it, the pool
-    must be idle and without workers; users get the weights of FILE for as long as it takes. All
-    times that are shown and written are those of the workload.
+    must be idle and without workers, and let the users of FILE have all slots; they get the weights
+    of FILE for as long as it takes. All times that are shown and written are those of the workload.
     """  # noqa: D301 - click wants the backspace itself
     from uwfq_service.simulator.runs import Options, Partitioning
 
