@@ -387,6 +387,27 @@ def test_an_interrupted_replay_cancels_what_is_open() -> None:
     assert weights == {"ann": 1.0}
 
 
+def test_who_interrupts_it_twice_is_told_what_is_left() -> None:
+    """The service does not answer, and nobody wants to wait for it."""
+
+    async def drive() -> tuple[int, int]:
+        async with serving() as service:
+            client = service.client()
+            workload = one_after_the_other(1.0, 10.0, 10.0, 10.0)
+            replay = Replay(client, workload, Options(), service.make_worker)
+            running = asyncio.create_task(replay.run())
+            await asyncio.sleep(2.5)
+            client.cancel = lambda *_: asyncio.sleep(1e6)  # type: ignore[method-assign, assignment]
+            for _ in range(2):
+                running.cancel()
+                await asyncio.sleep(0.5)
+            with pytest.raises(asyncio.CancelledError):
+                await running
+            return replay.cancelled, replay.left_open
+
+    assert in_no_time(drive()) == (0, 2)
+
+
 def test_a_job_that_somebody_cancels_ends_the_replay() -> None:
     """What would be measured is not the workload any more."""
 

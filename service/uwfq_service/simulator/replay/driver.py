@@ -296,10 +296,10 @@ class Replay:
                     await self._pool.put_weights_back()
                     await self._take_leave()
         finally:
+            self.left_open = len(self._open)
             for serving in self._serving:
                 serving.cancel()
             await asyncio.gather(*self._serving, return_exceptions=True)
-        self.left_open = len(self._open)
 
     async def _take_leave(self) -> None:
         """Let workers that still serve say that they go: the next replay need not wait for it."""
