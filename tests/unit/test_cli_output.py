@@ -10,6 +10,7 @@ from tests.oracles.counting import calls_of
 from tests.unit.simulator.synthetic import busy
 from uwfq_service.cli.output import facts, number, show, table
 from uwfq_service.columns import NarrowTable
+from uwfq_service.printable import printable
 from uwfq_service.simulator.report import tables
 
 LONG = "arn:aws:sts::123456789012:assumed-role/analysts/alice@example.com"
@@ -22,6 +23,20 @@ def shown(width: int, *parts: RenderableType) -> list[str]:
     file = io.StringIO()
     show(Console(file=file, width=width, force_terminal=True, color_system=None), parts)
     return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\x1b[2J\n", "a\\x1b[2J\\n"),
+        ("user\u202enimda", "user\\u202enimda"),
+        ("a\u2028b\u2066c", "a\\u2028b\\u2066c"),
+        ("\u05d3\u05d5\u05d3 \u00e9 \u96ea", "\u05d3\u05d5\u05d3 \u00e9 \u96ea"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_written_out(name: str, shown: str) -> None:
+    """A name can neither clear a screen nor pass for another; one in Hebrew is as it is."""
+    assert printable(name) == shown
 
 
 @pytest.mark.parametrize(
