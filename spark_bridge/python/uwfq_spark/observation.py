@@ -7,11 +7,13 @@ configured), the servlet that shows its metrics (where the plugin has its gauges
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import http.client
 import json
 import re
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 
 #: Newest jobs of the pool that are looked at.
 _MOST_JOBS: Final = 500
+
+#: The end of an address that was copied from a browser: a page of the UI.
+_SHOWN: Final = re.compile(
+    r"/(jobs|stages|storage|environment|executors|SQL|sqlserver|connect|StreamingQuery)"
+    r"(/[A-Za-z]+)?/*$"
+)
 
 
 class NoApplication(RuntimeError):
@@ -86,17 +94,20 @@ class Observation:
 def observe_application(ui: str, *, timeout_seconds: float = 10.0) -> Application:
     """Look at the application whose UI is at ``ui``, such as ``"http://driver:4040"``.
 
+    Any page of the UI will do, and ``http://user:password@driver:4040`` where it wants a login.
+
     Raises:
         ValueError: that is no address.
         NoApplication: nothing answers there, or something else.
     """
-    if urllib.parse.urlsplit(ui).scheme not in {"http", "https"}:
-        raise ValueError(f"{ui!r} is no address of a Spark UI, such as http://driver:4040")
-    page = _Page(ui.rstrip("/"), timeout_seconds)
+    page = _Page(ui, timeout_seconds)
     with contextlib.suppress(LookupError, TypeError, ValueError):
-        application, *others = page.get("/api/v1/applications")
-        if others or application["attempts"][0]["completed"]:
-            raise NoApplication(f"{ui} is a history server, which has no running application")
+        found: list[Any] = page.get("/api/v1/applications")
+        application = found[0]
+        if len(found) > 1 or application["attempts"][0]["completed"]:
+            raise NoApplication(
+                f"{page.address} is a history server, which has no running application"
+            )
         application_id = application["id"]
         environment = page.get(f"/api/v1/applications/{application_id}/environment")
         properties = {
@@ -115,14 +126,26 @@ def observe_application(ui: str, *, timeout_seconds: float = 10.0) -> Applicatio
             jars=[path.rpartition("/")[2] for path in class_path],
             gauges=_gauges(page),
         )
-    raise NoApplication(f"{ui} answers, but not as the UI of a running Spark application")
+    raise NoApplication(f"{page.address} answers, but not as the UI of a running Spark application")
 
 
 class _Page:
-    """A Spark UI."""
+    """A Spark UI.
 
-    def __init__(self, address: str, timeout_seconds: float) -> None:
-        self._address = address
+    Attributes:
+        address: of its root, without a login.
+
+    Raises ``ValueError``: that is no address.
+    """
+
+    def __init__(self, ui: str, timeout_seconds: float) -> None:
+        parts = urllib.parse.urlsplit(ui.strip())
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+            raise ValueError(f"{ui!r} is no address of a Spark UI, such as http://driver:4040")
+        login, _, place = parts.netloc.rpartition("@")
+        path = _SHOWN.sub("", parts.path).rstrip("/")
+        self.address = f"{parts.scheme}://{place}{path}"
+        self._login = urllib.parse.unquote(login)
         self._timeout_seconds = timeout_seconds
 
     def get(self, path: str) -> Any:
@@ -131,19 +154,39 @@ class _Page:
         Raises:
             NoApplication: there is none.
         """
-        address = self._address + path
+        request = urllib.request.Request(self.address + path)  # noqa: S310 - The scheme was checked.
+        if self._login:
+            login = base64.b64encode(self._login.encode()).decode()
+            # Not told to where another address is answered with.
+            request.add_unredirected_header("Authorization", f"Basic {login}")
         try:
-            with urllib.request.urlopen(address, timeout=self._timeout_seconds) as reply:  # noqa: S310 - The scheme was checked.
+            with urllib.request.urlopen(request, timeout=self._timeout_seconds) as reply:  # noqa: S310 - As above.
                 return json.load(reply)
         except urllib.error.HTTPError as error:
-            raise NoApplication(f"{address}: {error.code} {error.reason}") from error
+            error.close()
+            reason = f"{error.code} {error.reason}"
+            if error.code == http.HTTPStatus.UNAUTHORIZED:
+                reason += "; http://USER:PASSWORD@HOST:PORT logs in"
+            raise NoApplication(f"{self.address}{path}: {reason}") from error
         except ValueError as error:
-            raise NoApplication(f"{address}: no JSON; is this the UI of a driver?") from error
+            raise NoApplication(
+                f"{self.address}{path}: no JSON; is this the UI of a driver?"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            if isinstance(reason, TimeoutError):
-                reason = f"no answer within {self._timeout_seconds:g} s; --timeout waits longer"
-            raise NoApplication(f"nothing answers at {self._address} ({reason})") from error
+            raise NoApplication(
+                f"nothing answers at {self.address} ({self._why(error)})"
+            ) from error
+
+    def _why(self, error: OSError | http.client.HTTPException) -> object:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(reason, TimeoutError):
+            return f"no answer within {self._timeout_seconds:g} s; --timeout waits longer"
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return f"{reason.verify_message}; SSL_CERT_FILE names a file of authorities to trust"
+        closed = isinstance(reason, http.client.RemoteDisconnected)
+        if isinstance(reason, http.client.BadStatusLine) and not closed:
+            return "what does is no web server"
+        return reason
 
 
 def _gauges(page: _Page) -> Mapping[str, float] | None:

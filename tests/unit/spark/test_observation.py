@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.certificates import make_certificates
 from uwfq_spark.doctor import Status, examine
 from uwfq_spark.observation import NoApplication, Observation, observe_application
 
@@ -29,12 +31,16 @@ class FakeUi:
 
     def __init__(self) -> None:
         self.documents: dict[str, bytes] = {}
+        #: What must be told in "Authorization"; empty: nothing.
+        self.login = ""
         documents = self.documents
+        ui = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 body = documents.get(self.path)
-                self.send_response(200 if body is not None else 404)
+                known = self.headers.get("Authorization", "") == ui.login
+                self.send_response((200 if body is not None else 404) if known else 401)
                 self.send_header("Content-Length", str(len(body or b"")))
                 self.end_headers()
                 self.wfile.write(body or b"")
@@ -142,6 +148,79 @@ def test_a_history_server_is_told_from_a_driver(ui: FakeUi) -> None:
             observe_application(ui.address)
 
 
+def test_json_of_something_else_is_no_history_server(ui: FakeUi) -> None:
+    """Whatever it is about."""
+    ui.documents["/api/v1/applications"] = b'{"gauges": {}, "counters": {}}'
+    with pytest.raises(NoApplication, match="answers, but not as the UI of a running Spark"):
+        observe_application(ui.address)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("/jobs/", "/jobs", "/jobs/job/?id=7", "/SQL/execution/?id=0", "/?showIncomplete=true"),
+        *("/stages/stage/?id=4&attempt=0#tasks", "//", " "),
+    ],
+)
+def test_any_page_of_the_ui_will_do(page: str, ui: FakeUi) -> None:
+    """As a browser shows its address, whatever path a proxy puts before it."""
+    ui.play("4")
+    for prefix in ("", "/proxy/app-20260101000000-0000"):
+        for path in list(FILES) if prefix else ():
+            ui.documents[prefix + path] = ui.documents[path]
+        (environment,) = (path for path in ui.documents if path.startswith("/api/v1/applications/"))
+        ui.documents.setdefault(prefix + environment, ui.documents[environment])
+        assert observe_application(ui.address + prefix + page).name == "try"
+
+
+def test_a_ui_that_wants_a_login_is_given_it(ui: FakeUi) -> None:
+    """From the address; no message repeats it."""
+    ui.play("4")
+    ui.login = "Basic b3BzOnA6QHc="
+    with pytest.raises(NoApplication, match="401 Unauthorized; http://USER:PASSWORD@HOST:PORT"):
+        observe_application(ui.address)
+    for login, right in (("ops:p%3A%40w", True), ("ops:wrong", False)):
+        address = ui.address.replace("://", f"://{login}@")
+        if right:
+            assert observe_application(address).name == "try"
+        else:
+            with pytest.raises(NoApplication) as refused:
+                observe_application(address)
+            assert "wrong" not in str(refused.value)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_the_remedy(
+    ui: FakeUi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clusters have authorities of their own."""
+    keys = make_certificates(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(keys / "server.pem", keys / "server.key")
+    ui.server.socket = context.wrap_socket(ui.server.socket, server_side=True)
+    ui.play("4")
+    address = ui.address.replace("http:", "https:")
+    with pytest.raises(NoApplication, match=r"certificate; SSL_CERT_FILE names a file"):
+        observe_application(address)
+    monkeypatch.setenv("SSL_CERT_FILE", str(keys / "ca.pem"))
+    assert observe_application(address).name == "try"
+
+
+def test_a_port_of_something_else_is_told_from_a_web_server() -> None:
+    """Such as that of the service itself."""
+
+    def greet(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"\0\0\x18\4\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        greeting = threading.Thread(target=greet, args=(server,))
+        greeting.start()
+        with pytest.raises(NoApplication, match="what does is no web server"):
+            observe_application(f"http://127.0.0.1:{server.getsockname()[1]}")
+        greeting.join()
+
+
 def test_an_address_that_nobody_listens_at_is_named(ui: FakeUi) -> None:
     """With the reason."""
     address = "http://127.0.0.1:1"
@@ -159,7 +238,9 @@ def test_an_address_that_is_silent_is_told_from_one_that_is_closed() -> None:
             observe_application(address, timeout_seconds=0.01)
 
 
-@pytest.mark.parametrize("address", ["driver:4040", "file:///etc/passwd", ""])
+@pytest.mark.parametrize(
+    "address", ["driver:4040", "file:///etc/passwd", "", "http://", "https:///jobs"]
+)
 def test_what_is_no_address_is_refused(address: str) -> None:
     """Before anything is opened."""
     with pytest.raises(ValueError, match="no address of a Spark UI"):
