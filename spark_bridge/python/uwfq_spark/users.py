@@ -75,13 +75,19 @@ def user(name: str, *, weight: float | None = None) -> _Block:
             (``uwfq user set``).
 
     Raises:
-        ValueError: a name without anything in it, or a weight out of range.
-        TypeError: it decorates a coroutine or a generator, which run when its block is over.
+        ValueError: a name without anything in it or with half of a surrogate pair, or a weight out
+            of range.
+        TypeError: the name is no text; it decorates a coroutine or a generator, which run when its
+            block is over.
         RuntimeError: as it begins: no Spark application runs in this process, its threads are not
             pinned, or the session is a Spark Connect client's and connected as somebody else.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"user: {name!r} is no text")
     if not counted_as(name):
         raise ValueError("user: the name is empty")
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise ValueError(f"user: {name!r} has half of a surrogate pair, which is no character")
     if weight is not None and not _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:
         raise ValueError(f"weight: {weight!r} is not a number from 0.001 to 1000000")
     return _Block(name, f"{1 if weight is None else weight:g}")

@@ -47,6 +47,7 @@ def conf(monkeypatch: pytest.MonkeyPatch) -> FakeConf:
     [
         ("", None, "user: the name is empty"),
         (" \u3000\t", None, "user: the name is empty"),
+        ("al\ud800ice", None, r"user: 'al\\ud800ice' has half of a surrogate pair"),
         ("alice", 0, "weight: 0 is not a number from 0.001 to 1000000"),
         ("alice", 0.0001, "weight: 0.0001"),
         ("alice", 1_000_001, "weight: 1000001"),
@@ -61,6 +62,13 @@ def test_what_is_no_user_and_no_weight_is_refused(
     """Before Spark is asked for anything."""
     with pytest.raises(ValueError, match=message), user(name, weight=weight):
         pass
+
+
+@pytest.mark.parametrize("name", [None, 5, b"alice", ["alice"]])
+def test_a_name_is_text(name: Any) -> None:
+    """A number of an account is not, until it is spelled."""
+    with pytest.raises(TypeError, match=r"user: .* is no text"):
+        user(name)
 
 
 def test_an_application_may_end_within_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
