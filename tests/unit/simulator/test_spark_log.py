@@ -12,6 +12,7 @@ from uwfq_service.simulator.importers.spark_log import (
     read_spark_recording,
 )
 from uwfq_service.simulator.workload import JobSpec, Workload, WorkloadError, dump, parse
+from uwfq_spark.users import counted_as
 
 SESSION = "0b32e7e8-236a-4957-9fce-993a587d9554"
 OPERATION = "01a21477-311e-7085-b99b-67d33457812b"
@@ -165,6 +166,7 @@ def test_a_log_without_finished_work_is_refused(tmp_path: Path) -> None:
         ({"spark_uwfq_user": "uma", "spark_jobGroup_id": "g-1"}, "uma"),
         ({"uwfq_user": "ursa", "spark_uwfq_user": "uma"}, "ursa"),
         ({"spark_uwfq_user": ""}, "erin"),
+        ({"uwfq_user": " \t", "spark_uwfq_user": " uma "}, "uma"),
     ],
 )
 def test_the_user_is_the_surest_there_is(
@@ -188,6 +190,81 @@ def test_the_user_is_the_surest_there_is(
         log.job_end(0, 100),
     )
     assert job.user == user
+
+
+#: What Spark Connect says of a job of zoe's.
+ZOE = f"SparkConnect_OperationTag_User_zoe_Session_{SESSION}_Operation_{OPERATION}"
+
+
+@pytest.mark.parametrize(
+    ("properties", "user"),
+    [
+        ({"spark_uwfq_user": "uma"}, "uma"),
+        ({}, "clara"),
+        ({"spark_job_tags": ZOE, "spark_uwfq_user": "uma"}, "zoe"),
+        ({"spark_job_tags": f"{ZOE},{ZOE.replace('zoe', 'uma')}"}, "clara"),
+        ({"spark_job_tags": ZOE.replace("zoe", "uma"), "uwfq_connectUser": "zoe"}, "zoe"),
+        ({"spark_job_tags": ZOE, "uwfq_connectUser": "", "spark_uwfq_user": "uma"}, "erin"),
+        ({"spark_jobGroup_id": "g-1", "spark_uwfq_user": "uma"}, "thea"),
+        ({"spark_jobGroup_id": "g-9", "uwfq_thriftUser": "thea"}, "thea"),
+        ({"spark_jobGroup_id": "g-9", "spark_uwfq_user": "uma"}, "erin"),
+    ],
+)
+def test_users_of_an_application_with_the_bridge_are_those_that_it_counted(
+    tmp_path: Path, properties: dict[str, str], user: str
+) -> None:
+    """Whom a server names comes before what a client says of itself."""
+    thrift = "org.apache.spark.sql.hive.thriftserver.ui.SparkListenerThriftServer"
+    servers: list[Event] = [
+        {"Event": f"{thrift}SessionCreated", "ip": "", "sessionId": "s", "userName": "thea"},
+        {"Event": f"{thrift}OperationStart", "sessionId": "s", "groupId": "g-1", "userName": ""},
+    ]
+    settings = log.environment(
+        spark_plugins="acme.Plugin,io.uwfq.spark.UwfqPlugin", spark_uwfq_user="clara"
+    )
+    job = only_job(
+        tmp_path,
+        settings,
+        *(servers if "spark_jobGroup_id" in properties else ()),
+        *log.simple_job(0, 0, 100, **properties),
+    )
+    assert job.user == user
+
+
+def test_the_order_of_the_sources_is_the_applications(tmp_path: Path) -> None:
+    """Where it was set."""
+    settings = log.environment(
+        spark_plugins="io.uwfq.spark.UwfqPlugin", spark_uwfq_userSources="Property, connect"
+    )
+    both = {"spark_job_tags": ZOE, "spark_uwfq_user": "uma"}
+    assert only_job(tmp_path, settings, *log.simple_job(0, 0, 100, **both)).user == "uma"
+
+
+@pytest.mark.parametrize("key", ["spark_uwfq_user", "spark_scheduler_pool"])
+def test_long_names_are_those_that_the_service_knows(tmp_path: Path, key: str) -> None:
+    """As the bridge makes them: two that begin alike are told apart."""
+    one, other = "cn=" + 60 * "é" + 20 * "a", "cn=" + 60 * "é" + 20 * "b"
+    jobs = imported(
+        tmp_path,
+        *log.simple_job(0, 0, 100, **{key: one}),
+        *log.simple_job(1, 100, 100, **{key: other}),
+    ).jobs
+    assert [job.user for job in jobs] == [counted_as(one), counted_as(other)]
+    assert jobs[0].user != jobs[1].user
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"spark_sql_execution_root_id": "mine"},
+        {"spark_sql_execution_root_id": "7", "uwfq_rootIsSet": "7"},
+    ],
+)
+def test_a_query_that_a_session_has_made_up_is_none(
+    tmp_path: Path, properties: dict[str, str]
+) -> None:
+    """Its jobs stand alone, as in the service."""
+    assert only_job(tmp_path, *log.simple_job(3, 0, 100, **properties)).job == "app-1/job-3"
 
 
 def test_pools_of_one_name_are_told_apart_by_their_owners(tmp_path: Path) -> None:

@@ -380,8 +380,9 @@ def test_a_broken_line_in_the_middle_is_refused_by_its_number(tmp_path: Path) ->
 
 def test_a_name_that_is_too_long_is_refused_with_its_place(tmp_path: Path) -> None:
     """What the format of workloads allows, holds for imported ones."""
-    path = log.written(tmp_path / "log", *log.simple_job(0, 0, 9, spark_uwfq_user="u" * 129))
-    assert damaged(path).startswith(f"{path}: ")
+    beginning = [log.executor_added("1", 1), log.app_start("erin", "a" * 129)]
+    path = log.written(tmp_path / "log", *log.simple_job(0, 0, 9), beginning=beginning)
+    assert damaged(path).startswith(f"{path}: jobs[0].job: is longer than 128 bytes")
 
 
 def test_progress_is_told_in_bytes_of_the_files(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ class SparkProperties(_Part, frozen=True, kw_only=True):
     """Settings of the application."""
 
     task_cpus: str = field(name="spark.task.cpus", default="1")
+    plugins: str = field(name="spark.plugins", default="")
+    user: str = field(name="spark.uwfq.user", default="")
+    user_sources: str = field(name="spark.uwfq.userSources", default="")
 
 
 class SystemProperties(_Part, frozen=True, kw_only=True):
@@ -107,11 +110,16 @@ class Properties(_Part, frozen=True, kw_only=True):
 
     user: str | None = field(name="uwfq.user", default=None)
     session_user: str | None = field(name="spark.uwfq.user", default=None)
+    #: Noted by the bridge, for no client can set them; "": who that is cannot be told.
+    connect_user: str | None = field(name="uwfq.connectUser", default=None)
+    thrift_user: str | None = field(name="uwfq.thriftUser", default=None)
     tags: str | None = field(name="spark.job.tags", default=None)
     group: str | None = field(name="spark.jobGroup.id", default=None)
     pool: str | None = field(name="spark.scheduler.pool", default=None)
     execution: str | None = field(name="spark.sql.execution.id", default=None)
     root_execution: str | None = field(name="spark.sql.execution.root.id", default=None)
+    #: Noted by the bridge: the session says so, not Spark.
+    root_is_set: str | None = field(name="uwfq.rootIsSet", default=None)
 
 
 class Rdd(_Part, frozen=True, kw_only=True):

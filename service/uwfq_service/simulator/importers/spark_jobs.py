@@ -27,6 +27,7 @@ from uwfq_service.simulator.importers import spark_events as se
 from uwfq_service.simulator.importers.spark_signature import call_site_signature, plan_signature
 from uwfq_service.simulator.importers.spark_users import Users
 from uwfq_service.simulator.workload import WorkloadError
+from uwfq_spark.users import counted_as
 
 
 @dataclass(slots=True)
@@ -171,7 +172,7 @@ class Application:
     @property
     def user(self) -> str:
         """Who started the application."""
-        return self.start.user or self._environment.system.user or "unknown"
+        return counted_as(self.start.user or self._environment.system.user) or "unknown"
 
     def has_ended(self, activity: Activity) -> bool:
         """Whether all of it is known: a query may have no Spark job now, and another later."""
@@ -231,6 +232,7 @@ class Application:
 
     def _environment_update(self, event: se.EnvironmentUpdate) -> None:
         self._environment = event
+        self._users.configured(event.spark)
 
     def _resource_profile_added(self, event: se.ResourceProfileAdded) -> None:
         if event.task.cpus is not None:
@@ -285,12 +287,12 @@ class Application:
         return made
 
     def _root_execution(self, properties: se.Properties) -> int | None:
+        if properties.root_is_set is not None:
+            return None  # As the bridge has it: it stands alone.
         if properties.root_execution:
-            return int(properties.root_execution)
-        if properties.execution:
-            execution = int(properties.execution)
-            return self._roots.get(execution, execution)
-        return None
+            return _number(properties.root_execution)
+        execution = _number(properties.execution)
+        return None if execution is None else self._roots.get(execution, execution)
 
     def _job_end(self, event: se.JobEnd) -> None:
         self._latest = max(self._latest, event.at)
@@ -382,6 +384,11 @@ class Application:
         released = task.fetching or task.finished
         # The driver's clock may have been set back meanwhile.
         stage.runtimes[partition] = max(released - task.launched, 0) / 1000
+
+
+def _number(text: str | None) -> int | None:
+    """The id of an execution; ``None``: a session has set something else in its place."""
+    return int(text) if text and text.isdecimal() else None
 
 
 def _ancestors(info: se.StageInfo, job: _SparkJob) -> set[int]:

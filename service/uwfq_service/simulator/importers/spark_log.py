@@ -10,11 +10,12 @@ What becomes of what:
   ``spark.sql.execution.id``) with all the Spark jobs that it takes, for an adaptive query submits
   each of its stages as a Spark job; of the RDD interface, the Spark job.
 * Its **user** is the first of these that there is: the local property ``uwfq.user``, then
-  ``spark.uwfq.user``; the user of Spark Connect, from ``spark.job.tags``; the user of the Thrift
-  server, whose statement has the job's ``spark.jobGroup.id``; the scheduler pool, unless it is
-  ``default``, since that is the party that Spark itself was fair to; who started the application.
-  When applications of several people have pools of one name, these are told apart as
-  ``person/pool``.
+  ``spark.uwfq.user``, of the application, too; the user of Spark Connect, from ``spark.job.tags``;
+  the user of the Thrift server, whose statement has the job's ``spark.jobGroup.id``; the scheduler
+  pool, unless it is ``default``, since that is the party that Spark itself was fair to; who started
+  the application.  Where the bridge was at work, the users of both servers come first, as
+  ``spark.uwfq.userSources`` says.  When applications of several people have pools of one name,
+  these are told apart as ``person/pool``.
 * It is **submitted** when the query began, planning included, or else the Spark job.
 * Its **stages** are those that ran, in the order of their submission.  They wait for their parents,
   and for the Spark job of the same query that had ended before theirs began, since their driver may
@@ -63,6 +64,7 @@ from uwfq_service.simulator.workload import (
     WorkloadError,
     check,
 )
+from uwfq_spark.users import counted_as
 
 #: Told how many bytes of the files have been read, and how many there are.
 Progress = Callable[[int, int], None]
@@ -297,7 +299,7 @@ def _namer(
             return activity.user or application.user
         if len(people[activity.pool]) == 1:
             return activity.pool
-        return f"{application.user}/{activity.pool}"
+        return counted_as(f"{application.user}/{activity.pool}")
 
     return user_of
 
