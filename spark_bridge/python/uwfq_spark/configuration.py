@@ -14,7 +14,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -34,6 +34,12 @@ _LISTS: Final = ("spark.plugins", "spark.sql.extensions", "spark.jars")
 #: As the plugin takes it.
 _TARGET: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/]+):(?P<port>[0-9]{1,5})")
 _MOST_PORT: Final = 65_535
+
+#: Of a properties file: blanks, a line that goes on in the next one (behind an odd number of
+#: backslashes), and a key with its value, between them blanks, "=" or ":".
+_BLANKS: Final = " \t\f"
+_CONTINUED: Final = re.compile(r"(?<!\\)(\\\\)*\\$")
+_PROPERTY: Final = re.compile(r"((?:\\.|[^\\ \t\f=:])*)[ \t\f]*[=:]?[ \t\f]*(.*)")
 
 Value = str | int | float | bool
 Builder = TypeVar("Builder", "SparkSession.Builder", "SparkConf")
@@ -156,11 +162,28 @@ def _defaults(pyspark: str | os.PathLike[str] | None) -> Mapping[str, str]:
         text = (conf / "spark-defaults.conf").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    # A key, then blanks, "=" or ":" as in any of Java's properties files.
-    lines = (
-        re.fullmatch(r"\s*([^#!\s=:]+)\s*[=:\s]\s*(.*?)\s*", line) for line in text.split("\n")
-    )
-    return {line[1]: line[2] for line in lines if line and line[1] in _LISTS}
+    return {key: value.strip() for key, value in _properties(text) if key in _LISTS}
+
+
+def _properties(text: str) -> Iterator[tuple[str, str]]:
+    """Keys and values of one of Java's properties files, which Spark's is."""
+    lines = iter(re.split(r"\r\n?|\n", text))
+    for natural in lines:
+        line = natural.lstrip(_BLANKS)
+        while not line.startswith(("#", "!")) and _CONTINUED.search(line):
+            line = line[:-1] + next(lines, "").lstrip(_BLANKS)
+        match = _PROPERTY.match(line)
+        if line and match and not line.startswith(("#", "!")):
+            yield _unescaped(match[1]), _unescaped(match[2])
+
+
+def _unescaped(text: str) -> str:
+    def meant(match: re.Match[str]) -> str:
+        if match[1]:
+            return chr(int(match[1], 16))
+        return {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}.get(match[2], match[2])
+
+    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", meant, text)
 
 
 def _submitted(jar: str) -> Mapping[str, str]:

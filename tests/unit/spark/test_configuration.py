@@ -81,6 +81,25 @@ def test_what_the_defaults_file_lists_stays(separator: str, home: Path, jar: str
     assert "spark.executor.cores" not in options(builder)
 
 
+def test_the_defaults_file_is_one_of_javas(home: Path, jar: str) -> None:
+    """A list may go on in the next line, a comment does not, and a backslash hides what follows."""
+    (home / "conf").mkdir()
+    (home / "conf" / "spark-defaults.conf").write_bytes(
+        b"! spark.plugins org.acme.Off\r\n"
+        b"# a comment \\\r\n"
+        b"spark.jars  /opt/a.jar,\\\r\n"
+        b"   \t/opt/b.jar, \\\r\n"
+        b"   # /opt/c.jar\r\n"
+        b"  spark\\.plugins\\u0020 = org.acme.Odd\r\n"
+        b"spark.plugins : org.acme.\\u0050lugin\\\\\r\n"
+        b"spark.sql.extensions\\\n=org.acme.A\\"
+    )
+    found = options(configure(SparkSession.builder, target=TARGET))
+    assert found["spark.jars"] == f"/opt/a.jar,/opt/b.jar,# /opt/c.jar,{jar}"
+    assert found["spark.plugins"] == f"org.acme.Plugin\\,{PLUGIN}"
+    assert found["spark.sql.extensions"] == f"org.acme.A,{EXTENSIONS}"
+
+
 def test_the_defaults_file_may_lie_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
