@@ -209,7 +209,7 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
     [
         ([], "which workload? give a FILE, --scenario or --from-journal"),
         (["no-such.json"], "no-such.json: No such file or directory"),
-        (["."], ".: Is a directory"),
+        (["."], ".: is a directory; --from-journal reads the data of a service, `uwfq workload --"),
         (["broken.json"], "broken.json: is not JSON"),
         (["unknown.json"], "unknown.json: jobs[0].colour: is no key of a workload file"),
         (["weight.json"], "weight.json: users[0].weight: is -1"),

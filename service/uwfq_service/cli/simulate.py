@@ -222,6 +222,12 @@ def _read(name: str) -> Workload:
     try:
         with click.open_file(name, "rb") as file:
             return parse(file.read(), source="stdin" if name == "-" else name)
+    except IsADirectoryError as error:
+        raise Failure(
+            f"{name}: is a directory; --from-journal reads the data of a service, "
+            "`uwfq workload --from-spark-log` the event logs of Spark",
+            REFUSED,
+        ) from error
     except OSError as error:
         raise Failure(f"{name}: {error.strerror}", REFUSED) from error
 

@@ -155,6 +155,7 @@ def parse(document: bytes | str, *, source: str = "") -> Workload:
         except msgspec.ValidationError as error:
             # A later version has keys that we do not know; that it is later says more.
             _check_version(_version_in(document))
+            _refuse_spark_log(document)
             raise WorkloadError(*_place_and_message(error)) from None
         check(workload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -205,6 +206,15 @@ def check(workload: Workload) -> None:
 def _check_version(version: int | None) -> None:
     if version not in {None, VERSION}:
         raise WorkloadError("version", f"is {version}; this program reads version {VERSION}")
+
+
+def _refuse_spark_log(document: bytes | str) -> None:
+    beginning = '{"Event":"SparkListener'
+    start = document[: len(beginning)]
+    if start in (beginning, beginning.encode()):
+        raise WorkloadError(
+            "", "is an event log of Spark; `uwfq workload --from-spark-log` makes a workload of it"
+        )
 
 
 def _check_job(place: str, job: JobSpec) -> None:

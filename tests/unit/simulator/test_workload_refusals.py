@@ -254,6 +254,10 @@ def test_what_is_not_json_is_said_to_be_none(document: bytes) -> None:
         ("3", "expected `object`, got `int`"),
         ("[" * 100_000, "expected `object`, got `array`"),
         ('{"a":' * 100_000, "is no key of a workload file"),
+        (
+            '{"Event":"SparkListenerLogStart","Spark Version":"4.3.0"}\n{"Event":',
+            "is an event log of Spark; `uwfq workload --from-spark-log` makes a workload of it",
+        ),
     ],
 )
 def test_json_that_is_no_workload_is_refused(document: str, message: str) -> None:
