@@ -157,9 +157,14 @@ def _defaults(pyspark: str | os.PathLike[str] | None) -> Mapping[str, str]:
     """What ``spark-defaults.conf`` says of the lists, which our values would replace."""
     directory = os.environ.get("SPARK_CONF_DIR")
     conf = Path(directory) if directory else spark_at(pyspark).home / "conf"
+    return _lists_in(conf / "spark-defaults.conf")
+
+
+def _lists_in(file: Path) -> Mapping[str, str]:
+    """The lists in a properties file; none if it cannot be read."""
     try:
         # Like Spark, which puts up with other encodings.
-        text = (conf / "spark-defaults.conf").read_text(encoding="utf-8", errors="replace")
+        text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
     return {key: value.strip() for key, value in _properties(text) if key in _LISTS}
@@ -189,6 +194,8 @@ def _unescaped(text: str) -> str:
 def _submitted(jar: str) -> Mapping[str, str]:
     """What the command line of ``spark-submit`` says of the lists, which our values would replace.
 
+    A properties file that it names takes the place of ``spark-defaults.conf``.
+
     Raises ``RuntimeError`` if it names jars without ours: its ``--jars`` win over ``spark.jars``.
     """
     jvm = getattr(_context_class(), "_jvm", None)
@@ -198,6 +205,8 @@ def _submitted(jar: str) -> Mapping[str, str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--conf", action="append", default=[])
     parser.add_argument("--jars")
+    parser.add_argument("--properties-file", type=Path)
+    parser.add_argument("--load-spark-defaults", action="store_true")
     arguments = parser.parse_args([])
     # What it cannot read, it will refuse itself.
     with contextlib.suppress(argparse.ArgumentError, ValueError):
@@ -212,7 +221,12 @@ def _submitted(jar: str) -> Mapping[str, str]:
             f"PYSPARK_SUBMIT_ARGS names jars ({jars}), which take the place of spark.jars when "
             f"Spark's JVM starts: add the bridge's to them, {jar}"
         )
-    return {key: value for key, value in found.items() if key in _LISTS}
+    inherited: dict[str, str] = {}
+    if arguments.properties_file is not None:
+        if not arguments.load_spark_defaults:
+            inherited = dict.fromkeys(_LISTS, "")
+        inherited |= _lists_in(arguments.properties_file)
+    return inherited | {key: value for key, value in found.items() if key in _LISTS}
 
 
 def _refuse_connect(present: Mapping[str, str]) -> None:

@@ -137,6 +137,23 @@ def test_what_the_arguments_for_spark_submit_list_stays(
     assert "spark.ui.enabled" not in options(builder)
 
 
+def test_a_properties_file_of_spark_submit_takes_the_place_of_the_defaults(
+    home: Path, jar: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless both are asked for, as later releases of Spark 4 can be."""
+    (home / "conf").mkdir()
+    (home / "conf" / "spark-defaults.conf").write_text("spark.plugins org.acme.Default\n")
+    named = tmp_path / "night.conf"
+    named.write_text("spark.jars /opt/a.jar\nspark.sql.extensions org.acme.A\n")
+    for more, plugins in (("", PLUGIN), ("--load-spark-defaults", f"org.acme.Default,{PLUGIN}")):
+        arguments = f"--properties-file {named} {more} --conf spark.sql.extensions=org.acme.B"
+        monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", f"{arguments} pyspark-shell")
+        found = options(configure(SparkSession.builder, target=TARGET))
+        assert found["spark.plugins"] == plugins
+        assert found["spark.jars"] == f"/opt/a.jar,{jar}"
+        assert found["spark.sql.extensions"] == f"org.acme.B,{EXTENSIONS}"
+
+
 @pytest.mark.parametrize("option", ["--jars", "--conf spark.jars="])
 def test_jars_in_the_arguments_for_spark_submit_must_name_ours(
     option: str, jar: str, monkeypatch: pytest.MonkeyPatch
