@@ -1,5 +1,6 @@
 package io.uwfq.spark.sql;
 
+import java.util.Arrays;
 import java.util.Set;
 import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.GetStructField;
@@ -23,6 +24,9 @@ import org.apache.spark.sql.catalyst.plans.logical.Tail;
  * Spark promises nothing for those, but with the same tasks it mostly gives the same rows, and
  * {@code randomSplit} counts on that: two of its parts cut in two ways would overlap.
  *
+ * <p>A Python function of which all tasks run at once, or none ({@code mapInPandas} with a
+ * barrier), counts as such, too: Spark refuses it when there are more tasks than slots.
+ *
  * <p>Sums of floating-point numbers and ties in the order of a window or a limit count as the same:
  * they depend on the order of rows after a shuffle, in Spark from run to run already.
  */
@@ -32,6 +36,12 @@ final class Repeatable {
   /** Aggregates that keep rows, or their order, as they come. By name: the last is new in 4.0. */
   private static final Set<String> ORDERED_AGGREGATES =
       Set.of("First", "Last", "CollectList", "CollectSet", "ListAgg");
+
+  /**
+   * By name, since they differ between lines; the only flag that they are made from is a barrier.
+   */
+  private static final Set<String> PYTHON_MAPS =
+      Set.of("MapInPandas", "MapInArrow", "PythonMapInArrow");
 
   private Repeatable() {}
 
@@ -50,7 +60,7 @@ final class Repeatable {
   }
 
   private static boolean isNode(LogicalPlan node) {
-    if (node instanceof Sample || node instanceof Tail) {
+    if (node instanceof Sample || node instanceof Tail || isBarrier(node)) {
       return false;
     }
     if (node instanceof GlobalLimit || node instanceof LocalLimit || node instanceof Offset) {
@@ -61,6 +71,11 @@ final class Repeatable {
             expression ->
                 expression.deterministic()
                     && expression.find(Scala.test(Repeatable::readsPlace)).isEmpty());
+  }
+
+  private static boolean isBarrier(LogicalPlan node) {
+    return PYTHON_MAPS.contains(node.getClass().getSimpleName())
+        && Arrays.asList(Scala.arguments(node)).contains(true);
   }
 
   /** Whether rows have an order of their own; what lies between a limit and its sort keeps it. */

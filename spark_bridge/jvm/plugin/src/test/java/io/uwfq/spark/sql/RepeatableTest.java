@@ -4,15 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.reflect.Constructor;
+import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Random;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.catalyst.expressions.Literal;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import scala.Option;
 
 /** Queries whose rows depend on how they are cut stay as Spark cuts them. */
 class RepeatableTest extends LocalSpark {
@@ -63,6 +67,29 @@ class RepeatableTest extends LocalSpark {
       sql(query).collect();
       assertFalse(service.questions.isEmpty(), query);
     }
+  }
+
+  @Test
+  void functionsWithABarrierAreLeftAlone() throws ReflectiveOperationException {
+    LogicalPlan rows = sql("SELECT id FROM t").queryExecution().optimizedPlan();
+    int found = 0;
+    for (String name : List.of("MapInPandas", "MapInArrow", "PythonMapInArrow")) {
+      Class<?> type;
+      try {
+        type = Class.forName("org.apache.spark.sql.catalyst.plans.logical." + name);
+      } catch (ClassNotFoundException e) {
+        continue; // of another line
+      }
+      found++;
+      for (boolean barrier : List.of(true, false)) {
+        Constructor<?> constructor = type.getConstructors()[0];
+        Object[] arguments = {Literal.TrueLiteral(), rows.output(), rows, barrier, Option.empty()};
+        Object map =
+            constructor.newInstance(Arrays.copyOf(arguments, constructor.getParameterCount()));
+        assertEquals(!barrier, Repeatable.is((LogicalPlan) map), name);
+      }
+    }
+    assertEquals(2, found);
   }
 
   @Test
