@@ -32,7 +32,7 @@ _MOST_JOBS: Final = 500
 
 #: The end of an address that was copied from a browser: a page of the UI.
 _SHOWN: Final = re.compile(
-    r"/(jobs|stages|storage|environment|executors|SQL|sqlserver|connect|StreamingQuery)"
+    r"/(jobs|stages|storage|environment|executors|SQL|sqlserver|connect|streaming|StreamingQuery)"
     r"(/[A-Za-z]+)?/*$"
 )
 
