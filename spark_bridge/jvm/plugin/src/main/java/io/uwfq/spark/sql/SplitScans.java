@@ -4,16 +4,21 @@ import io.uwfq.spark.Bridge;
 import io.uwfq.spark.PartitioningSettings;
 import io.uwfq.spark.conversation.SplitQuestion;
 import io.uwfq.spark.conversation.StageKind;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.Set;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.expressions.PlanExpression;
+import org.apache.spark.sql.execution.CoalesceExec;
 import org.apache.spark.sql.execution.FileSourceScanExec;
 import org.apache.spark.sql.execution.SparkPlan;
 import org.apache.spark.sql.execution.datasources.FileStatusWithMetadata;
 import org.apache.spark.sql.execution.datasources.HadoopFsRelation;
 import org.apache.spark.sql.execution.datasources.PartitionDirectory;
+import org.apache.spark.sql.execution.exchange.Exchange;
 
 /**
  * Cuts the file scans of a plan into as many tasks as the service says.
@@ -21,9 +26,10 @@ import org.apache.spark.sql.execution.datasources.PartitionDirectory;
  * <p>Spark computes the splits of a scan from settings of the relation's own session. So a scan
  * that should be cut otherwise gets a copy of its relation with a copy of that session.
  *
- * <p>Left alone: bucketed scans, whose tasks are their buckets; streams; files of which none can be
- * split; formats that are not Spark's own. Files are never cut below a row group or a stripe,
- * whatever the target size: tasks without one read nothing.
+ * <p>Left alone: bucketed scans, whose tasks are their buckets; scans below a {@code coalesce},
+ * which says how many tasks there are; streams; files of which none can be split; formats that are
+ * not Spark's own. Files are never cut below a row group or a stripe, whatever the target size:
+ * tasks without one read nothing.
  */
 public final class SplitScans extends QueryRule<SparkPlan> {
 
@@ -37,6 +43,8 @@ public final class SplitScans extends QueryRule<SparkPlan> {
       return plan;
     }
     QueryAnswers answers = QueryAnswers.ofRunningQuery(session.sparkContext(), settings.timeout());
+    Set<SparkPlan> coalesced = Collections.newSetFromMap(new IdentityHashMap<>());
+    findCoalesced(plan, false, coalesced);
     return (SparkPlan)
         plan.transformUp(
             Scala.rewriting(
@@ -44,8 +52,18 @@ public final class SplitScans extends QueryRule<SparkPlan> {
                     node instanceof FileSourceScanExec scan
                             && FileRelations.mayCut(scan.relation())
                             && !scan.bucketedScan()
+                            && !coalesced.contains(scan)
                         ? cut(scan, bridge, settings, answers)
                         : node));
+  }
+
+  /** Finds the scans whose tasks a {@code coalesce} puts together: no more, and best no fewer. */
+  private static void findCoalesced(SparkPlan node, boolean below, Set<SparkPlan> found) {
+    if (below && node instanceof FileSourceScanExec) {
+      found.add(node);
+    }
+    boolean belowThis = node instanceof CoalesceExec || (below && !(node instanceof Exchange));
+    Scala.<SparkPlan>list(node.children()).forEach(child -> findCoalesced(child, belowThis, found));
   }
 
   private static SparkPlan cut(

@@ -1,6 +1,7 @@
 package io.uwfq.spark.sql;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -74,6 +75,20 @@ class ScanTest extends LocalSpark {
           });
     }
     assertEquals(0, service.figures().planningErrors.sum());
+  }
+
+  /** Who coalesces says how many tasks and files there are; what a shuffle parts is not meant. */
+  @Test
+  void coalescedScansAreLeftAlone() {
+    service.answer(1);
+    withAllKindsOfPlans(
+        () -> {
+          service.questions.clear();
+          assertEquals(2, tasksOf(flat().where("id > 5").coalesce(2)));
+          assertEquals(List.of(), service.questions);
+          flat().groupBy("k").count().coalesce(2).collect();
+          assertFalse(service.questions.isEmpty());
+        });
   }
 
   /** A scan lists files to know what to ask: with nobody to ask, it does not. */
