@@ -173,20 +173,19 @@ class _Page:
                 f"{self.address}{path}: no JSON; is this the UI of a driver?"
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            raise NoApplication(
-                f"nothing answers at {self.address} ({self._why(error)})"
-            ) from error
+            raise NoApplication(self._why(error)) from error
 
-    def _why(self, error: OSError | http.client.HTTPException) -> object:
+    def _why(self, error: OSError | http.client.HTTPException) -> str:
         reason = getattr(error, "reason", None) or error
-        if isinstance(reason, TimeoutError):
-            return f"no answer within {self._timeout_seconds:g} s; --timeout waits longer"
         if isinstance(reason, ssl.SSLCertVerificationError):
-            return f"{reason.verify_message}; SSL_CERT_FILE names a file of authorities to trust"
+            why = reason.verify_message
+            return f"{self.address}: {why}; SSL_CERT_FILE names a file of authorities to trust"
         closed = isinstance(reason, http.client.RemoteDisconnected)
         if isinstance(reason, http.client.BadStatusLine) and not closed:
-            return "what does is no web server"
-        return reason
+            return f"{self.address} is no web server"
+        if isinstance(reason, TimeoutError):
+            reason = f"no answer within {self._timeout_seconds:g} s; --timeout waits longer"
+        return f"nothing answers at {self.address} ({reason})"
 
 
 def _gauges(page: _Page) -> Mapping[str, float] | None:
