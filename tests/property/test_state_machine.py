@@ -143,6 +143,8 @@ class Machine(Teller):
         """What waits of a stage goes, once; only an engine may say so."""
         if not (found := self.all_stages()):
             return
+        placed = [stage for stage in found if stage.job.engine_id and stage.waiting]
+        found = placed if placed and pick % 4 else found
         stage = found[pick % len(found)]
         job = stage.job
         command = cmd.DropStages(job_id=job.job_id, stages=(stage.name,) * (1 + twice))
@@ -157,7 +159,9 @@ class Machine(Teller):
     @rule(pick=picks, finished=st.booleans())
     def close(self, pick: int, finished: bool) -> None:
         """No more stages will come; or its engine says that the job is through."""
-        if (job := self.pick_job(pick)) is not None:
+        unfinished = [job for job in self.scheduler.jobs() if job.open]
+        job = unfinished[pick % len(unfinished)] if unfinished and pick % 4 else self.pick_job(pick)
+        if job is not None:
             finished = finished and bool(job.engine_id)
             self.expect(cmd.CloseJob(job_id=job.job_id, finished=finished))
             assert not job.open or job.ended
@@ -354,6 +358,33 @@ class Machine(Teller):
             assert all(told[lease_id] is LeaseStatus.RENEWED for lease_id in asked)
             self.wait(pause)
         self.wait(silence)
+
+    @rule(
+        worker=workers,
+        pause=st.sampled_from([0.0, 2.0]),
+        running=st.sampled_from([0.0, 1.0, 100.0]),
+    )
+    def begin_queued(self, worker: str, pause: float, running: float) -> None:
+        """What a worker had queued runs since it says so, but not since before its grant."""
+        spec = cmd.StageSpec(stage="s0", cut=cmd.TaskList(count=4), declared_work=4.0)
+        self.submit_job(cmd.SubmitJob(pool=POOL, user="bo", stages=(spec,), declared_work=4.0))
+        poll = cmd.NextTask(pool=POOL, worker_id=worker, slots=1, free_slots=1, prefetch=2)
+        self.expect(poll)
+        self.wait(pause)
+        leases = self.scheduler.state.leases.values()
+        queued = [each for each in leases if each.worker.name == worker and each.started_at is None]
+        # The first of them, and said twice.
+        starts = tuple(
+            cmd.TaskStart(
+                task=cmd.TaskRef(lease_id=lease.lease_id, attempt=lease.attempt), running=running
+            )
+            for lease in queued[:1] * 2
+        )
+        reply = self.expect(msgspec.structs.replace(poll, max_tasks=0, started=starts))
+        assert isinstance(reply, NextTaskReply)
+        assert [ack.status for ack in reply.started_acks] == [AckStatus.ACCEPTED] * len(starts)
+        for lease in queued[:1]:
+            assert lease.started_at == max(self.now - running, lease.granted_at)
 
     # An engine that places tasks itself.
 
