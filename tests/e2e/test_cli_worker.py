@@ -12,7 +12,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,15 @@ async def test_a_worker_that_gives_up_leaves_no_command_behind(told: Told, how: 
             assert await told.silent()
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """What is started hears of its terminal's end, also where the tests run under ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 async def test_a_worker_whose_terminal_closes_finishes_its_tasks(told: Told) -> None:
     """Its commands do not hear of that: they would run on without a worker, and be run again."""
     slow = f"exec > {told.path}; echo ready; sleep 1"
