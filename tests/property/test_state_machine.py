@@ -33,6 +33,9 @@ from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.replies import AckStatus, JobReply, LeaseStatus, NextTaskReply, RenewReply
 from uwfq_service.core.scheduler import Scheduler
 
+#: Of known work, so that several of its tasks are leased together.
+FOUR = cmd.StageSpec(stage="s0", cut=cmd.TaskList(count=4), declared_work=4.0)
+
 
 class Machine(Teller):
     """One pool under ``policy``, until somebody configures another."""
@@ -344,9 +347,7 @@ class Machine(Teller):
         self, worker: str, parts: list[set[int]], pause: float, silence: float
     ) -> None:
         """A worker renews some leases of a batch now and others later, and then falls silent."""
-        # Of known work, so that several of its tasks are leased together.
-        spec = cmd.StageSpec(stage="s0", cut=cmd.TaskList(count=4), declared_work=4.0)
-        self.submit_job(cmd.SubmitJob(pool=POOL, user="ada", stages=(spec,), declared_work=4.0))
+        self.submit_job(cmd.SubmitJob(pool=POOL, user="ada", stages=(FOUR,), declared_work=4.0))
         self.expect(cmd.NextTask(pool=POOL, worker_id=worker, slots=4, free_slots=4, prefetch=2))
         for part in parts:
             leases = self.scheduler.state.leases.values()
@@ -366,8 +367,7 @@ class Machine(Teller):
     )
     def begin_queued(self, worker: str, pause: float, running: float) -> None:
         """What a worker had queued runs since it says so, but not since before its grant."""
-        spec = cmd.StageSpec(stage="s0", cut=cmd.TaskList(count=4), declared_work=4.0)
-        self.submit_job(cmd.SubmitJob(pool=POOL, user="bo", stages=(spec,), declared_work=4.0))
+        self.submit_job(cmd.SubmitJob(pool=POOL, user="bo", stages=(FOUR,), declared_work=4.0))
         poll = cmd.NextTask(pool=POOL, worker_id=worker, slots=1, free_slots=1, prefetch=2)
         self.expect(poll)
         self.wait(pause)
