@@ -79,7 +79,7 @@ def keep_logs_off_stdout() -> None:
     """Let what is logged go to stderr, for commands that read what a service has written."""
     import structlog
 
-    # Late, for a test has its own.
+    # Looked up when something is logged, for a test has a stderr of its own.
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
