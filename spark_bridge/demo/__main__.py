@@ -10,9 +10,11 @@ from pathlib import Path
 import click
 from spark_bridge.demo import dataset, report
 from spark_bridge.demo.experiment import SCHEDULERS, Options, run
+from spark_bridge.demo.plan import MAX_DEPTH, SCAN_SECONDS
 from spark_bridge.demo.processes import ProcessFailed, spark_home_of
 
 from uwfq_service.cli.app import run as run_command
+from uwfq_spark import JarNotFound, UnsupportedSpark
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,6 +38,12 @@ from uwfq_service.cli.app import run as run_command
     default=2,
     show_default=True,
     help="How many scans each long user has: with more, a round takes longer.",
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(1, MAX_DEPTH),
+    help="How often a scan hashes each row.  [default: timed, so that one alone takes "
+    f"{SCAN_SECONDS:g} seconds]",
 )
 @click.option(
     "--slots", type=click.IntRange(1), default=2, show_default=True, help="Cores that Spark uses."
@@ -67,6 +75,7 @@ def main(
     rounds: int,
     seconds: float,
     scans: int,
+    depth: int | None,
     slots: int,
     schedulers: tuple[str, ...],
     data: Path | None,
@@ -99,10 +108,11 @@ def main(
             slots=slots,
             arrival_seconds=seconds,
             scans=scans,
+            depth=depth,
             event_logs=event_logs.resolve() if event_logs else None,
         )
         outcome = run(options, progress)
-    except ProcessFailed as error:
+    except (ProcessFailed, JarNotFound, UnsupportedSpark) as error:
         raise click.ClickException(str(error)) from error
     click.echo(report.table(report.document(outcome)))
     if results is not None:

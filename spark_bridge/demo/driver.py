@@ -33,11 +33,15 @@ def start(settings: dict[str, str], tables: dict[str, str]) -> str:
     return spark.version
 
 
-def rehearse(queries: list[str]) -> None:
-    """Run queries one after another."""
+def rehearse(queries: list[str]) -> list[float]:
+    """Run queries one after another; the seconds that each took."""
     _ask_as("rehearsal")
+    seconds = []
     for query in queries:
+        begun = time.monotonic()
         _session().sql(query).collect()
+        seconds.append(time.monotonic() - begun)
+    return seconds
 
 
 def run(

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
-from spark_bridge.demo.plan import Arrival, Class, arrivals, rehearsal
+from spark_bridge.demo.plan import (
+    TIMED_DEPTH,
+    Arrival,
+    Class,
+    arrivals,
+    depth_for,
+    long_question,
+    rehearsal,
+)
 from spark_bridge.demo.processes import Driver, ProcessFailed, Service
 
 import uwfq_spark
@@ -87,6 +95,8 @@ class Options:
     arrival_seconds: float = 14.0
     #: How many scans each long user has.
     scans: int = 2
+    #: How often they hash each row; ``None``: what suits the machine.
+    depth: int | None = None
     #: Where the event logs stay; ``None``: nowhere.
     event_logs: Path | None = None
 
@@ -97,15 +107,21 @@ class Outcome:
 
     spark_version: str
     slots: int
+    depth: int
     runs: tuple[Run, ...]
 
 
 def run(options: Options, progress: Callable[[str], None]) -> Outcome:
     """Run all rounds.
 
-    Raises ``ProcessFailed`` when a process fails, a query fails, or the schedulers' answers differ.
+    Raises ``ProcessFailed`` when a process fails, a query fails, or the schedulers' answers differ,
+    and ``JarNotFound`` or ``UnsupportedSpark`` if there is no bridge for this Spark.
     """
-    plan = arrivals(options.arrival_seconds, options.scans)
+    if not set(options.schedulers).isdisjoint(APPLICATIONS["bridge"]):
+        # Now, and not when stock Spark has run for a minute.
+        uwfq_spark.jar_path(options.spark_home)
+    depth = options.depth or _suitable_depth(options, progress)
+    plan = arrivals(options.arrival_seconds, options.scans, depth)
     runs: list[Run] = []
     rows: dict[str, Any] = {}
     version = ""
@@ -117,7 +133,7 @@ def run(options: Options, progress: Callable[[str], None]) -> Outcome:
             if not wanted:
                 continue
             progress(f"{name} Spark: starting, rehearsing")
-            with _application(options, name, number) as (found, driver):
+            with _application(options, name, number, depth) as (found, driver):
                 version = found
                 for scheduler in wanted:
                     progress(f"[{len(runs) + 1}/{total}] {SCHEDULERS[scheduler]}")
@@ -125,11 +141,24 @@ def run(options: Options, progress: Callable[[str], None]) -> Outcome:
                     _compare(rows, answers, scheduler)
                     runs.append(_run_of(scheduler, number, plan, answers))
                     progress(f"      {len(answers)} queries in {runs[-1].makespan_seconds:.1f} s")
-    return Outcome(spark_version=version, slots=options.slots, runs=tuple(runs))
+    return Outcome(spark_version=version, slots=options.slots, depth=depth, runs=tuple(runs))
+
+
+def _suitable_depth(options: Options, progress: Callable[[str], None]) -> int:
+    """How deep long scans have to be here, by one that is timed in an application of its own."""
+    progress("stock Spark: starting, timing a scan")
+    unlogged = dataclasses.replace(options, event_logs=None)
+    with _application(unlogged, "stock", 0, TIMED_DEPTH) as (_, driver):
+        (seconds,) = driver.call("rehearse", queries=[long_question(TIMED_DEPTH)])
+    depth = depth_for(seconds)
+    progress(f"      {seconds:.1f} s; hashing {depth} times instead of {TIMED_DEPTH}")
+    return depth
 
 
 @contextlib.contextmanager
-def _application(options: Options, name: str, number: int) -> Iterator[tuple[str, Driver]]:
+def _application(
+    options: Options, name: str, number: int, depth: int
+) -> Iterator[tuple[str, Driver]]:
     """An application that has rehearsed: its version of Spark, and its driver."""
     with tempfile.TemporaryDirectory(prefix="uwfq-") as scratch, contextlib.ExitStack() as stack:
         directory = Path(scratch)
@@ -160,7 +189,7 @@ def _application(options: Options, name: str, number: int) -> Iterator[tuple[str
         )
         tables = {table: str(path) for table, path in options.tables.items()}
         version: str = driver.call("start", settings=settings, tables=tables)
-        driver.call("rehearse", queries=rehearsal())
+        driver.call("rehearse", queries=rehearsal(depth))
         yield version, driver
         driver.call("stop")
 
@@ -199,7 +228,7 @@ def _scheduling(
 
 def _pools_file(directory: Path) -> Path:
     """A pool for each user, with equal weights and fair inside as well."""
-    users = sorted({arrival.user for arrival in arrivals(2.0, 1)})
+    users = sorted({arrival.user for arrival in arrivals(2.0, 1, 1)})
     pools = "".join(
         f"<pool name={quoteattr(user)}><schedulingMode>FAIR</schedulingMode>"
         "<weight>1</weight><minShare>0</minShare></pool>"

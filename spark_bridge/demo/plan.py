@@ -4,8 +4,9 @@ Two users, *long*, have some scans each in the application from the beginning, s
 wanted until the end.  Two users, *short*, ask a small question every other second, one of them a
 second after the other.  Arrivals are open: nobody waits for an answer before asking again.
 
-A question is priced by how often it hashes each row.  Both kinds hash, scan and aggregate, so that
-they differ in size alone.
+A question is priced by how often it hashes each row, its *depth*.  Both kinds hash, scan and
+aggregate, so that they differ in size alone.  How deep that has to be for the cores to be wanted
+until the end depends on the machine: ``depth_for`` says it, once a scan has been timed there.
 """
 
 from __future__ import annotations
@@ -15,10 +16,20 @@ from typing import Final, Literal
 
 Class = Literal["short", "long"]
 
-#: Hashes per row: a row of a long scan costs about 14 µs on the machine this was written on, and a
-#: task of stock Spark's, which reads half the table, five seconds.
-_LONG_DEPTH: Final = 3
-_SHORT_DEPTH: Final = 1
+#: Seconds that a long scan should take alone, and so each of stock Spark's tasks of it: as many as
+#: there are slots.
+SCAN_SECONDS: Final = 3.0
+#: The depth of the scan that is timed to find out.
+TIMED_DEPTH: Final = 6
+#: Deeper questions make methods too large for the JVM to compile.
+MAX_DEPTH: Final = 60
+#: A long scan is so many times as deep as a short question.
+_LONG_OVER_SHORT: Final = 3
+
+
+def depth_for(seconds: float) -> int:
+    """The depth of long scans on a machine where one of ``TIMED_DEPTH`` took ``seconds`` alone."""
+    return max(1, min(MAX_DEPTH, round(TIMED_DEPTH * SCAN_SECONDS / seconds)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,15 +55,28 @@ def question(table: str, depth: int, above: float) -> str:
     )
 
 
-def arrivals(seconds: float, scans: int) -> list[Arrival]:
-    """The queries of one round: ``scans`` of each long user, short ones for about ``seconds``."""
+def long_question(depth: int, above: float = 0.5) -> str:
+    """What the long users ask: ``depth`` hashes of each row."""
+    return question("history", depth, above)
+
+
+def short_question(depth: int, above: float) -> str:
+    """What the short users ask, where long scans have that ``depth``."""
+    return question("today", max(1, round(depth / _LONG_OVER_SHORT)), above)
+
+
+def arrivals(seconds: float, scans: int, depth: int) -> list[Arrival]:
+    """The queries of one round: ``scans`` of each long user, short ones for about ``seconds``.
+
+    ``depth``: of the long scans.
+    """
     found = [
         Arrival(
             f"scan-{user}-{number}",
             f"long-{user}",
             "long",
             0.1 * number,
-            question("history", _LONG_DEPTH, 0.001 * number),
+            long_question(depth, 0.001 * number),
         )
         for number in range(scans)
         for user in (1, 2)
@@ -63,7 +87,7 @@ def arrivals(seconds: float, scans: int) -> list[Arrival]:
             f"short-{user}",
             "short",
             float(user) + 2 * number,
-            question("today", _SHORT_DEPTH, 0.01 * number),
+            short_question(depth, 0.01 * number),
         )
         for user in (1, 2)
         for number in range(int(seconds / 2))
@@ -71,15 +95,15 @@ def arrivals(seconds: float, scans: int) -> list[Arrival]:
     return sorted(found, key=lambda arrival: arrival.at_seconds)
 
 
-def rehearsal() -> list[str]:
+def rehearsal(depth: int) -> list[str]:
     """What each application runs before the clock starts: each question once.
 
     It loads Spark's classes, compiles what is hot, and, with the bridge, lets the service see what
     these questions cost.
     """
     return [
-        question("today", _SHORT_DEPTH, 0.5),
-        question("history", _LONG_DEPTH, 0.5),
-        question("today", _SHORT_DEPTH, 0.6),
-        question("today", _SHORT_DEPTH, 0.4),
+        short_question(depth, 0.5),
+        long_question(depth),
+        short_question(depth, 0.6),
+        short_question(depth, 0.4),
     ]

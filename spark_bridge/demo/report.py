@@ -49,6 +49,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
     return {
         "spark_version": outcome.spark_version,
         "slots": outcome.slots,
+        "hashes_a_row": outcome.depth,
         "schedulers": schedulers,
     }
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from spark_bridge.demo import slot_time
+from spark_bridge.demo import dataset, slot_time
 from spark_bridge.demo.__main__ import main
 
+import uwfq_spark
 from uwfq_service.cli.app import run
 
 
@@ -30,6 +31,20 @@ def test_logs_of_other_rounds_are_left_alone(
     assert run(main, "demo", ["--event-logs", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{tmp_path} is not empty" in line
+
+
+def test_a_missing_jar_is_told_before_stock_spark_has_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a checkout without Maven, say."""
+
+    def without_jar(_: Path) -> str:
+        raise uwfq_spark.JarNotFound("run `make jars`")
+
+    monkeypatch.setattr(dataset, "prepare", lambda *_: {})
+    monkeypatch.setattr(uwfq_spark, "jar_path", without_jar)
+    assert run(main, "demo", []) == 1
+    assert capsys.readouterr().err.splitlines() == ["error: run `make jars`"]
 
 
 def test_a_directory_without_logs_is_no_traceback(

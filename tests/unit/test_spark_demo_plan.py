@@ -2,12 +2,13 @@
 
 from collections import Counter
 
-from spark_bridge.demo.plan import arrivals
+import pytest
+from spark_bridge.demo.plan import MAX_DEPTH, TIMED_DEPTH, arrivals, depth_for
 
 
 def test_a_longer_round_has_more_scans_and_more_questions() -> None:
     """Each long user's scans at once, each short user's questions every other second."""
-    plan = arrivals(45.0, 6)
+    plan = arrivals(45.0, 6, depth=3)
     assert Counter(arrival.user for arrival in plan) == {
         "long-1": 6,
         "long-2": 6,
@@ -17,3 +18,18 @@ def test_a_longer_round_has_more_scans_and_more_questions() -> None:
     scans = [arrival.at_seconds for arrival in plan if arrival.kind == "long"]
     assert max(scans) < 1
     assert max(arrival.at_seconds for arrival in plan) <= 45.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "depth"), [(3.0, TIMED_DEPTH), (1.5, 2 * TIMED_DEPTH), (60.0, 1), (0.01, MAX_DEPTH)]
+)
+def test_scans_are_as_deep_as_the_machine_is_fast(seconds: float, depth: int) -> None:
+    """One alone is to take three seconds, within what the JVM can compile."""
+    assert depth_for(seconds) == depth
+
+
+def test_long_scans_are_three_times_as_deep_as_short_questions() -> None:
+    """Else short questions would be no longer short on a machine for which scans are deep."""
+    sql = {arrival.kind: arrival.sql for arrival in arrivals(4.0, 1, depth=12)}
+    assert sql["long"].count("sha2(") == 12
+    assert sql["short"].count("sha2(") == 4

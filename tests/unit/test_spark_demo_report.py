@@ -9,6 +9,7 @@ def outcome(**makespans: list[float]) -> Outcome:
     return Outcome(
         spark_version="4.3.0",
         slots=2,
+        depth=6,
         runs=tuple(
             Run(
                 scheduler=scheduler,
