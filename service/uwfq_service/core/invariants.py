@@ -6,7 +6,7 @@ For tests, and for whoever suspects something: it walks through everything there
 from __future__ import annotations
 
 from collections import Counter
-from math import isclose
+from math import inf, isclose
 from typing import TYPE_CHECKING, Any
 
 from uwfq_service.core.lifecycle import END_STATES
@@ -72,7 +72,7 @@ def _check_lease_timers(state: State) -> None:
         for lease_id in range(first, first + count)
     )
     for lease_id, lease in state.leases.items():
-        expected = 0 if lease.expires_at is None else 1
+        expected = 0 if lease.expires_at in (None, inf) else 1
         assert timers[lease_id] == expected, f"{lease!r} has {timers[lease_id]} timers"
 
 

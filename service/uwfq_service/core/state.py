@@ -425,6 +425,7 @@ class State:
         pool.policy.end_job(job, event.at)
         step(job, STATES[event.state])
         job.finished_at = event.at
+        job.overrun_timer = None
         job.cause = event.cause
         if succeeded and _tells_of_the_whole(job):
             # Estimates of what its engine has left over cannot have been right or wrong.

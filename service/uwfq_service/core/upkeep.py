@@ -48,9 +48,9 @@ class Upkeep:
         retries: list[tuple[Stage, int]] = []
         for kind, item in self._state.timers.due(now):
             # What is due in a row happens together, but in the order of time with everything else.
-            if kind is not TimerKind.LEASES:
+            if expired and kind is not TimerKind.LEASES:
                 self._lose(expired, now)
-            if kind is not TimerKind.RETRY:
+            if retries and kind is not TimerKind.RETRY:
                 self._retry(retries, now)
             if kind is TimerKind.LEASES:
                 expired.extend(self._expired(item, now))
@@ -58,8 +58,10 @@ class Upkeep:
                 retries.append(item)
             else:
                 self._handlers[kind](item, now)
-        self._lose(expired, now)
-        self._retry(retries, now)
+        if expired:
+            self._lose(expired, now)
+        if retries:
+            self._retry(retries, now)
         self._sweep()
 
     def _lose(self, expired: list[Lease], now: Any) -> None:
@@ -127,8 +129,6 @@ class Upkeep:
         self._dispatch.lose(worker, now)
 
     def _overrun(self, job: Job, now: Any) -> None:
-        if job.ended or job.overrun_timer is None or job.overrun_timer > now:
-            return
         job.overrun_timer = None
         self._reports.settle_progress(job, now)
         self._state.attempts.watch_overrun(job, now + OVERRUN_PAUSE)
@@ -166,7 +166,7 @@ class Upkeep:
             case TimerKind.WORKER:
                 return item.pool.workers.get(item.name) is item
             case TimerKind.OVERRUN:
-                return item.overrun_timer is not None and not item.ended
+                return item.overrun_timer is not None
             case TimerKind.RETENTION:
                 return True
 

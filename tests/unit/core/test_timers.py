@@ -1,0 +1,45 @@
+"""Whoever waits for what falls due is not woken for what does not."""
+
+from __future__ import annotations
+
+from math import inf
+
+from tests.oracles.driver import Driver, stage
+from uwfq_service.core.settings import Settings
+from uwfq_service.core.timers import TimerKind, Timers
+
+#: Nothing else falls due in these tests.
+PATIENT = Settings(lease_seconds=1e6, worker_timeout=1e6, retention_seconds=1e6)
+
+
+def test_each_launch_brings_the_look_for_an_overrun_forward_and_nobody_looks_in_between() -> None:
+    """One slot uses up a charge of 4, and a tenth more, by 4.4; four slots by 1.1."""
+    driver = Driver(settings=PATIENT)
+    job = driver.submit("ada", "job", stage("s", 1, 1, 1, 1))
+    for slots in range(1, 5):
+        driver.poll(slots=4, free_slots=1)
+        assert driver.scheduler.next_wakeup() == 4.4 / slots
+    while (due := driver.scheduler.next_wakeup()) is not None and due < 6:
+        assert due == job.overrun_timer
+        driver.at(due)
+
+
+def test_a_job_that_has_ended_is_not_looked_at() -> None:
+    """Its reminders are dropped unseen."""
+    driver = Driver(settings=PATIENT)
+    driver.submit("ada", "job", stage("s", 1, 1))
+    leases = driver.poll(slots=2)
+    driver.at(1)
+    for lease in leases:
+        driver.done(lease, 1.0)
+    due = driver.scheduler.next_wakeup()
+    assert due is not None
+    assert due > 1e5
+
+
+def test_what_is_never_due_is_no_reminder() -> None:
+    """Of a lease without end, say."""
+    timers = Timers()
+    timers.set(inf, TimerKind.LEASES, (1, 1))
+    assert timers.next_at() is None
+    assert len(timers) == 0
