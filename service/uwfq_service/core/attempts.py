@@ -127,6 +127,9 @@ class Attempts:
             self._start(leases, started_at)
             return
         fitting = max(0, worker.slots - worker.started_slots) // slots
+        if fitting >= len(leases):
+            self._start(leases, leases[0].granted_at)
+            return
         if fitting:
             self._start(leases[:fitting], leases[0].granted_at)
         worker.queued += leases[fitting:]
@@ -238,25 +241,29 @@ class Attempts:
 
     def tasks_finished(self, event: ev.TasksFinished) -> None:
         """Attempts have succeeded."""
-        leases = [self._state.leases[lease_id] for lease_id in event.leases]
+        live = self._state.leases
+        if len(event.leases) == 1:
+            self._stage_finished((live[event.leases[0]],), event.runtimes, event.at)
+            return
+        leases = [live[lease_id] for lease_id in event.leases]
         begin = 0
         for end in range(1, len(leases) + 1):
             if end == len(leases) or leases[end].stage is not leases[begin].stage:
                 self._stage_finished(leases[begin:end], event.runtimes[begin:end], event.at)
                 begin = end
 
-    def _stage_finished(self, leases: list[Lease], runtimes: Sequence[Any], at: Any) -> None:
+    def _stage_finished(self, leases: Sequence[Lease], runtimes: Sequence[Any], at: Any) -> None:
         """Attempts of one stage have succeeded."""
         stage = leases[0].stage
-        stage.job.pool.policy.advance(at)
-        if stage.job.started_at is None:
-            self._has_begun(stage.job, runtimes[0])
-        for lease, runtime in zip(leases, runtimes, strict=True):
+        job = stage.job
+        job.pool.policy.advance(at)
+        if job.started_at is None:
+            self._has_begun(job, runtimes[0])
+        for place, lease in enumerate(leases):
             if lease.started_at == lease.granted_at:
-                self._measure_overhead(lease, runtime)
-        self._remove_leases(leases, sum(runtimes, self._zero))
+                self._measure_overhead(lease, runtimes[place])
+        job.estimated_done += self._remove_leases(leases, sum(runtimes, self._zero))
         stage.done += len(leases)
-        stage.job.estimated_done += sum([lease.estimate for lease in leases], self._zero)
         if stage.live is not None:
             self._rivals_finished(stage, leases)
         elif stage.attempts is not None:
@@ -265,10 +272,10 @@ class Attempts:
                 if stage.unbegun is not None:
                     stage.unbegun.pop(lease.task, None)
         running_changed(stage, -len(leases))
-        stage.job.pool.policy.work_done(stage.job, self._state.at)
+        job.pool.policy.work_done(job, at)
         self.stage_progressed(stage)
 
-    def _rivals_finished(self, stage: Stage, leases: list[Lease]) -> None:
+    def _rivals_finished(self, stage: Stage, leases: Sequence[Lease]) -> None:
         """Attempts have succeeded, beside which others of their tasks may still run."""
         assert stage.live is not None, "kept where an engine places the tasks"
         assert stage.won is not None, "made together with it"
@@ -391,8 +398,11 @@ class Attempts:
         """The attempt is over; its job pays for ``runtime`` seconds of its slots."""
         self._remove_leases((lease,), runtime)
 
-    def _remove_leases(self, leases: Sequence[Lease], runtime: Any) -> None:
-        """Attempts of one stage at one worker are over; they took ``runtime`` seconds together."""
+    def _remove_leases(self, leases: Sequence[Lease], runtime: Any) -> Any:
+        """Attempts of one stage at one worker are over; they took ``runtime`` seconds together.
+
+        Gives the estimated work of their tasks, slot-seconds.
+        """
         stage, worker = leases[0].stage, leases[0].worker
         job = stage.job
         user = job.user
@@ -402,9 +412,10 @@ class Attempts:
         assert stage.leases is not None, "a live lease is noted at its stage"
         started = 0
         # Since the job was submitted, summed over the attempts.
-        started_sum = estimate = self._zero
+        started_sum = estimate = estimate_started = self._zero
         for lease in leases:
             lease_id, started_at = lease.lease_id, lease.started_at
+            estimate += lease.estimate
             del live[lease_id]
             del worker.leases[lease_id]
             del stage.leases[lease_id]
@@ -413,7 +424,7 @@ class Attempts:
             else:
                 started += slots
                 started_sum += started_at - submitted_at
-                estimate += lease.estimate
+                estimate_started += lease.estimate
             if stage.placed is not None and stage.live is not None:
                 stage.placed.pop((lease.task, lease.attempt), None)
                 stage.live[lease.task] -= 1
@@ -423,14 +434,14 @@ class Attempts:
         if started:
             worker.started_slots -= started
             # Exact zeros keep rounding from piling up over a long life.
-            job.started_slots -= started
-            if job.started_slots:
+            job.started_slots = left = job.started_slots - started
+            if left:
                 job.started_sum -= slots * started_sum
-                job.estimated_started -= estimate
+                job.estimated_started -= estimate_started
             else:
                 job.started_sum = job.estimated_started = self._zero
-            user.started_slots -= started
-            if user.started_slots:
+            user.started_slots = left = user.started_slots - started
+            if left:
                 user.started_sum -= slots * started_sum + started * (submitted_at - user.pool.epoch)
             else:
                 user.started_sum = self._zero
@@ -442,6 +453,7 @@ class Attempts:
             next_lease = worker.queued.popleft()
             self._start((next_lease,), self._state.at)
             self.watch_overrun(next_lease.stage.job)
+        return estimate
 
     @staticmethod
     def _leaves_task_undone(lease: Lease) -> bool:

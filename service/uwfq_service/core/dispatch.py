@@ -185,7 +185,7 @@ class Dispatch:
             room -= _described_bytes(lease.stage)
         passed: list[Stage] = []
         aside: list[User] = []
-        while slots > 0 and len(leases) < tasks:
+        while slots > 0 and len(leases) < tasks and pool.launchable_tasks:
             most = _most_slots(worker, slots, passed)
             stage = _first_beside(aside, pool.policy, most, slots)
             if stage is None:

@@ -272,6 +272,7 @@ def _load_stage(job: Job, image: dict[str, Any]) -> None:
         stage.dropped_work, stage.over = image["dropped"]
         job.dropped_work += stage.dropped_work
     job.stages.append(stage)
+    job.stages_work += stage.work
 
 
 def _load_policy(state: State, image: dict[str, Any]) -> None:

@@ -79,6 +79,7 @@ def _check_lease_timers(state: State) -> None:
 def _check_job(job: Job) -> None:
     assert job.ended == (job.state in END_STATES), f"{job!r} has an end and a state that differ"
     assert job.stages_left == sum(not s.over for s in job.stages), "stages are counted"
+    assert _close(job.stages_work, sum(s.work for s in job.stages)), "the stages' work adds up"
     dropped = sum(s.dropped_work or 0 for s in job.stages)
     assert _close(job.dropped_work, dropped), "dropped work adds up"
     if job.ended:

@@ -139,6 +139,8 @@ class Job(msgspec.Struct, eq=False):
     # Derived.
     stage_by_name: dict[str, Stage] | None = None
     stages_left: int = 0
+    #: Estimated work of all revealed stages, slot-seconds.
+    stages_work: Any = 0
     #: Estimated work of the tasks that were dropped with their stages.
     dropped_work: Any = 0
     #: Indices of the stages with a launchable task, ascending.
@@ -167,18 +169,13 @@ class Job(msgspec.Struct, eq=False):
 
     @property
     def estimated_total(self) -> Any:
-        """Estimated work of all revealed stages less what was dropped, slot-seconds.  O(stages)."""
-        stages = self.stages
-        total = stages[0].work if len(stages) == 1 else sum(stage.work for stage in stages)
-        return total - self.dropped_work
+        """Estimated work of all revealed stages less what was dropped, slot-seconds."""
+        return self.stages_work - self.dropped_work
 
     @property
     def average_task(self) -> Any:
         """Estimated work of a task, slot-seconds, over all revealed stages.  O(stages)."""
-        stages = self.stages
-        if len(stages) == 1:
-            return stages[0].work / stages[0].task_count
-        return sum(stage.work for stage in stages) / sum(stage.task_count for stage in stages)
+        return self.stages_work / sum([stage.task_count for stage in self.stages])
 
     @property
     def declared_total(self) -> Any | None:

@@ -52,8 +52,10 @@ class Reports:
     def task_done(self, command: TaskDone, now: Any) -> Reply:
         """Decide a report."""
         validation.task_done(command, self._settings.limits)
-        for worker in self._decider.workers(command.worker_id):
-            self._decider.touch(worker, now)
+        for pool in self._state.pools.values():
+            worker = pool.workers.get(command.worker_id)
+            if worker is not None:
+                self._decider.touch(worker, now)
         return TaskDoneReply(acks=self.results(command.worker_id, command.results, now))
 
     def results(self, worker: str, results: Sequence[TaskResult], now: Any) -> tuple[Ack, ...]:
@@ -119,7 +121,10 @@ class Reports:
             self.settle_progress(run.stage.job, now)
 
     def _result(self, lease: Lease, result: TaskResult, batch: Successes, now: Any) -> AckStatus:
-        runtime = self._runtime(lease, result, now)
+        runtime = self._state.number(result.outcome.runtime)
+        if lease.expires_at is not None and runtime > now - lease.granted_at + CLOCK_TOLERANCE:
+            # A leased attempt ran no longer than has passed since its grant.
+            runtime = now - lease.granted_at
         won = lease.stage.won
         if won is not None and lease.task in won:
             self._decider.emit(ev.AttemptSuperseded(at=now, lease=lease.lease_id, runtime=runtime))
@@ -148,14 +153,6 @@ class Reports:
         self._decider.emit(batch.event(now))
         for job in batch.jobs.values():
             self.settle_progress(job, now)
-
-    def _runtime(self, lease: Lease, result: TaskResult, now: Any) -> Any:
-        """The reported runtime, but of a leased attempt no more than has passed since its grant."""
-        runtime = self._state.number(result.outcome.runtime)
-        if lease.expires_at is None:
-            return runtime
-        elapsed = now - lease.granted_at
-        return elapsed if runtime > elapsed + CLOCK_TOLERANCE else runtime
 
     # -- which attempt is meant -----------------------------------------------------------------
 
@@ -412,7 +409,11 @@ class Reports:
         running = job.running_work(now)
         # Tasks that were declared far too small say nothing of the others, and an account that a
         # number beyond all measure has passed through is worth nothing.
-        begun, rest = min(started * ratio, MAX_WORK), min(waiting * ratio, MAX_WORK)
+        begun, rest = started * ratio, waiting * ratio
+        if begun > MAX_WORK:
+            begun = MAX_WORK
+        if rest > MAX_WORK:
+            rest = MAX_WORK
         if running < begun:
             running = begun
         work = job.measured + running + rest

@@ -191,10 +191,12 @@ class Scheduler:
 
         ``None``: for as many as anybody may have.  O(log n), amortised.
         """
-        policy = self.state.pools[pool].policy
+        asked = self.state.pools[pool]
+        if not asked.launchable_tasks:
+            return False
         if slots is None:
-            return policy.first() is not None
-        return first_within(policy, slots) is not None
+            return asked.policy.first() is not None
+        return first_within(asked.policy, slots) is not None
 
     def has_revoked(self, pool: str, worker: str) -> bool:
         """Whether the worker has void leases that its next poll will tell it of.  O(1)."""

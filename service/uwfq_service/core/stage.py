@@ -146,6 +146,8 @@ class Stage(msgspec.Struct, eq=False):
             if count == 1:
                 return (self.cursor,)
             return tuple(range(self.cursor, min(self.cursor + count, self.task_count)))
+        if count == 1:
+            return (self.task_at(self.next_place()),)
         places = self.returned[:count] if self.returned else []
         place = self.cursor
         while len(places) < count and place < self.task_count:

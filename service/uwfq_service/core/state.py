@@ -356,6 +356,7 @@ class State:
         job.stages += new
         job.stages_left += len(new)
         for stage in new:
+            job.stages_work += stage.work
             if stage.spec.after:
                 link_dependencies(stage)
         for stage in new:

@@ -57,11 +57,10 @@ class HeadOrder(Generic[Q]):
         """The stage that goes first; ``None``: there is none."""
         if self._stale:
             self._refresh()
-        known, unseen = _top(self._heads), _top(self._unseen)
-        entry = known
-        if unseen is not None:
+        entry = _top(self._heads)
+        if self._unseen and (unseen := _top(self._unseen)) is not None:
             user = unseen[4].clock_of_head.job.user
-            if known is None or not self._goes_first(known, unseen, user):
+            if entry is None or not self._goes_first(entry, unseen, user):
                 entry = unseen
         return None if entry is None else entry[4].first_stage
 

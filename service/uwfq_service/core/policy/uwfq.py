@@ -176,7 +176,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             pool, user = job.pool, job.user
             # An unseen job has its place among those of others by the slots that its user runs on.
             pool.order_version += pool.launchable_tasks > user.launchable_tasks
-        self._mark_narrow(queue)
+        if self._narrow:
+            self._mark_narrow(queue)
 
     def _note_probe(self, job: Job) -> None:
         """Find out whether the job's first task is still to say what the job costs."""
