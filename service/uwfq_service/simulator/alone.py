@@ -30,6 +30,11 @@ def response_alone(stages: Sequence[LoneStage], slots: int) -> float:
     if len(stages) == 1:
         # By far the most common, and no more than packing.
         return stages[0].delay + _packed(stages[0].durations, slots)
+    if (
+        sum([len(stage.durations) for stage in stages]) <= slots
+        and (end := _critical_path(stages)) is not None
+    ):
+        return end
     return _Lone(stages, slots).play()
 
 
@@ -41,6 +46,20 @@ def _packed(durations: Sequence[float], slots: int) -> float:
     heapify(ends)
     for duration in durations[slots:]:
         heapreplace(ends, ends[0] + duration)
+    return max(ends)
+
+
+def _critical_path(stages: Sequence[LoneStage]) -> float | None:
+    """When the last stage ends if no task ever waits for a slot.
+
+    ``None``: a stage is listed before one that it waits for.
+    """
+    ends: list[float] = []
+    for index, stage in enumerate(stages):
+        if stage.after and max(stage.after) >= index:
+            return None
+        begin = max([ends[before] for before in stage.after], default=0.0) + stage.delay
+        ends.append(begin + max(stage.durations))
     return max(ends)
 
 

@@ -132,9 +132,11 @@ class JobPlay:
 
     def task_done(self, lease: Lease) -> list[int]:
         """A task is done; gives the stages of an open job that need not wait any longer."""
+        if not self.open:
+            return []
         done = self._positions[lease.stage.index]
         self._undone[done] -= 1
-        if self._undone[done] or not self.open:
+        if self._undone[done]:
             return []
         freed = []
         for stage, after in enumerate(self._afters):
@@ -164,7 +166,8 @@ class JobPlay:
         stages = []
         for position, after in enumerate(self._afters):
             stage, runtimes = self._stages[position], self._runtimes[position]
-            order = (stage.task_at(place) for place in range(stage.task_count))
-            durations = [runtimes[task] + overhead for task in order]
+            if stage.launch_order is not None:
+                runtimes = [runtimes[task] for task in stage.launch_order]
+            durations = [runtime + overhead for runtime in runtimes] if overhead else runtimes
             stages.append(LoneStage(durations=durations, after=after, delay=self.delay(position)))
         return response_alone(stages, self._slots)

@@ -8,29 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
+import msgspec
+
 from uwfq_service.core.commands import NextTask, TaskResult
 from uwfq_service.core.model import Lease
 from uwfq_service.simulator.plays import JobPlay
 
 
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """One attempt at a task, on its slot."""
 
-    __slots__ = ("fails", "lease", "lost", "play", "runtime", "slot", "start", "worker")
-
-    def __init__(
-        self, lease: Lease, play: JobPlay, runtime: float, start: float, *, fails: bool
-    ) -> None:
-        self.lease = lease
-        self.play = play
-        #: Seconds that it runs for, and whether it fails then.
-        self.runtime = runtime
-        self.fails = fails
-        self.start = start
-        #: Whether its worker was lost before.
-        self.lost = False
-        #: The worker and the slot of the pool; ``Workers.start`` says.
-        self.worker = self.slot = -1
+    lease: Lease
+    play: JobPlay
+    #: Seconds that it runs for, and whether it fails then.
+    runtime: float
+    fails: bool
+    start: float
+    #: Whether its worker was lost before.
+    lost: bool = False
+    #: The worker and the slot of the pool; ``Workers.start`` says.
+    worker: int = -1
+    slot: int = -1
 
 
 class Worker:

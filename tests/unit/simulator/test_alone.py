@@ -38,6 +38,7 @@ def stage(*durations: float, after: tuple[int, ...] = (), delay: float = 0.0) ->
             [stage(1, delay=0.25), stage(1, after=(0,), delay=0.5)], 4, 2.75, id="delays add up"
         ),
         pytest.param([stage(0, 0), stage(0, after=(0,))], 1, 0, id="no work"),
+        pytest.param([stage(1, after=(1,)), stage(2)], 4, 3, id="listed after what follows it"),
     ],
 )
 def test_a_job_alone_takes_what_it_takes_by_hand(
@@ -59,7 +60,7 @@ def test_a_slot_that_is_free_goes_to_what_can_run_by_then() -> None:
 
 
 def random_job(seed: int) -> Workload:
-    """One job of up to five stages on up to four slots; many ends fall on one instant."""
+    """One job of up to five stages on up to four slots, or on many; ends fall on one instant."""
     rng = random.Random(seed)
     stages = []
     for number in range(rng.randint(1, 5)):
@@ -73,7 +74,7 @@ def random_job(seed: int) -> Workload:
             )
         )
     job = JobSpec(job="alone", user="anybody", submit=1.0, stages=tuple(stages))
-    return Workload(version=1, name=f"seed {seed}", slots=rng.randint(1, 4), jobs=(job,))
+    return Workload(version=1, name=f"seed {seed}", slots=rng.choice([1, 2, 3, 4, 64]), jobs=(job,))
 
 
 @pytest.mark.parametrize("partitioning", Partitioning)
