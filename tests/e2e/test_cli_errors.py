@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.command import UWFQ, uwfq
 from uwfq_service.cli import main
+from uwfq_service.server.config_keys import KEYS
 
 NOBODY = "127.0.0.1:9"
 #: Longer than the name of any file: merely to look whether it is there fails.
@@ -164,11 +165,35 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_serve_shows_its_configuration_without_starting() -> None:
-    """`--check` is for the pipeline that rolls a configuration out."""
+    """`--check` is for the pipeline that rolls a configuration out: every setting, by its key."""
     ran = uwfq("serve", "--check", "--policy", "fair", "--output", "json")
     assert ran.code == 0
-    (pool,) = ran.document["pools"]
-    assert pool["configure"]["policy"] == "fair"
+    document = ran.document
+    assert document.pop("pools") == {
+        "default": {"policy": "fair", "slots": None, "advisory_task_runtime": None, "users": {}}
+    }
+    assert document.pop("warnings") == []
+    shown = {
+        f"{name}.{inner}" if inner else name
+        for name, value in document.items()
+        for inner in (value if isinstance(value, dict) else [""])
+    }
+    assert shown == {key.name for key in KEYS}
+
+
+def test_what_serve_shows_can_be_set() -> None:
+    """Whoever copies a line of `--check` into an option sets just that."""
+    given = [
+        *("--set", 'pools."a.b".slots=3', "--set", 'pools."a.b".users.bob.weight=2.5'),
+        *("--set", "store.snapshot_records=2000", "--set", "limits.max_labels=7"),
+    ]
+    first = uwfq("serve", "--check", *given)
+    rows = [line.split() for line in first.out.splitlines()[1:]]
+    again = [
+        word for row in rows if len(row) == 2 and row[1] != "-" for word in ("--set", "=".join(row))
+    ]
+    assert len(again) > 2 * len(given)
+    assert uwfq("serve", "--check", *again).out == first.out
 
 
 @pytest.mark.parametrize("arguments", [["simulate", "-"], ["submit", "--file", "-"]])

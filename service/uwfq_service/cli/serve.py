@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -122,26 +124,49 @@ def serve(
 
 
 def _show(config: Config, output: str) -> None:
-    import msgspec
+    document = _document(config)
+    rows = [(path, "-" if value is None else str(value)) for path, value in _leaves(document)]
+    emit(output, document, table(("setting", "value"), rows, left=2))
 
-    document = msgspec.to_builtins(config)
-    emit(output, document, table(("setting", "value"), _leaves(document), left=2))
+
+def _document(config: Config) -> dict[str, Any]:
+    """What holds, under the keys that it would be set by: the file with nothing left out."""
+    document: dict[str, Any] = {}
+    for key in KEYS:
+        section, _, name = key.name.rpartition(".")
+        values = document.setdefault(section, {}) if section else document
+        values[name] = getattr(getattr(config, section) if section else config, name)
+    document["pools"] = {
+        pool.configure.pool: {
+            "policy": pool.configure.policy,
+            "slots": pool.configure.fixed_slots,
+            "advisory_task_runtime": pool.configure.advisory_task_runtime,
+            "users": {
+                user.user: {key.name: getattr(user, key.name) for key in USER_KEYS}
+                for user in pool.users
+            },
+        }
+        for pool in config.pools
+    }
+    document["warnings"] = list(config.warnings)
+    return document
 
 
-def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
-    if isinstance(value, dict) and value:
+def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
         return [
             leaf
             for name, inner in value.items()
-            for leaf in _leaves(inner, f"{path}.{name}" if path else name)
+            for leaf in _leaves(inner, f"{path}.{_quoted(name)}" if path else name)
         ]
-    if isinstance(value, list | tuple) and value:
-        return [
-            leaf
-            for position, inner in enumerate(value)
-            for leaf in _leaves(inner, f"{path}[{position}]")
-        ]
-    return [(path, str(value))]
+    if isinstance(value, list):
+        return [leaf for inner in value for leaf in _leaves(inner, path)]
+    return [(path, value)]
+
+
+def _quoted(name: str) -> str:
+    """A part of a key as ``--set`` takes it: in quotes, unless it is a bare key of TOML."""
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _serve(config: Config) -> int:
