@@ -65,6 +65,14 @@ def test_the_list_names_each_scenario_with_a_line(capsys: pytest.CaptureFixture[
     assert all(len(line.split()) > 5 for line in lines)
 
 
+def test_the_list_is_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """As with every other command; it used to be the table, whatever was asked for."""
+    assert main(["workload", "--list", "--output", "json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["workloads"]
+    assert [each["name"] for each in listed] == list(SCENARIOS)
+    assert all(each["about"] for each in listed)
+
+
 # ------------------------------------------------------------------ recordings
 
 
@@ -237,7 +245,7 @@ def test_a_terminal_gets_a_line_about_the_workload(name: str, seed: int, line: s
         (["recuring"], "no scenario is called 'recuring'; did you mean recurring?"),
         (["random", "recurring"], "recurring: give one NAME"),
         (["random", "--list"], "NAME and --list: give one of them"),
-        (["--list", "-o", "list.json"], "--output: --list is for people"),
+        (["--list", "-o", "list.json"], "--output: --list goes to stdout"),
         (["--from-google", "a", "--from-journal", "b"], "--from-google and --from-journal: give"),
         (["random", "--seed", "-1"], "--seed"),
         (["random", "--seed", "x"], "--seed"),

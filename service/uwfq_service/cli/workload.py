@@ -14,7 +14,7 @@ import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.files import OutputFile, keep_apart, writing
-from uwfq_service.cli.output import keep_logs_off_stdout, number, seconds, show, table, terminal
+from uwfq_service.cli.output import emit, keep_logs_off_stdout, number, seconds, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
 from uwfq_service.printable import printable
 
@@ -101,7 +101,7 @@ _GOES_WITH: Final = {
     metavar="FILE",
     type=OutputFile(),
     default="-",
-    help="Write to a file instead of stdout; always JSON.",
+    help="Write to a file instead of stdout; always JSON; of --list with `-o json`.",
 )
 @click.pass_context
 def workload(context: click.Context, /, output: Path, **options: Any) -> None:
@@ -115,7 +115,8 @@ def workload(context: click.Context, /, output: Path, **options: Any) -> None:
     source = _source(options)
     _refuse_strays(context, source)
     if source == "listing":
-        _list(output)
+        origin = context.get_parameter_source("output")
+        _list(output, as_json=origin is click.core.ParameterSource.COMMANDLINE)
         return
     from uwfq_service.simulator.workload import WorkloadError
 
@@ -163,13 +164,17 @@ def _refuse_strays(context: click.Context, source: str) -> None:
             raise Failure(f"--{flag}: goes with {only} only", REFUSED)
 
 
-def _list(output: Path) -> None:
+def _list(output: Path, *, as_json: bool) -> None:
     from uwfq_service.simulator.scenarios import SCENARIOS, about
 
     if str(output) != "-":
-        raise Failure("--output: --list is for people to read, on stdout", REFUSED)
+        raise Failure("--output: --list goes to stdout; as JSON with --output json", REFUSED)
     rows = [(name, about(name)) for name in SCENARIOS]
-    show(terminal(), [table(("name", "what happens"), rows, left=2)])
+    emit(
+        "json" if as_json else "table",
+        {"workloads": [{"name": name, "about": text} for name, text in rows]},
+        table(("name", "what happens"), rows, left=2),
+    )
 
 
 # --------------------------------------------------------------------- sources
