@@ -52,8 +52,16 @@ class _ServeCommand(click.Command):
         """List every setting, with its default."""
         for title, prefix, keys in (
             ("Settings (--set KEY=VALUE, a TOML file, or the environment as UWFQ_KEY)", "", KEYS),
-            ("Settings of a pool", "pools.NAME.", POOL_KEYS),
-            ("Settings of a user in a pool", "pools.NAME.users.USER.", USER_KEYS),
+            (
+                "Settings of a pool (--set or the file; without any pool there is `default`)",
+                "pools.NAME.",
+                POOL_KEYS,
+            ),
+            (
+                "Settings of a user in a pool (--set or the file)",
+                "pools.NAME.users.USER.",
+                USER_KEYS,
+            ),
         ):
             with formatter.section(title):
                 formatter.write_dl(
