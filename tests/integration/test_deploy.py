@@ -178,11 +178,15 @@ def test_the_unit_waits_for_the_time(unit: dict[str, list[str]]) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_unit_and_finds_it_well_confined(tmp_path: Path) -> None:
-    """No unknown setting, and an exposure below 2 of 10."""
+    """No unknown setting, and an exposure below 2 of 10; also with the drop-in for TLS."""
     text = (DEPLOY / "uwfq.service").read_text(encoding="utf-8")
+    (drop_in,) = re.findall(r"(?m)^#   \[Service\]\n((?:#   .+\n)+)", text)
+    shown = re.sub(r"(?m)^#   ", "", drop_in)
+    assert set(re.findall(r"UWFQ_\w+", shown)) == {"UWFQ_TLS_CERT", "UWFQ_TLS_KEY"}
     # The command is not installed where the test runs, and systemd looks.
+    text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/sh", text)
     unit = tmp_path / "uwfq.service"
-    unit.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/sh", text), encoding="utf-8")
+    unit.write_text(text.replace("\n[Service]\n", f"\n[Service]\n{shown}"), encoding="utf-8")
     for arguments in (["verify"], ["security", "--offline=true", "--threshold=20"]):
         done = subprocess.run(
             ["systemd-analyze", *arguments, str(unit)],
