@@ -119,7 +119,8 @@ type SubmitJobRequest struct {
 	// service names it.
 	JobId string `protobuf:"bytes,3,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-	// submission without `job_id` safe to retry.
+	// submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+	// request ids of their own.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// What the job runs, for workers to choose a handler by; at most 128 bytes.
 	Kind string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -528,7 +529,7 @@ type SplitStageRequest struct {
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// The job's signature, for the estimate; at most 256 bytes.  Empty: nothing is known.
 	Signature string `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
-	// The stage; required.  As in AddStages, but that `after` is not looked at.
+	// The stage; required.  As in AddStages, but that `after` may name any stages.
 	Stage *StageSpec `protobuf:"bytes,4,opt,name=stage,proto3" json:"stage,omitempty"`
 	// Leave the ranges out of the answer; with many tasks it comes sooner.
 	OmitRanges    bool `protobuf:"varint,5,opt,name=omit_ranges,json=omitRanges,proto3" json:"omit_ranges,omitempty"`
@@ -1112,7 +1113,7 @@ type RankingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version that the engine has; the poll returns when the order is another one.  0: at once.
 	KnownVersion uint64 `protobuf:"varint,1,opt,name=known_version,json=knownVersion,proto3" json:"known_version,omitempty"`
-	// Most stages to return; 0, or more than 1,000: 1,000.
+	// Most stages to return, at most 1,000,000; 0, or more than 1,000: 1,000.
 	MaxStages     uint32 `protobuf:"varint,2,opt,name=max_stages,json=maxStages,proto3" json:"max_stages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2067,7 +2068,7 @@ func (x *GetJobResponse) GetJob() *Job {
 // Which jobs.
 type ListJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only of this pool; empty: of all.
+	// Only of this pool; at most 128 bytes, empty: of all.
 	Pool string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Only of this user; empty: of all.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
@@ -2149,7 +2150,7 @@ func (x *ListJobsRequest) GetPageToken() string {
 // One page of jobs.
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The jobs, newest first.
+	// The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
 	Jobs []*Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// Token of the next page; empty: this was the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`

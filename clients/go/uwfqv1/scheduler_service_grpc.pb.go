@@ -74,11 +74,12 @@ type SchedulerServiceClient interface {
 	// Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
 	// `job_id` or `request_id`: the same content again gives the same answer, other content is
 	// ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-	// (TOO_MANY_USERS) for a user whom the pool has no room for.
+	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+	// one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+	// pool has no room for.
 	SubmitJob(ctx context.Context, in *SubmitJobRequest, opts ...grpc.CallOption) (*SubmitJobResponse, error)
 	// Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-	// stage that a job which is closed or over does not have.
+	// stage that a job which is closed or over does not have, and for any of one that was never open.
 	AddStages(ctx context.Context, in *AddStagesRequest, opts ...grpc.CallOption) (*AddStagesResponse, error)
 	// How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
 	// nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same
@@ -286,11 +287,12 @@ type SchedulerServiceServer interface {
 	// Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
 	// `job_id` or `request_id`: the same content again gives the same answer, other content is
 	// ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-	// (TOO_MANY_USERS) for a user whom the pool has no room for.
+	// user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+	// one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+	// pool has no room for.
 	SubmitJob(context.Context, *SubmitJobRequest) (*SubmitJobResponse, error)
 	// Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-	// stage that a job which is closed or over does not have.
+	// stage that a job which is closed or over does not have, and for any of one that was never open.
 	AddStages(context.Context, *AddStagesRequest) (*AddStagesResponse, error)
 	// How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
 	// nothing, does not wait for the disk.  It is advice: what is learned meanwhile may cut the same

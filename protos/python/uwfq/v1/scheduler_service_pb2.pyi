@@ -128,7 +128,8 @@ class SubmitJobRequest(_message.Message):
     """
     request_id: _builtins.str
     """Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-    submission without `job_id` safe to retry.
+    submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+    request ids of their own.
     """
     kind: _builtins.str
     """What the job runs, for workers to choose a handler by; at most 128 bytes."""
@@ -356,7 +357,7 @@ class SplitStageRequest(_message.Message):
     """Leave the ranges out of the answer; with many tasks it comes sooner."""
     @_builtins.property
     def stage(self) -> _types_pb2.StageSpec:
-        """The stage; required.  As in AddStages, but that `after` is not looked at."""
+        """The stage; required.  As in AddStages, but that `after` may name any stages."""
 
     def __init__(
         self,
@@ -656,7 +657,7 @@ class RankingRequest(_message.Message):
     known_version: _builtins.int
     """The version that the engine has; the poll returns when the order is another one.  0: at once."""
     max_stages: _builtins.int
-    """Most stages to return; 0, or more than 1,000: 1,000."""
+    """Most stages to return, at most 1,000,000; 0, or more than 1,000: 1,000."""
     def __init__(
         self,
         *,
@@ -1107,7 +1108,7 @@ class ListJobsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Only of this pool; empty: of all."""
+    """Only of this pool; at most 128 bytes, empty: of all."""
     user: _builtins.str
     """Only of this user; empty: of all."""
     page_size: _builtins.int
@@ -1147,7 +1148,7 @@ class ListJobsResponse(_message.Message):
     """Token of the next page; empty: this was the last."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Job]:
-        """The jobs, newest first."""
+        """The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow."""
 
     def __init__(
         self,

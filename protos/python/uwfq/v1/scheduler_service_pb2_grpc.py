@@ -115,8 +115,9 @@ class SchedulerServiceServicer:
         """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
         `job_id` or `request_id`: the same content again gives the same answer, other content is
         ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-        user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-        (TOO_MANY_USERS) for a user whom the pool has no room for.
+        user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+        one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+        pool has no room for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +125,7 @@ class SchedulerServiceServicer:
 
     def AddStages(self, request, context):
         """Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-        stage that a job which is closed or over does not have.
+        stage that a job which is closed or over does not have, and for any of one that was never open.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

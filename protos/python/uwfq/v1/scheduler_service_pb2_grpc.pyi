@@ -66,12 +66,13 @@ class SchedulerServiceStub:
     """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
     `job_id` or `request_id`: the same content again gives the same answer, other content is
     ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-    user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-    (TOO_MANY_USERS) for a user whom the pool has no room for.
+    user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+    one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+    pool has no room for.
     """
     AddStages: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddStagesRequest, _scheduler_service_pb2.AddStagesResponse]
     """Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-    stage that a job which is closed or over does not have.
+    stage that a job which is closed or over does not have, and for any of one that was never open.
     """
     SplitStage: _grpc.UnaryUnaryMultiCallable[_scheduler_service_pb2.SplitStageRequest, _scheduler_service_pb2.SplitStageResponse]
     """How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
@@ -124,12 +125,13 @@ class SchedulerServiceAsyncStub(SchedulerServiceStub):
     """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
     `job_id` or `request_id`: the same content again gives the same answer, other content is
     ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-    user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-    (TOO_MANY_USERS) for a user whom the pool has no room for.
+    user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+    one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+    pool has no room for.
     """
     AddStages: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.AddStagesRequest, _scheduler_service_pb2.AddStagesResponse]  # type: ignore[assignment]
     """Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-    stage that a job which is closed or over does not have.
+    stage that a job which is closed or over does not have, and for any of one that was never open.
     """
     SplitStage: _aio.UnaryUnaryMultiCallable[_scheduler_service_pb2.SplitStageRequest, _scheduler_service_pb2.SplitStageResponse]  # type: ignore[assignment]
     """How a stage would be cut now; for engines that plan before they submit.  Admits nothing, stores
@@ -185,8 +187,9 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
         `job_id` or `request_id`: the same content again gives the same answer, other content is
         ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-        user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-        (TOO_MANY_USERS) for a user whom the pool has no room for.
+        user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+        one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+        pool has no room for.
         """
 
     @_abc_1.abstractmethod
@@ -196,7 +199,7 @@ class SchedulerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scheduler_service_pb2.AddStagesResponse, _abc.Awaitable[_scheduler_service_pb2.AddStagesResponse]]:
         """Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-        stage that a job which is closed or over does not have.
+        stage that a job which is closed or over does not have, and for any of one that was never open.
         """
 
     @_abc_1.abstractmethod

@@ -10,7 +10,7 @@ default", never zero.
 What a field may hold stands at the field; more is INVALID_ARGUMENT, with the field and the remedy.
 Lengths of texts (in bytes of UTF-8) and payloads, and numbers of items, are those of a service as it
 comes: an operator may set others (`limits.*` and `server.max_request_bytes` of its configuration).
-A request takes 16 MiB in all.
+A request takes 16 MiB in all; a larger one gRPC itself refuses, RESOURCE_EXHAUSTED without details.
 """
 
 from collections import abc as _abc

@@ -74,7 +74,8 @@ export type SubmitJobRequest = Message<"uwfq.v1.SubmitJobRequest"> & {
 
   /**
    * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-   * submission without `job_id` safe to retry.
+   * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+   * request ids of their own.
    *
    * @generated from field: string request_id = 4;
    */
@@ -335,7 +336,7 @@ export type SplitStageRequest = Message<"uwfq.v1.SplitStageRequest"> & {
   signature: string;
 
   /**
-   * The stage; required.  As in AddStages, but that `after` is not looked at.
+   * The stage; required.  As in AddStages, but that `after` may name any stages.
    *
    * @generated from field: uwfq.v1.StageSpec stage = 4;
    */
@@ -648,7 +649,7 @@ export type RankingRequest = Message<"uwfq.v1.RankingRequest"> & {
   knownVersion: bigint;
 
   /**
-   * Most stages to return; 0, or more than 1,000: 1,000.
+   * Most stages to return, at most 1,000,000; 0, or more than 1,000: 1,000.
    *
    * @generated from field: uint32 max_stages = 2;
    */
@@ -1131,7 +1132,7 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
  */
 export type ListJobsRequest = Message<"uwfq.v1.ListJobsRequest"> & {
   /**
-   * Only of this pool; empty: of all.
+   * Only of this pool; at most 128 bytes, empty: of all.
    *
    * @generated from field: string pool = 1;
    */
@@ -1180,7 +1181,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"uwfq.v1.ListJobsResponse"> & {
   /**
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    *
    * @generated from field: repeated uwfq.v1.Job jobs = 1;
    */
@@ -1435,8 +1436,9 @@ export const SchedulerService: GenService<{
    * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
    * `job_id` or `request_id`: the same content again gives the same answer, other content is
    * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-   * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-   * (TOO_MANY_USERS) for a user whom the pool has no room for.
+   * user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+   * one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+   * pool has no room for.
    *
    * @generated from rpc uwfq.v1.SchedulerService.SubmitJob
    */
@@ -1447,7 +1449,7 @@ export const SchedulerService: GenService<{
   },
   /**
    * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-   * stage that a job which is closed or over does not have.
+   * stage that a job which is closed or over does not have, and for any of one that was never open.
    *
    * @generated from rpc uwfq.v1.SchedulerService.AddStages
    */

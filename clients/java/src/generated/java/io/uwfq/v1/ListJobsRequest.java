@@ -56,7 +56,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object pool_ = "";
   /**
    * <pre>
-   * Only of this pool; empty: of all.
+   * Only of this pool; at most 128 bytes, empty: of all.
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -77,7 +77,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only of this pool; empty: of all.
+   * Only of this pool; at most 128 bytes, empty: of all.
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -715,7 +715,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object pool_ = "";
     /**
      * <pre>
-     * Only of this pool; empty: of all.
+     * Only of this pool; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -735,7 +735,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only of this pool; empty: of all.
+     * Only of this pool; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -756,7 +756,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only of this pool; empty: of all.
+     * Only of this pool; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -773,7 +773,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only of this pool; empty: of all.
+     * Only of this pool; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>
@@ -787,7 +787,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only of this pool; empty: of all.
+     * Only of this pool; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string pool = 1 [json_name = "pool"];</code>

@@ -12,7 +12,7 @@ public interface ListJobsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only of this pool; empty: of all.
+   * Only of this pool; at most 128 bytes, empty: of all.
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>
@@ -21,7 +21,7 @@ public interface ListJobsRequestOrBuilder extends
   java.lang.String getPool();
   /**
    * <pre>
-   * Only of this pool; empty: of all.
+   * Only of this pool; at most 128 bytes, empty: of all.
    * </pre>
    *
    * <code>string pool = 1 [json_name = "pool"];</code>

@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private java.util.List<io.uwfq.v1.Job> jobs_;
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -65,7 +65,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -77,7 +77,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -88,7 +88,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -99,7 +99,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -541,7 +541,7 @@ private static final long serialVersionUID = 0L;
 
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -555,7 +555,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -569,7 +569,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -583,7 +583,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -604,7 +604,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -622,7 +622,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -642,7 +642,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -663,7 +663,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -681,7 +681,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -699,7 +699,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -718,7 +718,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -735,7 +735,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -752,7 +752,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -763,7 +763,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -777,7 +777,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -792,7 +792,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -803,7 +803,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -815,7 +815,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The jobs, newest first.
+     * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
      * </pre>
      *
      * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>

@@ -12,7 +12,7 @@ public interface ListJobsResponseOrBuilder extends
 
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -21,7 +21,7 @@ public interface ListJobsResponseOrBuilder extends
       getJobsList();
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -29,7 +29,7 @@ public interface ListJobsResponseOrBuilder extends
   io.uwfq.v1.Job getJobs(int index);
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -37,7 +37,7 @@ public interface ListJobsResponseOrBuilder extends
   int getJobsCount();
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>
@@ -46,7 +46,7 @@ public interface ListJobsResponseOrBuilder extends
       getJobsOrBuilderList();
   /**
    * <pre>
-   * The jobs, newest first.
+   * The jobs, newest first.  There may be fewer than asked for, or none, though more pages follow.
    * </pre>
    *
    * <code>repeated .uwfq.v1.Job jobs = 1 [json_name = "jobs"];</code>

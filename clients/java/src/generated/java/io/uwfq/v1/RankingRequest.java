@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   private int maxStages_ = 0;
   /**
    * <pre>
-   * Most stages to return; 0, or more than 1,000: 1,000.
+   * Most stages to return, at most 1,000,000; 0, or more than 1,000: 1,000.
    * </pre>
    *
    * <code>uint32 max_stages = 2 [json_name = "maxStages"];</code>
@@ -445,7 +445,7 @@ private static final long serialVersionUID = 0L;
     private int maxStages_ ;
     /**
      * <pre>
-     * Most stages to return; 0, or more than 1,000: 1,000.
+     * Most stages to return, at most 1,000,000; 0, or more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 max_stages = 2 [json_name = "maxStages"];</code>
@@ -457,7 +457,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most stages to return; 0, or more than 1,000: 1,000.
+     * Most stages to return, at most 1,000,000; 0, or more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 max_stages = 2 [json_name = "maxStages"];</code>
@@ -473,7 +473,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most stages to return; 0, or more than 1,000: 1,000.
+     * Most stages to return, at most 1,000,000; 0, or more than 1,000: 1,000.
      * </pre>
      *
      * <code>uint32 max_stages = 2 [json_name = "maxStages"];</code>

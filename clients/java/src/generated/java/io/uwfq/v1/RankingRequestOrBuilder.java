@@ -22,7 +22,7 @@ public interface RankingRequestOrBuilder extends
 
   /**
    * <pre>
-   * Most stages to return; 0, or more than 1,000: 1,000.
+   * Most stages to return, at most 1,000,000; 0, or more than 1,000: 1,000.
    * </pre>
    *
    * <code>uint32 max_stages = 2 [json_name = "maxStages"];</code>

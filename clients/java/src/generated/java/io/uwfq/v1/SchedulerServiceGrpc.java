@@ -520,8 +520,9 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-     * (TOO_MANY_USERS) for a user whom the pool has no room for.
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+     * one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+     * pool has no room for.
      * </pre>
      */
     default void submitJob(io.uwfq.v1.SubmitJobRequest request,
@@ -532,7 +533,7 @@ public final class SchedulerServiceGrpc {
     /**
      * <pre>
      * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-     * stage that a job which is closed or over does not have.
+     * stage that a job which is closed or over does not have, and for any of one that was never open.
      * </pre>
      */
     default void addStages(io.uwfq.v1.AddStagesRequest request,
@@ -710,8 +711,9 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-     * (TOO_MANY_USERS) for a user whom the pool has no room for.
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+     * one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+     * pool has no room for.
      * </pre>
      */
     public void submitJob(io.uwfq.v1.SubmitJobRequest request,
@@ -723,7 +725,7 @@ public final class SchedulerServiceGrpc {
     /**
      * <pre>
      * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-     * stage that a job which is closed or over does not have.
+     * stage that a job which is closed or over does not have, and for any of one that was never open.
      * </pre>
      */
     public void addStages(io.uwfq.v1.AddStagesRequest request,
@@ -900,8 +902,9 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-     * (TOO_MANY_USERS) for a user whom the pool has no room for.
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+     * one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+     * pool has no room for.
      * </pre>
      */
     public io.uwfq.v1.SubmitJobResponse submitJob(io.uwfq.v1.SubmitJobRequest request) throws io.grpc.StatusException {
@@ -912,7 +915,7 @@ public final class SchedulerServiceGrpc {
     /**
      * <pre>
      * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-     * stage that a job which is closed or over does not have.
+     * stage that a job which is closed or over does not have, and for any of one that was never open.
      * </pre>
      */
     public io.uwfq.v1.AddStagesResponse addStages(io.uwfq.v1.AddStagesRequest request) throws io.grpc.StatusException {
@@ -1080,8 +1083,9 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-     * (TOO_MANY_USERS) for a user whom the pool has no room for.
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+     * one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+     * pool has no room for.
      * </pre>
      */
     public io.uwfq.v1.SubmitJobResponse submitJob(io.uwfq.v1.SubmitJobRequest request) {
@@ -1092,7 +1096,7 @@ public final class SchedulerServiceGrpc {
     /**
      * <pre>
      * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-     * stage that a job which is closed or over does not have.
+     * stage that a job which is closed or over does not have, and for any of one that was never open.
      * </pre>
      */
     public io.uwfq.v1.AddStagesResponse addStages(io.uwfq.v1.AddStagesRequest request) {
@@ -1245,8 +1249,9 @@ public final class SchedulerServiceGrpc {
      * Admits a job: estimates its work, cuts it into tasks, gives it a virtual deadline.  Idempotent by
      * `job_id` or `request_id`: the same content again gives the same answer, other content is
      * ALREADY_EXISTS.  RESOURCE_EXHAUSTED when a backlog limit is reached: as many unfinished jobs as the
-     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise); FAILED_PRECONDITION
-     * (TOO_MANY_USERS) for a user whom the pool has no room for.
+     * user or the pool may have (200,000 and 2,000,000 if not configured otherwise), or an engine that is
+     * one worker more than the pool may have; FAILED_PRECONDITION (TOO_MANY_USERS) for a user whom the
+     * pool has no room for.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.uwfq.v1.SubmitJobResponse> submitJob(
@@ -1258,7 +1263,7 @@ public final class SchedulerServiceGrpc {
     /**
      * <pre>
      * Adds stages to an open job.  Idempotent by stage name.  FAILED_PRECONDITION (JOB_NOT_OPEN) for a
-     * stage that a job which is closed or over does not have.
+     * stage that a job which is closed or over does not have, and for any of one that was never open.
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.uwfq.v1.AddStagesResponse> addStages(

@@ -196,7 +196,7 @@ private static final long serialVersionUID = 0L;
   private io.uwfq.v1.StageSpec stage_;
   /**
    * <pre>
-   * The stage; required.  As in AddStages, but that `after` is not looked at.
+   * The stage; required.  As in AddStages, but that `after` may name any stages.
    * </pre>
    *
    * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -208,7 +208,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stage; required.  As in AddStages, but that `after` is not looked at.
+   * The stage; required.  As in AddStages, but that `after` may name any stages.
    * </pre>
    *
    * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -220,7 +220,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * The stage; required.  As in AddStages, but that `after` is not looked at.
+   * The stage; required.  As in AddStages, but that `after` may name any stages.
    * </pre>
    *
    * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -941,7 +941,7 @@ private static final long serialVersionUID = 0L;
         io.uwfq.v1.StageSpec, io.uwfq.v1.StageSpec.Builder, io.uwfq.v1.StageSpecOrBuilder> stageBuilder_;
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -952,7 +952,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -967,7 +967,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -987,7 +987,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -1005,7 +1005,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -1030,7 +1030,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -1047,7 +1047,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -1059,7 +1059,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -1074,7 +1074,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * The stage; required.  As in AddStages, but that `after` is not looked at.
+     * The stage; required.  As in AddStages, but that `after` may name any stages.
      * </pre>
      *
      * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>

@@ -72,7 +72,7 @@ public interface SplitStageRequestOrBuilder extends
 
   /**
    * <pre>
-   * The stage; required.  As in AddStages, but that `after` is not looked at.
+   * The stage; required.  As in AddStages, but that `after` may name any stages.
    * </pre>
    *
    * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -81,7 +81,7 @@ public interface SplitStageRequestOrBuilder extends
   boolean hasStage();
   /**
    * <pre>
-   * The stage; required.  As in AddStages, but that `after` is not looked at.
+   * The stage; required.  As in AddStages, but that `after` may name any stages.
    * </pre>
    *
    * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>
@@ -90,7 +90,7 @@ public interface SplitStageRequestOrBuilder extends
   io.uwfq.v1.StageSpec getStage();
   /**
    * <pre>
-   * The stage; required.  As in AddStages, but that `after` is not looked at.
+   * The stage; required.  As in AddStages, but that `after` may name any stages.
    * </pre>
    *
    * <code>.uwfq.v1.StageSpec stage = 4 [json_name = "stage"];</code>

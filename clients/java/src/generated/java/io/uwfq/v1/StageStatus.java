@@ -116,7 +116,7 @@ private static final long serialVersionUID = 0L;
   private int waiting_ = 0;
   /**
    * <pre>
-   * Tasks that wait (launchable or not yet); 0 of a stage that was dropped.
+   * Tasks that wait (launchable or not yet); 0 of a stage that was dropped or whose job is over.
    * </pre>
    *
    * <code>uint32 waiting = 3 [json_name = "waiting"];</code>
@@ -924,7 +924,7 @@ private static final long serialVersionUID = 0L;
     private int waiting_ ;
     /**
      * <pre>
-     * Tasks that wait (launchable or not yet); 0 of a stage that was dropped.
+     * Tasks that wait (launchable or not yet); 0 of a stage that was dropped or whose job is over.
      * </pre>
      *
      * <code>uint32 waiting = 3 [json_name = "waiting"];</code>
@@ -936,7 +936,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Tasks that wait (launchable or not yet); 0 of a stage that was dropped.
+     * Tasks that wait (launchable or not yet); 0 of a stage that was dropped or whose job is over.
      * </pre>
      *
      * <code>uint32 waiting = 3 [json_name = "waiting"];</code>
@@ -952,7 +952,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Tasks that wait (launchable or not yet); 0 of a stage that was dropped.
+     * Tasks that wait (launchable or not yet); 0 of a stage that was dropped or whose job is over.
      * </pre>
      *
      * <code>uint32 waiting = 3 [json_name = "waiting"];</code>

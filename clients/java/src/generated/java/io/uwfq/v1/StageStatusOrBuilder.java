@@ -42,7 +42,7 @@ public interface StageStatusOrBuilder extends
 
   /**
    * <pre>
-   * Tasks that wait (launchable or not yet); 0 of a stage that was dropped.
+   * Tasks that wait (launchable or not yet); 0 of a stage that was dropped or whose job is over.
    * </pre>
    *
    * <code>uint32 waiting = 3 [json_name = "waiting"];</code>

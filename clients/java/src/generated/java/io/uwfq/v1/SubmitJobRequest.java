@@ -217,7 +217,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-   * submission without `job_id` safe to retry.
+   * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+   * request ids of their own.
    * </pre>
    *
    * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -239,7 +240,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-   * submission without `job_id` safe to retry.
+   * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+   * request ids of their own.
    * </pre>
    *
    * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1743,7 +1745,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-     * submission without `job_id` safe to retry.
+     * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+     * request ids of their own.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1764,7 +1767,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-     * submission without `job_id` safe to retry.
+     * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+     * request ids of their own.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1786,7 +1790,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-     * submission without `job_id` safe to retry.
+     * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+     * request ids of their own.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1804,7 +1809,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-     * submission without `job_id` safe to retry.
+     * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+     * request ids of their own.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -1819,7 +1825,8 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-     * submission without `job_id` safe to retry.
+     * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+     * request ids of their own.
      * </pre>
      *
      * <code>string request_id = 4 [json_name = "requestId"];</code>

@@ -75,7 +75,8 @@ public interface SubmitJobRequestOrBuilder extends
   /**
    * <pre>
    * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-   * submission without `job_id` safe to retry.
+   * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+   * request ids of their own.
    * </pre>
    *
    * <code>string request_id = 4 [json_name = "requestId"];</code>
@@ -85,7 +86,8 @@ public interface SubmitJobRequestOrBuilder extends
   /**
    * <pre>
    * Chosen by the client, new for each job and the same for each retry; at most 128 bytes.  Makes a
-   * submission without `job_id` safe to retry.
+   * submission without `job_id` safe to retry; with one it says nothing.  Each user of a pool has
+   * request ids of their own.
    * </pre>
    *
    * <code>string request_id = 4 [json_name = "requestId"];</code>
