@@ -176,6 +176,24 @@ def test_a_waiting_job_can_be_listed_shown_explained_and_cancelled(target: str) 
     waited = uwfq("job", "stuck", "--wait", "--target", target)
     assert waited.code == 1
     assert "stuck" in waited.error
+    (stage,) = waited.out.split("\n\n")[-1].splitlines()[1:]
+    assert stage.split()[:4] == ["run", "over", "4", "0"]
+
+
+def test_jobs_of_several_pools_are_listed_with_their_pools(target: str) -> None:
+    """Of one pool, whoever asks knows which it is."""
+    for pool in ("idle", "cancel"):
+        submitted(
+            target, "--pool", pool, "--user", "ruth", "--tasks", "1", "--job-id", f"in-{pool}"
+        )
+    every = uwfq("jobs", "--user", "ruth", "--target", target).out.splitlines()
+    assert [line.split()[:2] for line in every] == [
+        ["pool", "job"],
+        ["cancel", "in-cancel"],
+        ["idle", "in-idle"],
+    ]
+    one = uwfq("jobs", "--user", "ruth", "--pool", "idle", "--target", target).out.splitlines()
+    assert [line.split()[0] for line in one] == ["job", "in-idle"]
 
 
 def test_a_job_that_cannot_be_cancelled_does_not_keep_the_others(target: str) -> None:

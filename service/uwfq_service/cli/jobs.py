@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -26,8 +26,9 @@ from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
-    from uwfq_client import Job, SyncClient
+    from uwfq_client import Job, StageStatus, SyncClient
 
 _STATES = ("waiting", "running", "succeeded", "failed", "cancelled")
 
@@ -75,11 +76,19 @@ def jobs(
         # One more than asked for tells whether there are more.
         found = list(itertools.islice(listed, limit + 1))
     more = len(found) > limit
-    rows = [job_row(job) for job in found[:limit]]
-    parts: list[RenderableType] = [table(JOB_COLUMNS, rows, left=4)]
+    parts: list[RenderableType] = [_listed(found[:limit])]
     if more:
         parts.append(f"there are older jobs; --limit {limit * 2} shows more")
     emit(output, {"jobs": found[:limit], "more": more}, *parts)
+
+
+def _listed(found: Sequence[Job]) -> Table:
+    """Jobs, with their pools where there are several."""
+    rows = [job_row(job) for job in found]
+    if len({job.pool for job in found}) < 2:
+        return table(JOB_COLUMNS, rows, left=4)
+    with_pools = [(job.pool, *row) for job, row in zip(found, rows, strict=True)]
+    return table(("pool", *JOB_COLUMNS), with_pools, left=5)
 
 
 #: What a list of jobs shows.
@@ -157,7 +166,7 @@ def job_parts(job: Job) -> list[RenderableType]:
     rows = [
         (
             stage.stage,
-            "done" if stage.done == stage.task_count else "ready" if stage.ready else "not ready",
+            _stage_state(job, stage),
             str(stage.task_count),
             str(stage.waiting),
             str(stage.running),
@@ -168,6 +177,15 @@ def job_parts(job: Job) -> list[RenderableType]:
         for stage in job.stages
     ]
     return [facts(pairs), "", table(columns, rows, left=2)]
+
+
+def _stage_state(job: Job, stage: StageStatus) -> str:
+    if stage.done == stage.task_count:
+        return "done"
+    if job.ended or not (stage.waiting or stage.running):
+        # With its job, or its engine has dropped it.
+        return "over"
+    return "ready" if stage.ready else "not ready"
 
 
 def _instant(instant: dt.datetime | None) -> str:
