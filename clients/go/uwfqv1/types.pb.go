@@ -334,10 +334,11 @@ type StageSpec struct {
 	Payload []byte `protobuf:"bytes,7,opt,name=payload,proto3" json:"payload,omitempty"`
 	// Advisory task runtime, seconds; finite, > 0, at most 1e9.  Absent: the job's, else the pool's.
 	AdvisoryTaskRuntimeSeconds *float64 `protobuf:"fixed64,8,opt,name=advisory_task_runtime_seconds,json=advisoryTaskRuntimeSeconds,proto3,oneof" json:"advisory_task_runtime_seconds,omitempty"`
-	// Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+	// Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+	// many; 1 to 10,000,000.  Ignored with `tasks`.
 	MinTasks *uint32 `protobuf:"varint,9,opt,name=min_tasks,json=minTasks,proto3,oneof" json:"min_tasks,omitempty"`
-	// Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-	// service's, 100,000 if not configured otherwise.
+	// Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+	// above it: the service's, 100,000 if not configured otherwise.
 	MaxTasks *uint32 `protobuf:"varint,10,opt,name=max_tasks,json=maxTasks,proto3,oneof" json:"max_tasks,omitempty"`
 	// Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's.
 	MaxAttempts *uint32 `protobuf:"varint,11,opt,name=max_attempts,json=maxAttempts,proto3,oneof" json:"max_attempts,omitempty"`

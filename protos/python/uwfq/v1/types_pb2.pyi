@@ -232,10 +232,12 @@ class StageSpec(_message.Message):
     advisory_task_runtime_seconds: _builtins.float
     """Advisory task runtime, seconds; finite, > 0, at most 1e9.  Absent: the job's, else the pool's."""
     min_tasks: _builtins.int
-    """Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`."""
+    """Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+    many; 1 to 10,000,000.  Ignored with `tasks`.
+    """
     max_tasks: _builtins.int
-    """Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-    service's, 100,000 if not configured otherwise.
+    """Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+    above it: the service's, 100,000 if not configured otherwise.
     """
     max_attempts: _builtins.int
     """Attempts that a task gets before the job fails; 1 to 100.  Absent: the service's."""

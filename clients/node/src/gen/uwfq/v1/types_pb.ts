@@ -101,15 +101,16 @@ export type StageSpec = Message<"uwfq.v1.StageSpec"> & {
   advisoryTaskRuntimeSeconds?: number | undefined;
 
   /**
-   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+   * many; 1 to 10,000,000.  Ignored with `tasks`.
    *
    * @generated from field: optional uint32 min_tasks = 9;
    */
   minTasks?: number | undefined;
 
   /**
-   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-   * service's, 100,000 if not configured otherwise.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+   * above it: the service's, 100,000 if not configured otherwise.
    *
    * @generated from field: optional uint32 max_tasks = 10;
    */

@@ -388,7 +388,8 @@ private static final long serialVersionUID = 0L;
   private int minTasks_ = 0;
   /**
    * <pre>
-   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+   * many; 1 to 10,000,000.  Ignored with `tasks`.
    * </pre>
    *
    * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -400,7 +401,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+   * many; 1 to 10,000,000.  Ignored with `tasks`.
    * </pre>
    *
    * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -415,8 +417,8 @@ private static final long serialVersionUID = 0L;
   private int maxTasks_ = 0;
   /**
    * <pre>
-   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-   * service's, 100,000 if not configured otherwise.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+   * above it: the service's, 100,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -428,8 +430,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-   * service's, 100,000 if not configured otherwise.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+   * above it: the service's, 100,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -2071,7 +2073,8 @@ private static final long serialVersionUID = 0L;
     private int minTasks_ ;
     /**
      * <pre>
-     * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+     * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+     * many; 1 to 10,000,000.  Ignored with `tasks`.
      * </pre>
      *
      * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -2083,7 +2086,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+     * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+     * many; 1 to 10,000,000.  Ignored with `tasks`.
      * </pre>
      *
      * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -2095,7 +2099,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+     * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+     * many; 1 to 10,000,000.  Ignored with `tasks`.
      * </pre>
      *
      * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -2111,7 +2116,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+     * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+     * many; 1 to 10,000,000.  Ignored with `tasks`.
      * </pre>
      *
      * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -2127,8 +2133,8 @@ private static final long serialVersionUID = 0L;
     private int maxTasks_ ;
     /**
      * <pre>
-     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-     * service's, 100,000 if not configured otherwise.
+     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+     * above it: the service's, 100,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -2140,8 +2146,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-     * service's, 100,000 if not configured otherwise.
+     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+     * above it: the service's, 100,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -2153,8 +2159,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-     * service's, 100,000 if not configured otherwise.
+     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+     * above it: the service's, 100,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -2170,8 +2176,8 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-     * service's, 100,000 if not configured otherwise.
+     * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+     * above it: the service's, 100,000 if not configured otherwise.
      * </pre>
      *
      * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>

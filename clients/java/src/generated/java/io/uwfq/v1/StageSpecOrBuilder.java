@@ -200,7 +200,8 @@ public interface StageSpecOrBuilder extends
 
   /**
    * <pre>
-   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+   * many; 1 to 10,000,000.  Ignored with `tasks`.
    * </pre>
    *
    * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -209,7 +210,8 @@ public interface StageSpecOrBuilder extends
   boolean hasMinTasks();
   /**
    * <pre>
-   * Fewest tasks to cut the stage into; 1 to 10,000,000.  Ignored with `tasks`.
+   * Fewest tasks to cut the stage into, if its input and the service's limit (see `max_tasks`) allow so
+   * many; 1 to 10,000,000.  Ignored with `tasks`.
    * </pre>
    *
    * <code>optional uint32 min_tasks = 9 [json_name = "minTasks"];</code>
@@ -219,8 +221,8 @@ public interface StageSpecOrBuilder extends
 
   /**
    * <pre>
-   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-   * service's, 100,000 if not configured otherwise.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+   * above it: the service's, 100,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
@@ -229,8 +231,8 @@ public interface StageSpecOrBuilder extends
   boolean hasMaxTasks();
   /**
    * <pre>
-   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent: the
-   * service's, 100,000 if not configured otherwise.
+   * Most tasks to cut the stage into; at least `min_tasks`, else 1.  Ignored with `tasks`.  Absent, or
+   * above it: the service's, 100,000 if not configured otherwise.
    * </pre>
    *
    * <code>optional uint32 max_tasks = 10 [json_name = "maxTasks"];</code>
