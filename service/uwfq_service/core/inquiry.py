@@ -107,9 +107,9 @@ class Inquiry:
         self._before.add(other.number)
         if len(self._ahead) < self._max_ahead:
             self._ahead.append(_ahead(other))
-        if work := _waiting_work(other, widest):
+        if stages := _launchable(other, widest):
             self._launchable += 1
-            self._work += work
+            self._work += _waiting_work(other, stages)
 
 
 def _launchable(job: Job, widest: int) -> list[Stage]:
@@ -124,25 +124,30 @@ def _launchable(job: Job, widest: int) -> list[Stage]:
     return [s for s in offered if all(s.slots_per_task <= limit for limit in limits)]
 
 
-def _waiting_work(job: Job, widest: int) -> Any:
-    """Estimated work of the tasks of a job that can be launched, slot-seconds."""
-    return sum(stage.work * stage.waiting / stage.task_count for stage in _launchable(job, widest))
+def _waiting_work(job: Job, stages: list[Stage]) -> Any:
+    """Work of the waiting tasks of ``stages``, slot-seconds, as those that are done measured up."""
+    return job.measured_ratio * sum(s.work * s.waiting / s.task_count for s in stages)
 
 
 def _until_room(pool: Pool, ahead: Any, now: Any) -> Any:
-    """Seconds until a slot is free for what comes behind so much work, by the estimates.
+    """Seconds until a slot is free for what comes behind so much work, as far as is known.
 
     Attempts that run give their slots free one after another; who overruns is done any moment.
     O(n log n) over the pool's leases.
     """
     running = []
     queued: Any = 0
+    ratios: dict[int, Any] = {}
     for worker in pool.workers.values():
         for lease in worker.leases.values():
+            job = lease.stage.job
+            if job.number not in ratios:
+                ratios[job.number] = job.measured_ratio
+            needs = lease.estimate * ratios[job.number]
             if lease.started_at is None:
-                queued += lease.estimate
+                queued += needs
             else:
-                left = lease.estimate / lease.slots - (now - lease.started_at)
+                left = needs / lease.slots - (now - lease.started_at)
                 running.append((max(left, 0), lease.slots))
     free = pool.slots - sum(slots for _, slots in running)
     # Beside a free slot, queues of other workers are in nobody's way.

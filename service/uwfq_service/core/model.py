@@ -178,6 +178,21 @@ class Job(msgspec.Struct, eq=False):
         return self.stages_work / sum([stage.task_count for stage in self.stages])
 
     @property
+    def measured_ratio(self) -> Any:
+        """What its done tasks took over what they were estimated at; 1 until one is.  O(stages).
+
+        An engine has an order of its own, and what is next to nothing says little of the rest: an
+        empty partition takes its milliseconds, too.
+        """
+        if not self.estimated_done > 0:
+            return 1
+        took, done = self.measured - self.wasted, self.estimated_done
+        if self.engine_id and (small := self.average_task - done) > 0:
+            # Taken for a task of average size, of which the rest was estimated well.
+            took, done = took + small, done + small
+        return took / done
+
+    @property
     def declared_total(self) -> Any | None:
         """Work that the caller declared, uncorrected; ``None``: not all of it was declared."""
         if self.declared_work is not None:

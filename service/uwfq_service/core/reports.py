@@ -384,9 +384,7 @@ class Reports:
     def _reestimate(job: Job, now: Any) -> Any:
         """L': measured + what remains by estimate, scaled by how the done tasks measured up.
 
-        Never by task count: the largest tasks run first.  An engine has an order of its own, and
-        what is next to nothing says little of the rest: an empty partition takes its milliseconds,
-        too.
+        Never by task count: the largest tasks run first.
 
         An open job is charged for the whole that it was expected to be until what is known of its
         stages is more.
@@ -396,13 +394,7 @@ class Reports:
             vague, vague_started = _vague_work(job)
             total -= vague
             started = max(0, started - vague_started)
-        ratio: Any = 1
-        if job.estimated_done > 0:
-            took, done = job.measured - job.wasted, job.estimated_done
-            if job.engine_id and (small := job.average_task - done) > 0:
-                # Taken for a task of average size, of which the rest was estimated well.
-                took, done = took + small, done + small
-            ratio = took / done
+        ratio = job.measured_ratio
         waiting = total - job.estimated_done - started
         if waiting < 0:
             waiting = 0

@@ -119,6 +119,31 @@ def test_slots_run_free_one_after_another() -> None:
     assert start(core, "c") == pytest.approx(7.0)
 
 
+@pytest.mark.parametrize("policy", ["uwfq", "fifo"])
+def test_what_is_ahead_takes_what_its_tasks_have_taken_so_far(policy: str) -> None:
+    """Three times as long as declared, the first one did; so will the second and the other two."""
+    core = Driver(policy, slots=1)
+    core.submit("ada", "a", stage("s", 1.0, 1.0, 1.0, 1.0))
+    (lease,) = core.poll()
+    core.at(3.0)
+    core.done(lease, 3.0)
+    core.poll()
+    core.submit("bo", "b", stage("s", 30.0))
+    core.at(4.0)
+    assert start(core, "b") == pytest.approx(2.0 + 3.0 + 3.0)
+
+
+def test_who_is_ahead_is_told_though_their_tasks_take_no_time() -> None:
+    """Of a worker that does nothing: there is nothing to wait for, but somebody goes first."""
+    core = Driver(slots=1)
+    core.submit("ada", "a", stage("s", 1.0, 1.0))
+    (lease,) = core.poll()
+    core.submit("bo", "b", stage("s", 30.0))
+    core.done(lease, 0.0)
+    told = core.explain(core.scheduler.job("b"))
+    assert (told.reason, told.predicted_start) == ("1 job goes first.", 0.0)
+
+
 def test_with_a_free_slot_it_starts_at_once() -> None:
     """Whatever runs beside it, or waits in the queue of another worker."""
     core = Driver()
