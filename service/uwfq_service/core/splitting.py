@@ -109,12 +109,13 @@ def split(
     if isinstance(cut, TaskList):
         return as_the_caller_cut(cut, work, advisory_task_runtime)
     runtime = max(advisory_task_runtime, task_overhead / overhead_budget)
-    count, reason = _task_count(
-        work / slots_per_task, advisory_task_runtime, runtime, min_tasks, max_tasks
-    )
+    count, reason = _wanted(work / slots_per_task, advisory_task_runtime, runtime, max_tasks)
     if guess_tasks and (not known or count < guess_tasks):
-        count = min(max(guess_tasks, min_tasks or 1), max_tasks)
-        reason = Reason.GUESS
+        count, reason = guess_tasks, Reason.GUESS
+    if min_tasks is not None and count < min_tasks:
+        count, reason = min_tasks, Reason.MIN_TASKS
+    if count > max_tasks:
+        count, reason = max_tasks, Reason.MAX_TASKS
     if cut is None:
         return Split(task_count=count, work=work, advisory_task_runtime=runtime, reason=reason)
     ruler = _Ruler(cut)
@@ -163,18 +164,12 @@ def launch_order(task_work: bytes) -> bytes:
 # ---------------------------------------------------------------------- how many
 
 
-def _task_count(
-    runtime_alone: float, asked: float, used: float, min_tasks: int | None, max_tasks: int
-) -> tuple[int, Reason]:
-    """The number of tasks and what decided it; ``runtime_alone`` is that of a single task."""
-    count, reason = _parts(runtime_alone, used, max_tasks), Reason.ADVISORY_RUNTIME
+def _wanted(runtime_alone: float, asked: float, used: float, max_tasks: int) -> tuple[int, Reason]:
+    """How many tasks the work asks for, and why; ``runtime_alone`` is that of a single task."""
+    count = _parts(runtime_alone, used, max_tasks)
     if used > asked and count < _parts(runtime_alone, asked, max_tasks):
-        reason = Reason.OVERHEAD
-    if min_tasks is not None and count < min_tasks:
-        count, reason = min_tasks, Reason.MIN_TASKS
-    if count > max_tasks:
-        count, reason = max_tasks, Reason.MAX_TASKS
-    return count, reason
+        return count, Reason.OVERHEAD
+    return count, Reason.ADVISORY_RUNTIME
 
 
 def _parts(whole: float, part: float, at_most: int) -> int:

@@ -27,6 +27,8 @@ def cut(
     overhead_budget: float = 0.05,
     min_tasks: int | None = None,
     max_tasks: int = 100_000,
+    guess_tasks: int = 0,
+    known: bool = True,
 ) -> Split:
     """A split with the service's defaults."""
     return split(
@@ -38,6 +40,8 @@ def cut(
         overhead_budget=overhead_budget,
         min_tasks=min_tasks,
         max_tasks=max_tasks,
+        guess_tasks=guess_tasks,
+        known=known,
     )
 
 
@@ -107,6 +111,20 @@ class TestHowMany:
         split_ = cut(work=0.5, task_overhead=0.1)
         assert split_.reason == Reason.ADVISORY_RUNTIME
         assert split_.advisory_task_runtime == pytest.approx(2.0)
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_guess_asks_for_a_task_a_slot_unless_a_clamp_does_not(self, known: bool) -> None:
+        """The reason is what has decided in the end, not what was asked for before."""
+
+        def decided(least: int | None, most: int) -> tuple[int, Reason]:
+            split_ = cut(work=3.0, guess_tasks=8, known=known, min_tasks=least, max_tasks=most)
+            return split_.task_count, split_.reason
+
+        assert decided(None, 100) == (8, Reason.GUESS)
+        assert decided(5, 8) == (8, Reason.GUESS)
+        assert decided(9, 100) == (9, Reason.MIN_TASKS)
+        assert decided(None, 3) == (3, Reason.MAX_TASKS)
+        assert decided(9, 6) == (6, Reason.MAX_TASKS)
 
     def test_an_even_stage_of_a_million_tasks_takes_no_room(self) -> None:
         """Its count says it all."""
