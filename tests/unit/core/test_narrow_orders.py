@@ -72,6 +72,21 @@ def test_prefetch_does_not_widen_what_is_looked_at(
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+def test_workers_of_many_sizes_make_submissions_no_dearer(policy: str) -> None:
+    """Where tasks have few widths, workers get by with few orders."""
+    costs = []
+    for sizes in (1, 40):
+        core = Driver(policy)
+        for number in range(4):
+            core.submit("u", f"wide-{number}", WIDE, declared_work=0.5)
+        core.submit("v", "narrow", stage("s", *[1.0] * 50))
+        for slots in range(2, 2 + sizes):
+            assert len(core.poll(f"w{slots}", slots=slots, max_tasks=1)) == 1
+        costs.append(calls_of(partial(core.submit, "u", "another", stage("s", 1.0))))
+    assert costs[1] < 1.5 * costs[0]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("passed", [0, 64])
 @pytest.mark.parametrize("seed", range(2))
 def test_narrow_orders_follow_whatever_happens(
@@ -102,7 +117,7 @@ def test_narrow_orders_follow_whatever_happens(
             core.apply(cmd.SetUser(pool=POOL, user="bo", weight=dice.choice([1.0, 2.0])))
         if number == 20:
             core.reload()
-        for worker, slots in (("a", 1), ("b", 2), ("c", 3), ("d", 6)):
+        for worker, slots in (("a", 1), ("b", 2), ("c", 3), ("d", 5), ("e", 6)):
             pool = core.scheduler.pools[POOL]
             core.poll(worker, slots=slots, max_tasks=0)
             free = slots - pool.workers[worker].leased_slots

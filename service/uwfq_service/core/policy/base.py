@@ -11,7 +11,8 @@ with every result, so neither may cost more than a place in an order of users.
 
 What goes first may not fit a worker at all: its tasks are too wide, or an engine places them.  So
 that a poll need not walk past all of these, a policy keeps *narrow orders* beside its own, each of
-what is leased on so many slots, from the first time that somebody asks for one.
+what is leased on so many slots, from the first time that somebody asks for one.  Workers share one
+if no width of a task lies between their sizes.
 
 The clock is advanced (``advance``) before any other call with the same instant.
 
@@ -22,7 +23,10 @@ them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from uwfq_service.core.model import insert_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,8 +108,11 @@ class Policy(ABC):
     def __init__(self, number: Callable[[Any], Any], now: Any) -> None:
         #: Makes the pool's kind of number of a plain one: ``float`` or ``Fraction``.
         self.number = number
-        #: By the number of slots that they are for.
+        #: By the widest task that they are for, in slots.
         self._narrow: dict[int, NarrowOrder] = {}
+        #: While there are any: the widths of all tasks that are offered, or have been since,
+        #: ascending.
+        self._widths: list[int] = []
 
     # -- notices --------------------------------------------------------------------------------
 
@@ -192,16 +199,20 @@ class Policy(ABC):
     def first_within(self, slots: int) -> Stage | None:
         """What would go first if only what is leased on ``slots`` slots were offered.
 
-        As ``first``, but O(n log n) the first time for so many slots, and after it was dropped.
+        As ``first``, but O(n log n) the first time for such a width, and after it was dropped.
         """
-        order = self._narrow.get(slots)
+        if not self._narrow:
+            self._widths = sorted({stage.slots_per_task for stage in self._offered()})
+        fitting = bisect_right(self._widths, slots)
+        widest = self._widths[fitting - 1] if fitting else 0
+        order = self._narrow.get(widest)
         if order is None:
             order = self._narrow_order()
             for stage in self._offered():
                 order.made_of += 1
-                if is_leased_within(stage, slots):
+                if is_leased_within(stage, widest):
                     order.add(stage)
-            self._narrow[slots] = order
+            self._narrow[widest] = order
         order.idle = 0
         return order.first()
 
@@ -215,20 +226,21 @@ class Policy(ABC):
 
     def _offer_narrow(self, stage: Stage) -> None:
         """Pass on an offer."""
+        insert_index(self._widths, stage.slots_per_task)
         unused = []
-        for slots, order in self._narrow.items():
-            if is_leased_within(stage, slots):
+        for widest, order in self._narrow.items():
+            if is_leased_within(stage, widest):
                 order.add(stage)
                 order.idle += 1
                 if order.idle > order.made_of + OFFERS_TO_KEEP:
-                    unused.append(slots)
-        for slots in unused:
-            self._narrow.pop(slots).close()
+                    unused.append(widest)
+        for widest in unused:
+            self._narrow.pop(widest).close()
 
     def _withdraw_narrow(self, stage: Stage) -> None:
         """Pass on a withdrawal."""
-        for slots, order in self._narrow.items():
-            if is_leased_within(stage, slots):
+        for widest, order in self._narrow.items():
+            if is_leased_within(stage, widest):
                 order.remove(stage)
 
     # -- looking --------------------------------------------------------------------------------
