@@ -203,7 +203,9 @@ class Parking:
         has_revoked = self._scheduler.has_revoked
         for name, pool in list(self._pools.items()):
             for poll in [poll for poll in pool.leases if has_revoked(name, poll.command.worker_id)]:
-                self._retry(poll, batch, now)
+                # It may have been answered with another one of its worker.
+                if poll in pool.leases:
+                    self._retry(poll, batch, now)
 
     def _offer(self, name: str, pool: _Pool, batch: Batch, now: float) -> bool:
         """Offer what is launchable to the polls in turn; True: not all have been tried."""
@@ -238,9 +240,20 @@ class Parking:
         assert isinstance(reply, replies.NextTaskReply), "a poll is answered as one"
         if not poll.satisfied_by(reply):
             return False
-        self._leave(poll)
-        batch.decided.append((poll.future, poll.answer(reply), None))
+        for asked in self._sent_again(poll):
+            self._leave(asked)
+            batch.decided.append((asked.future, asked.answer(reply), None))
         return True
+
+    def _sent_again(self, poll: Poll) -> list[Poll]:
+        """The poll with its repeats that wait, too: only the latest may have a caller still."""
+        number = poll.command.poll_id
+        if not number or poll.command.ranking:
+            return [poll]
+        siblings = self._of_worker[poll.command.pool, poll.command.worker_id]
+        return [
+            each for each in siblings if each.command.poll_id == number and not each.command.ranking
+        ]
 
     def _dropped(self, future: asyncio.Future[Any]) -> None:
         # One that left in the turn of its end is not there any more.

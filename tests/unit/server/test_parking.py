@@ -190,6 +190,20 @@ async def test_a_poll_ends_all_that_its_worker_sent_before_it(world: World) -> N
     assert (world.engine.parked, world.clock.pending) == (0, 0)
 
 
+async def test_a_poll_that_was_sent_again_at_once_is_answered_with_it(world: World) -> None:
+    """Both wait, and only the later one has a caller who hears of the lease."""
+    polls = [world.numbered("a", 3) for _ in range(3)]
+    others = [world.numbered("a", 0), world.numbered("a", 4), world.numbered("b", 3)]
+    await world.turn()
+    polls[1].cancel()
+    world.add_task()
+    await world.turn()
+    await world.sync_all()
+    assert [polls[0].result().leases, polls[2].result().leases] == [(1,), (1,)]
+    assert not any(poll.done() for poll in others)
+    assert world.engine.parked == len(others)
+
+
 async def test_workers_of_one_name_do_not_keep_ending_each_others_polls(world: World) -> None:
     """A name that was given twice must not have both ask as fast as they can."""
     ids = [1, 1]
