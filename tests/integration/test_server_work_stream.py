@@ -88,12 +88,14 @@ async def test_a_refused_request_leaves_the_stream_open() -> None:
 
 async def test_closing_its_side_ends_a_callers_polls_but_loses_no_answer() -> None:
     """Nothing more is asked for, so nothing is worth waiting for."""
-    async with serving() as service:
+    # They may be as many as the stream holds.
+    async with serving(server__max_stream_requests=20) as service:
         stream = open_stream(service)
         for sequence in range(20):
             await stream.write(poll(sequence, wait_seconds=30))
         await stream.done_writing()
-        answered = {response.sequence async for response in stream}
+        async with asyncio.timeout(5):
+            answered = {response.sequence async for response in stream}
         assert answered == set(range(20))
         assert service.server.engine.parked == 0
 

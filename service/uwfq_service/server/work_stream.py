@@ -2,7 +2,9 @@
 
 Requests are taken in as they come, each is answered when its own decision is on disk, in whatever
 order that is.  The number of those under way and of answers that are still to be sent is limited by
-not reading on: a caller that does not read its answers is slowed down by its own connection.  No
+not reading on, but for one request that waits for its turn: a caller that does not read its answers
+is slowed down by its own connection, and one that closes its side is heard though its polls fill
+the stream.  No
 task is made per request; the future of each reply puts it into the stream's outbox, and one writer
 turns it into bytes (of leases that may be megabytes) when its turn has come, and sends them.
 """
@@ -89,10 +91,10 @@ class WorkStream:
 
     async def _read(self) -> None:
         async for request in self._requests:
-            self._take(request)
             while len(self._under_way) + len(self._outbox) >= self._max_requests:
                 self._room.clear()
                 await self._room.wait()
+            self._take(request)
 
     async def _write(self) -> None:
         outbox = self._outbox

@@ -80,8 +80,8 @@ async def talk(request: rpc.WorkRequest) -> None:
     running = asyncio.create_task(stream_of(caller, request).run())
     for _ in range(10 * ASKED):
         await asyncio.sleep(0)
-    # One answer more is on its way to the connection.
-    assert caller.asked == LIMIT + 1
+    # One answer more is on its way to the connection, and one request waits for its turn.
+    assert caller.asked == LIMIT + 2
     caller.reads.set()
     await asyncio.wait_for(running, 5)
     assert sorted(caller.answered) == list(range(ASKED))
