@@ -239,6 +239,8 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
     if not job.ended:
         user.unfinished_jobs += 1
         pool.unfinished_jobs += 1
+        if job.engine_id:
+            state.index_engine(job)
     _load_guess(state, job, image)
 
 

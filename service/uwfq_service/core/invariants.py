@@ -32,6 +32,10 @@ def check(scheduler: Scheduler, now: Any) -> None:
     _check_lease_timers(state)
     for job in state.jobs.values():
         _check_job(job)
+    placed = [job for job in state.jobs.values() if job.engine_id and not job.ended]
+    assert sorted(job.number for jobs in state.engine_jobs.values() for job in jobs.values()) == [
+        job.number for job in placed
+    ], "unfinished jobs are known to their engines"
     for pool in state.pools.values():
         _check_pool(state, pool)
         for worker in pool.workers.values():

@@ -449,13 +449,9 @@ class Reports:
             self._decider.emit(ev.JobsForgotten(at=now, count=surplus))
 
     def cancel_engine_jobs(self, engine: Worker, why: str, now: Any) -> None:
-        """An engine is gone: nobody will finish its jobs.  O(jobs of the service)."""
-        orphans = [
-            job
-            for job in self._state.jobs.values()
-            if job.engine_id == engine.name and job.pool is engine.pool and not job.ended
-        ]
-        for job in orphans:
+        """An engine is gone: nobody will finish its jobs."""
+        orphans = self._state.engine_jobs.get((engine.pool.name, engine.name), {})
+        for job in list(orphans.values()):
             self.end_job(job, JobState.CANCELLED, f"engine {engine.name!r} {why}", now)
 
 

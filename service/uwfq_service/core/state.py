@@ -92,6 +92,8 @@ class State:
         self.jobs_by_request: dict[tuple[str, str, str], Job] = {}
         #: Derived: by pool and signature, unfinished jobs that came when nothing was known of it.
         self.guessed: dict[tuple[str, str], dict[int, Job]] = {}
+        #: Derived: by pool and engine, its unfinished jobs in the order of their admission.
+        self.engine_jobs: dict[tuple[str, str], dict[int, Job]] = {}
         #: Those about which something is known since the latest end of a job, and was not before.
         self.recognised: list[Job] = []
         #: Finished jobs that are still remembered, in the order of their end.
@@ -290,12 +292,26 @@ class State:
         self.jobs_by_number[job.number] = job
         self.note_guess(job, event.stages)
         self.index_request(job)
+        if job.engine_id:
+            self.index_engine(job)
         user.unfinished_jobs += 1
         pool.unfinished_jobs += 1
         user.charged += event.work
         pool.policy.advance(event.at)
         pool.policy.add_job(job, event.at)
         self._attach_stages(job, event.stages)
+
+    def index_engine(self, job: Job) -> None:
+        """Let an unfinished job be found by its engine."""
+        key = (job.pool.name, job.engine_id)
+        self.engine_jobs.setdefault(key, {})[job.number] = job
+
+    def _leave_engine(self, job: Job) -> None:
+        key = (job.pool.name, job.engine_id)
+        jobs = self.engine_jobs[key]
+        del jobs[job.number]
+        if not jobs:
+            del self.engine_jobs[key]
 
     def index_request(self, job: Job) -> None:
         """Let a job be found by the request that it came with.
@@ -421,6 +437,8 @@ class State:
                     pool.launchable_tasks -= stage.waiting
         self._charge(job, job.measured)
         user.settled += job.measured
+        if job.engine_id:
+            self._leave_engine(job)
         user.unfinished_jobs -= 1
         pool.unfinished_jobs -= 1
         pool.policy.end_job(job, event.at)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.oracles.counting import Counted
+from tests.oracles.counting import Counted, calls_of
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
@@ -426,6 +427,20 @@ class TestGoodbyes:
         assert engine.job.cause == f"engine {ENGINE!r} has left"
         assert not engine.core.scheduler.pools[POOL].workers
         engine.leave()
+
+    def test_what_is_over_makes_a_goodbye_no_dearer(self) -> None:
+        """Only what the engine leaves behind is looked at."""
+
+        def cost(finished: int) -> int:
+            engine = Engine()
+            for number in range(finished):
+                engine.core.submit("ann", f"j{number}", open=True, engine_id=ENGINE)
+                engine.core.apply(cmd.CloseJob(job_id=f"j{number}", finished=True))
+            engine.core.reload()
+            goodbye = partial(engine.core.ask, ENGINE, slots=0, free_slots=0, leaving=True)
+            return calls_of(goodbye)
+
+        assert cost(200) < cost(2) + 50
 
     def test_a_worker_that_leaves_gives_back_what_it_has_not_begun(self) -> None:
         """As if it had never been leased; what ran is an attempt that was lost."""
