@@ -441,6 +441,9 @@ class State:
             self._leave_engine(job)
         user.unfinished_jobs -= 1
         pool.unfinished_jobs -= 1
+        if not user.unfinished_jobs:
+            # What rounding has left of large charges goes with them.
+            user.charged = user.settled
         pool.policy.end_job(job, event.at)
         step(job, STATES[event.state])
         job.finished_at = event.at

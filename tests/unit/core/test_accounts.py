@@ -74,6 +74,17 @@ def test_another_policy_watches_what_runs_already(policy: str) -> None:
     assert 5.0 / 1.12 <= job.work <= 5.0
 
 
+def test_a_charge_beyond_measure_costs_the_account_no_digits_for_good() -> None:
+    """Beside 1e12 slot-seconds a float has no room for a hundredth of one."""
+    core = Driver()
+    user = core.submit("u", "small", stage("s", 0.0078125)).user
+    core.submit("u", "huge", stage("s", 1e12))
+    for job_id in ("huge", "small"):
+        core.cancel(job_id)
+    core.submit("u", "next", stage("s", 0.0078125))
+    assert user.charged - user.settled == 0.0078125
+
+
 def test_the_end_of_a_job_settles_it_at_what_was_measured() -> None:
     """Charged minus settled is what is in flight: nothing, in the end."""
     core = Driver()
