@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from uwfq.v1 import admin_service_pb2 as admin
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.server.app import Server
-from uwfq_service.server.config import load
+from uwfq_service.server.config import ConfigError, load
 from uwfq_service.store.errors import StoreError
 
 
@@ -42,6 +43,18 @@ async def test_a_restart_with_nothing_new_writes_nothing_but_its_return(tmp_path
     for expected in (1, 2, 3):
         async with durable(tmp_path) as service:
             assert service.server.engine.sequence == expected
+
+
+@pytest.mark.parametrize("key", ["listen", "metrics.listen"])
+async def test_a_service_that_cannot_listen_leaves_no_trace(tmp_path: Path, key: str) -> None:
+    """Whoever starts it again with another address has the pool that is configured then."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = load({"listen": "127.0.0.1:0", "data": str(tmp_path), key: address})
+        with pytest.raises(ConfigError, match=rf"{key}: cannot listen on {address}"):
+            await Server(config).start()
+    async with durable(tmp_path) as service:
+        assert service.server.engine.sequence == 1
 
 
 async def test_a_restart_after_hours_finds_virtual_time_where_it_was(tmp_path: Path) -> None:

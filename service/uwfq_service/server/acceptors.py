@@ -13,16 +13,21 @@ So the port is tried without it first: that fails when anybody listens there.
 
 A path gRPC takes from whoever has it, for it may be left over from a service that was killed.  So
 that is tried first, too: nobody may answer there.
+
+Services that start at one instant try and listen one after another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import grpc
@@ -35,6 +40,10 @@ Credentials = Callable[[], grpc.ServerCredentials]
 
 #: Longest to wait for whoever may listen at a path.
 _PROBE_SECONDS: Final = 1.0
+
+#: How often to ask whether another service has begun to listen, and with what pause, seconds.
+_TURN_TRIES: Final = 100
+_TURN_PAUSE: Final = 0.02
 
 
 class Acceptors:
@@ -64,15 +73,16 @@ class Acceptors:
         Raises ``OSError`` or ``RuntimeError`` if that cannot be.
         """
         host, _, port = self._listen.rpartition(":")
-        if self._listen.startswith("unix:"):
-            _refuse_taken_path(self._listen.removeprefix("unix:"))
-        elif len(self._servers) > 1 and port != "0":
-            _refuse_taken(host.strip("[]"), port)
-        first, *others = self._servers
-        bound = _bind(first, self._listen, credentials)
-        for server in others:
-            _bind(server, f"{host}:{bound}", credentials)
-        return bound
+        with _turn(self._listen if self._listen.startswith("unix:") else port):
+            if self._listen.startswith("unix:"):
+                _refuse_taken_path(self._listen.removeprefix("unix:"))
+            elif len(self._servers) > 1 and port != "0":
+                _refuse_taken(host.strip("[]"), port)
+            first, *others = self._servers
+            bound = _bind(first, self._listen, credentials)
+            for server in others:
+                _bind(server, f"{host}:{bound}", credentials)
+            return bound
 
     async def start(self) -> None:
         """Begin to serve."""
@@ -88,6 +98,24 @@ def _bind(server: grpc.aio.Server, listen: str, credentials: Credentials | None)
     if credentials is None:
         return server.add_insecure_port(listen)
     return server.add_secure_port(listen, credentials())
+
+
+@contextlib.contextmanager
+def _turn(where: str) -> Iterator[None]:
+    """Wait until no other service tries to listen at ``where``, and keep others waiting meanwhile.
+
+    Whoever keeps us waiting for long is no service that starts: then we go on.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as turn:
+        for _ in range(_TURN_TRIES if sys.platform == "linux" else 0):
+            try:
+                # A name that is in no file system, and is free again when its process has ended.
+                turn.bind(f"\0uwfq-listen-{zlib.crc32(where.encode())}")
+            except OSError:
+                time.sleep(_TURN_PAUSE)
+            else:
+                break
+        yield
 
 
 def _refuse_taken(host: str, port: str) -> None:

@@ -145,6 +145,9 @@ class Server:
         if self._journal is None:
             self._journal = _open_journal(config)
         recovery = self._journal.recover(config.scheduling, self._jitter)
+        # Before anything is decided: a service that cannot listen leaves no trace.
+        acceptors = self._grpc = Acceptors(config.listen, channel_options(config))
+        self.port = self._bind(acceptors)
         clock = self._clock or _system_clock(recovery.instant)
         scheduler = self._scheduler = recovery.scheduler
         counters = metrics.EventCounters()
@@ -158,14 +161,14 @@ class Server:
             observers=(_event_log(config, scheduler), *counting, *self._observers),
             on_fatal=self._fail,
         )
-        self._engine.start(scheduler.recover(clock.now(), recovery.instant).events)
-        await self._apply_pools()
         if config.metrics.listen:
             collector = metrics.ServiceCollector(
                 counters, scheduler, self._engine, self._journal, clock
             )
             await self._expose(collector)
-        await self._listen(clock)
+        self._engine.start(scheduler.recover(clock.now(), recovery.instant).events)
+        await self._apply_pools()
+        await self._serve(acceptors, clock)
         log.info(
             "serving",
             listen=self.address,
@@ -238,8 +241,7 @@ class Server:
             where = self.config.metrics.listen
             raise ConfigError([f"metrics.listen: cannot listen on {where}: {error}"]) from None
 
-    async def _listen(self, clock: Clock) -> None:
-        acceptors = self._grpc = Acceptors(self.config.listen, channel_options(self.config))
+    async def _serve(self, acceptors: Acceptors, clock: Clock) -> None:
         log_calls = self.config.log.level == "debug"
         services = (
             SchedulerRpc(self.engine, clock, self.config.server, self.config.scheduling.limits),
@@ -260,7 +262,6 @@ class Server:
             reflection.enable_server_reflection([*reflected, reflection.SERVICE_NAME], server)
 
         acceptors.add(register)
-        self.port = self._bind(acceptors)
         await acceptors.start()
         for name in names:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -321,8 +322,9 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.config.server.drain_seconds):
                     await self._engine.settle()
-            if self._grpc is not None:
-                await self._grpc.stop(None if self.failure else _FLUSH_SECONDS)
+        if self._grpc is not None:
+            await self._grpc.stop(None if self.failure else _FLUSH_SECONDS)
+        if self._engine is not None:
             self._engine.close()
         if self.metrics is not None:
             await self.metrics.stop()
