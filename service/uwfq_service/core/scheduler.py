@@ -122,6 +122,9 @@ class Scheduler:
         lease_end = self.state.number(now) + self.settings.lease_seconds
         if self.state.pools:
             self._decider.emit(ev.Recovered(at=now, expires_at=lease_end, since=since))
+        for pool in self.state.pools.values():
+            # Who goes first is found anew of all users: rather now than while a poll waits.
+            pool.policy.first()
         return Outcome(self._decider.take_events(), Done())
 
     def next_wakeup(self) -> Any | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tests.oracles.counting import calls_of
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.estimation import Estimator
@@ -217,3 +218,16 @@ def test_a_standstill_replays_to_what_was_seen_in_it() -> None:
     for event in driver.events:
         replayed.replay(event)
     assert replayed.dump(10.0) == driver.scheduler.dump(10.0)
+
+
+def test_many_users_make_the_first_poll_after_a_restart_no_dearer() -> None:
+    """Who goes first is found while the service starts, not while everybody waits."""
+
+    def cost(users: int) -> int:
+        driver = Driver()
+        for number in range(users):
+            driver.submit(f"user-{number}", f"job-{number}", stage("s", 1.0))
+        driver.reload()
+        return calls_of(driver.poll)
+
+    assert cost(500) < cost(5) + 50
