@@ -13,6 +13,7 @@ from uwfq_service.core.views import JobStatus, job_status
 if TYPE_CHECKING:
     from uwfq_service.core.model import Job, Pool
     from uwfq_service.core.stage import Stage
+    from uwfq_service.core.virtual_time import Countdown
 
 #: Jobs that an inquiry walks past at a time: some two milliseconds, in which all others wait.
 STEP_JOBS: Final = 100
@@ -44,7 +45,7 @@ class Inquiry:
     """Finds out why a job waits, and for how long: step by step, for much may be ahead of it.
 
     Where the pool changes between two steps the answer is of no single instant; only of a job with
-    more than ``STEP_JOBS`` ahead of it.
+    more than ``STEP_JOBS`` ahead of it, or in a pool with more than ``STEP_MEMBERS`` active users.
     """
 
     def __init__(self, job: Job, max_ahead: int) -> None:
@@ -56,6 +57,9 @@ class Inquiry:
     def _begin(self) -> None:
         self._policy = self._job.pool.policy
         self._ranking = self._policy.ranking()
+        #: Whether there is nobody more ahead.
+        self._walked = False
+        self._countdown: Countdown | None = None
         self._before: set[int] = set()
         self._ahead: list[JobAhead] = []
         #: Of those ahead, the ones that can be launched at all, and their work.
@@ -63,9 +67,10 @@ class Inquiry:
         self._work: Any = 0
 
     def step(self, now: Any) -> Explanation | None:
-        """Walk past ``STEP_JOBS`` jobs at most; ``None``: there are more.
+        """Walk past ``STEP_JOBS`` jobs, or count ``STEP_MEMBERS`` users, at most.
 
-        O(users + jobs of the users ahead) for the first step; O(pool's leases) for the last.
+        ``None``: there is more to do.  O(users + jobs of the users ahead) for the first step;
+        O(pool's leases) for the last.
         """
         job, pool = self._job, self._job.pool
         if pool.policy is not self._policy:
@@ -74,7 +79,7 @@ class Inquiry:
         policy.advance(now)
         widest = max((worker.slots for worker in pool.workers.values()), default=pool.slots)
         queued = bool(job.offered) and not job.user.paused
-        if queued:
+        if queued and not self._walked:
             end = len(self._before) + STEP_JOBS
             # Having come to another place on the way, the job may not be met.
             for stage in self._ranking:
@@ -83,13 +88,18 @@ class Inquiry:
                 self._pass(stage.job, widest)
                 if len(self._before) == end:
                     return None
-        start = None
+            self._walked = True
+        if self._countdown is None and not job.ended:
+            deadline = policy.virtual_deadline(job)
+            if deadline is not None:
+                self._countdown = policy.countdown(deadline, now)
+        if self._countdown is not None and not self._countdown.step():
+            return None
+        start = finish = None
         if not job.ended and pool.slots and queued and _launchable(job, widest):
             start = _until_room(pool, self._work, now)
-        deadline = policy.virtual_deadline(job)
-        finish = None
-        if deadline is not None and not job.ended:
-            finish = policy.time_until(deadline, now)
+        if self._countdown is not None and not job.ended:
+            finish = self._countdown.seconds
         return Explanation(
             job=job_status(job, now),
             reason=_reason(job, self._launchable, widest),

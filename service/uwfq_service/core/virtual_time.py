@@ -22,12 +22,15 @@ Source: Demers, Keshav and Shenker 1989; Parekh and Gallager 1993 (weights); UWF
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from uwfq_service.core.model import WEIGHT_SCALE
 
 #: Two virtual times that differ by no more than this part of them are the same.
 ROUNDING: Final = 1e-12
+#: Members that a countdown looks at at a time: some two milliseconds, in which all others wait.
+STEP_MEMBERS: Final = 2000
 
 #: A virtual or real instant, or an amount of work: ``float``, or ``Fraction`` in exact tests.
 Number = Any
@@ -46,6 +49,54 @@ class Member(Protocol):
 
     def leave(self, end: Number) -> None:
         """V has reached ``end``: the member is served."""
+
+
+class Countdown:
+    """Finds out when V will be ``target`` if nobody else arrives: step by step, of many members.
+
+    By then each member will have been served until its end, or the target if that is earlier, and
+    R slots will have done nothing else:
+
+        R x seconds = sum over members of weight x (min(end, target) - V)
+
+    Where members change between two steps the answer is of no single instant.
+    """
+
+    __slots__ = ("_clock", "_furthest", "_left", "_service", "_target", "_value")
+
+    def __init__(self, clock: FluidClock, target: Number, now: Number) -> None:
+        """The clock must have been advanced to ``now``, from which on the seconds count."""
+        self._clock = clock
+        self._target = target
+        self._value = self._furthest = clock.value(now)
+        self._service = 0 * self._value
+        self._left = iter(list(clock.active.values()) if target > self._value else ())
+
+    def step(self) -> bool:
+        """Count ``STEP_MEMBERS`` members at most; whether there are no more."""
+        value, target = self._value, self._target
+        service, furthest = self._service, self._furthest
+        members = list(islice(self._left, STEP_MEMBERS))
+        for member in members:
+            end = member.end
+            if end > furthest:
+                furthest = end
+            until = end if end < target else target
+            if until > value:
+                service += (until - value) * member.weight
+        self._service, self._furthest = service, furthest
+        return len(members) < STEP_MEMBERS
+
+    @property
+    def seconds(self) -> Number | None:
+        """When all members are counted: seconds until V is the target; ``None``: never."""
+        # A deadline and its user's end are sums over the same works, which may round differently.
+        if self._target - self._furthest > ROUNDING * self._target:
+            return None
+        if not self._service:
+            return self._service
+        slots = self._clock.slots
+        return self._service / (slots * WEIGHT_SCALE) if slots else None
 
 
 class FluidClock:
@@ -143,29 +194,9 @@ class FluidClock:
         self.active_weight += weight - member.weight
         member.weight = weight
 
-    def time_until(self, target: Number) -> Number | None:
-        """Seconds since the anchor until V is ``target`` if nobody else arrives; ``None``: never.
-
-        Looks at every departure before it: O(members log members).
-        """
-        if target <= self._value:
-            return 0
-        value, weight, elapsed = self._value, self.active_weight, 0 * self._value
-        for end, member_weight in sorted((m.end, m.weight) for m in self.active.values()):
-            if not self.slots:
-                return None
-            stretch = min(end, target)
-            elapsed += max(0, stretch - value) * weight / (self.slots * WEIGHT_SCALE)
-            value = max(value, stretch)
-            if value >= target:
-                return elapsed
-            weight -= member_weight
-        # A deadline and its user's end are sums over the same works, which may round differently.
-        return elapsed if target - value <= ROUNDING * target else None
-
     @property
     def anchored_at(self) -> Number:
-        """The instant that ``time_until`` counts from."""
+        """The instant of the latest change of rate."""
         return self._at
 
     def _anchor(self, now: Number) -> None:

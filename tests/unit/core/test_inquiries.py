@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from fractions import Fraction
+
 import pytest
 
 from tests.oracles.counting import calls_of
 from tests.oracles.driver import POOL, Driver, stage
 from tests.oracles.picker import POLICIES
 from uwfq_service.core import commands as cmd
+from uwfq_service.core import virtual_time
 from uwfq_service.core.inquiry import STEP_JOBS, Explanation, Inquiry
 from uwfq_service.core.model import Job
 
@@ -79,6 +83,46 @@ def test_a_policy_that_takes_over_on_the_way_is_asked_anew() -> None:
     count, told = steps(core, inquiry)
     assert told.position == Driver.explain(core, last).position
     assert count == 1 + told.position // STEP_JOBS
+
+
+@pytest.mark.parametrize("policy", ["cfq", "uwfq_paper", "uwfq"])
+@pytest.mark.parametrize("step", [3, 2000])
+def test_a_job_is_predicted_to_end_when_virtual_time_reaches_its_deadline(
+    policy: str, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are served until then, and in however many steps they are counted."""
+    monkeypatch.setattr(virtual_time, "STEP_MEMBERS", step)
+    dice = random.Random(policy)
+    core = Driver(policy, slots=2, number=Fraction)
+    for number in range(20):
+        core.apply(cmd.SetUser(pool=POOL, user=f"u{number}", weight=dice.choice([0.5, 1.0, 3.0])))
+        work = dice.randint(1, 40) / 4
+        core.submit(f"u{number}", f"j{number}", stage("s", work), declared_work=work)
+    core.at(0.5)
+    jobs = [job for job in core.scheduler.jobs() if job.pool.policy.is_active(job.user)]
+    assert len(jobs) > 15
+    rules = core.scheduler.pools[POOL].policy
+    for deadline in sorted(rules.virtual_deadline(job) or 0 for job in jobs):
+        countdown = rules.countdown(deadline, core.now)
+        assert countdown is not None
+        while not countdown.step():
+            pass
+        assert countdown.seconds is not None
+        core.at(core.now + countdown.seconds)
+        rules.advance(core.now)
+        assert rules.virtual_time(core.now) == deadline
+
+
+def test_many_users_are_counted_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a job that nobody is ahead of, too."""
+    monkeypatch.setattr(virtual_time, "STEP_MEMBERS", 10)
+    core = Driver(slots=2)
+    for number in range(35):
+        core.submit(f"user-{number}", f"job-{number}", stage("s", 1.0 + number))
+    count, told = steps(core, Inquiry(core.scheduler.job("job-0"), 2))
+    assert (count, told.position) == (4, 1)
+    # Each is served until the first one ends, by 35 users.
+    assert told.predicted_finish == pytest.approx(35 / 2)
 
 
 def test_who_goes_next_is_told_however_many_wait() -> None:

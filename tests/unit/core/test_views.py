@@ -172,9 +172,16 @@ def test_a_deadline_that_rounding_puts_behind_its_users_end_is_reached() -> None
     job = core.submit("ada", "a", stage("s", 7.0))
     policy = job.pool.policy
     deadline = float(policy.virtual_deadline(job) or 0)
-    assert policy.time_until(deadline, core.now) == 3.5
-    assert policy.time_until(math.nextafter(deadline, math.inf), core.now) == pytest.approx(3.5)
-    assert policy.time_until(1.01 * deadline, core.now) is None
+
+    def seconds(until: float) -> float | None:
+        countdown = policy.countdown(until, core.now)
+        assert countdown is not None
+        assert countdown.step()
+        return countdown.seconds
+
+    assert seconds(deadline) == 3.5
+    assert seconds(math.nextafter(deadline, math.inf)) == pytest.approx(3.5)
+    assert seconds(1.01 * deadline) is None
 
 
 # -- why does it wait --------------------------------------------------------------------------

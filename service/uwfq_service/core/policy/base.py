@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from uwfq_service.core.model import Job, User
     from uwfq_service.core.stage import Stage
+    from uwfq_service.core.virtual_time import Countdown
 
 #: A narrow order is dropped when there were so many more offers since its last use than there were
 #: stages to make it of: then making it anew costs less than it has cost to keep.
@@ -264,8 +265,8 @@ class Policy(ABC):
         """Global virtual time; 0 under a policy without it."""
         return self.number(0)
 
-    def time_until(self, deadline: Any, now: Any) -> Any | None:
-        """Seconds until virtual time is ``deadline`` if nobody else arrives; ``None``: never."""
+    def countdown(self, deadline: Any, now: Any) -> Countdown | None:
+        """Finds out when virtual time will be ``deadline``; ``None`` under a policy without it."""
         return None
 
     def active_weight(self) -> int:

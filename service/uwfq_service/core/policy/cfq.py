@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.policy.stage_order import OrderPolicy, UserOrder
-from uwfq_service.core.virtual_time import FluidClock
+from uwfq_service.core.virtual_time import Countdown, FluidClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,9 +91,8 @@ class CfqPolicy(OrderPolicy):
     def virtual_time(self, now: Any) -> Any:
         return self._clock.value(now)
 
-    def time_until(self, deadline: Any, now: Any) -> Any | None:
-        until = self._clock.time_until(deadline)
-        return None if until is None else max(0, until - (now - self._clock.anchored_at))
+    def countdown(self, deadline: Any, now: Any) -> Countdown:
+        return Countdown(self._clock, deadline, now)
 
     def active_weight(self) -> int:
         return sum(user.weight for user in self._active)

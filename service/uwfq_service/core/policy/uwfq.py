@@ -34,7 +34,7 @@ from uwfq_service.core.policy.base import Policy
 from uwfq_service.core.policy.heads import HeadOrder, NarrowHeads
 from uwfq_service.core.policy.user_queue import HEAD_FIELDS, UserQueue
 from uwfq_service.core.user_clock import JobClock, UserClock
-from uwfq_service.core.virtual_time import FluidClock
+from uwfq_service.core.virtual_time import Countdown, FluidClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -318,9 +318,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         queue: UserQueue | None = user.policy_state
         return self.number(0) if queue is None else queue.clock.value_at(self._clock.value(now))
 
-    def time_until(self, deadline: Any, now: Any) -> Any | None:
-        until = self._clock.time_until(deadline)
-        return None if until is None else max(0, until - (now - self._clock.anchored_at))
+    def countdown(self, deadline: Any, now: Any) -> Countdown:
+        return Countdown(self._clock, deadline, now)
 
     def active_weight(self) -> int:
         return self._clock.active_weight
