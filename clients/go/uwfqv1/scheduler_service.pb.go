@@ -140,7 +140,7 @@ type SubmitJobRequest struct {
 	EstimatedWorkSlotSeconds *float64 `protobuf:"fixed64,10,opt,name=estimated_work_slot_seconds,json=estimatedWorkSlotSeconds,proto3,oneof" json:"estimated_work_slot_seconds,omitempty"`
 	// Advisory task runtime, seconds; finite, > 0, at most 1e9.  Absent: the pool's.
 	AdvisoryTaskRuntimeSeconds *float64 `protobuf:"fixed64,11,opt,name=advisory_task_runtime_seconds,json=advisoryTaskRuntimeSeconds,proto3,oneof" json:"advisory_task_runtime_seconds,omitempty"`
-	// The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+	// The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
 	// ranges together.
 	Stages []*StageSpec `protobuf:"bytes,12,rep,name=stages,proto3" json:"stages,omitempty"`
 	// Whether more stages will come (AddStages) before CloseJob.
@@ -387,7 +387,7 @@ type AddStagesRequest struct {
 	// The job; 1 to 128 bytes.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-	// are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+	// are cut into at most 100,000 ranges together.  A stage that the job has already with the same
 	// content is left as it is; with other content it is ALREADY_EXISTS.
 	Stages []*StageSpec `protobuf:"bytes,2,rep,name=stages,proto3" json:"stages,omitempty"`
 	// Close the job with these stages.

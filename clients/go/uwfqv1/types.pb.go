@@ -510,10 +510,11 @@ type TaskList struct {
 	// Number of tasks; 1 to 10,000,000.
 	Count uint32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
 	// Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-	// estimated work is spread by size.
+	// estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
 	TaskBytes []uint64 `protobuf:"varint,2,rep,packed,name=task_bytes,json=taskBytes,proto3" json:"task_bytes,omitempty"`
 	// Estimated work of each task, slot-seconds, `count` of them or none; each finite and >= 0, the sum
 	// > 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+	// At most 1,000,000 of them in one call, likewise.
 	TaskWorkSlotSeconds []float64 `protobuf:"fixed64,3,rep,packed,name=task_work_slot_seconds,json=taskWorkSlotSeconds,proto3" json:"task_work_slot_seconds,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache

@@ -200,12 +200,19 @@ def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
     if len(stages) > limits.max_stages_per_job:
         size("stages", stages, limits.max_stages_per_job)
     seen = set()
+    listed = 0
     for index, stage in enumerate(stages):
         try:
-            _stage(stage, limits)
+            listed += _stage(stage, limits)
         except InvalidField as refusal:
             # The path to the stage is made only for a refusal.
             raise InvalidField(f"stages[{index}].{refusal.field}", refusal.problem) from None
+        if listed > limits.max_listed_tasks:
+            raise InvalidField(
+                "stages",
+                f"list sizes or works of more than {limits.max_listed_tasks} tasks, the most in "
+                "one call; leave them out, or add stages one by one",
+            )
         if stage.stage in seen:
             raise InvalidField(
                 f"stages[{index}].stage", f"{stage.stage!r} stands there twice; names are unique"
@@ -213,8 +220,9 @@ def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
         seen.add(stage.stage)
 
 
-def _stage(stage: StageSpec, limits: Limits) -> None:
-    """Fields are named from the stage on."""
+def _stage(stage: StageSpec, limits: Limits) -> int:
+    """How many sizes or works of tasks it lists; fields are named from the stage on."""
+    listed = 0
     if not 0 < len(stage.stage) <= limits.max_id_bytes // MAX_UTF8_BYTES:
         name("stage", stage.stage, limits.max_id_bytes)
     if stage.after:
@@ -223,7 +231,7 @@ def _stage(stage: StageSpec, limits: Limits) -> None:
             name(f"after[{place}]", before, limits.max_id_bytes)
     cut = stage.cut
     if isinstance(cut, TaskList):
-        _task_list(cut, limits)
+        listed = _task_list(cut, limits)
     elif isinstance(cut, InputDescriptor):
         _input(cut, limits)
     if stage.declared_work is not None and not 0 < stage.declared_work <= MAX_WORK:
@@ -239,6 +247,7 @@ def _stage(stage: StageSpec, limits: Limits) -> None:
     if len(stage.signature) > limits.max_signature_bytes // MAX_UTF8_BYTES:
         text("signature", stage.signature, limits.max_signature_bytes)
     _task_limits(stage, limits)
+    return listed
 
 
 def _task_limits(stage: StageSpec, limits: Limits) -> None:
@@ -260,11 +269,11 @@ def _task_limits(stage: StageSpec, limits: Limits) -> None:
         positive("task_timeout_seconds", stage.task_timeout, MAX_SECONDS)
 
 
-def _task_list(tasks: TaskList, limits: Limits) -> None:
+def _task_list(tasks: TaskList, limits: Limits) -> int:
     if not 1 <= tasks.count <= limits.max_tasks_per_stage:
         whole("tasks.count", tasks.count, 1, limits.max_tasks_per_stage)
     if not tasks.task_bytes and not tasks.task_work:
-        return
+        return 0
     for field, values in (
         ("task_bytes", tasks.task_bytes),
         ("task_work_slot_seconds", tasks.task_work),
@@ -280,6 +289,7 @@ def _task_list(tasks: TaskList, limits: Limits) -> None:
     if tasks.task_work:
         _all_within("tasks.task_work_slot_seconds", tasks.task_work, 0, MAX_WORK)
         positive("tasks.task_work_slot_seconds (sum)", sum(tasks.task_work), MAX_WORK)
+    return max(len(tasks.task_bytes), len(tasks.task_work))
 
 
 def _input(cut: InputDescriptor, limits: Limits) -> None:

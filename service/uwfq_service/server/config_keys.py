@@ -261,6 +261,12 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("limits.max_labels_bytes", "Size of a job's labels together.", low=0, high=2**24),
     _key("limits.max_stages_per_job", "Stages of a job.", low=1, high=65_535),
     _key("limits.max_tasks_per_stage", "Tasks of a stage.", low=1, high=1e8),
+    _key(
+        "limits.max_listed_tasks",
+        "Tasks whose sizes or works are listed in one call.",
+        low=1,
+        high=1e8,
+    ),
     _key("limits.max_input_units", "Units of a stage's input.", low=1, high=1e8),
     _key("limits.max_ranges", "Ranges that the inputs of one call are cut into.", low=1, high=1e8),
     # Our clients report so many results at once, and would never be rid of them.

@@ -134,10 +134,14 @@ def _cut(
         return None
     if which == "tasks":
         tasks = stage.tasks
+        sizes, works = tasks.task_bytes, tasks.task_work_slot_seconds
+        if sizes or works:
+            size(f"{path}.tasks.task_bytes", sizes, limits.max_listed_tasks)
+            size(f"{path}.tasks.task_work_slot_seconds", works, limits.max_listed_tasks)
         return commands.TaskList(
             count=tasks.count,
-            task_bytes=tuple(tasks.task_bytes) if tasks.task_bytes else (),
-            task_work=(tuple(tasks.task_work_slot_seconds) if tasks.task_work_slot_seconds else ()),
+            task_bytes=tuple(sizes) if sizes else (),
+            task_work=tuple(works) if works else (),
         )
     described = stage.input
     size(f"{path}.input.unit_sizes", described.unit_sizes, limits.max_input_units)

@@ -360,6 +360,7 @@ def _settings(options: Options) -> Settings:
             max_signature_bytes=MAX_TEXT_BYTES,
             max_stages_per_job=UNLIMITED,
             max_tasks_per_stage=UNLIMITED,
+            max_listed_tasks=UNLIMITED,
             max_input_units=UNLIMITED,
             max_ranges=UNLIMITED,
             max_jobs_per_user=UNLIMITED,

@@ -150,6 +150,10 @@ def _stage(**fields: Any) -> types.StageSpec:
     return types.StageSpec(stage="s", **fields)
 
 
+def _submission(tasks: types.TaskList) -> rpc.SubmitJobRequest:
+    return rpc.SubmitJobRequest(stages=[_stage(tasks=tasks)])
+
+
 #: For each list of a request: its name, and what converts a request that has two items in it.
 LISTS: list[tuple[str, Callable[[Limits], object]]] = [
     (
@@ -182,6 +186,18 @@ LISTS: list[tuple[str, Callable[[Limits], object]]] = [
         lambda limits: convert.split_stage(
             rpc.SplitStageRequest(stage=_stage(input=types.InputDescriptor(unit_costs=[1, 1]))),
             limits,
+        ),
+    ),
+    (
+        "stages[0].tasks.task_bytes",
+        lambda limits: convert.submit_job(
+            _submission(types.TaskList(count=2, task_bytes=[1, 1])), limits
+        ),
+    ),
+    (
+        "stages[0].tasks.task_work_slot_seconds",
+        lambda limits: convert.submit_job(
+            _submission(types.TaskList(count=2, task_work_slot_seconds=[1, 1])), limits
         ),
     ),
     (
@@ -224,7 +240,9 @@ def test_a_list_that_is_too_long_is_refused_before_it_is_copied(
     field: str, converted: Callable[[Limits], object]
 ) -> None:
     """Millions of items fit into a message, and everybody would wait for their copies."""
-    narrow = Limits(max_labels=1, max_stages_per_job=1, max_input_units=1, max_batch=1)
+    narrow = Limits(
+        max_labels=1, max_stages_per_job=1, max_input_units=1, max_listed_tasks=1, max_batch=1
+    )
     with pytest.raises(InvalidField) as refusal:
         converted(narrow)
     assert refusal.value.field == field

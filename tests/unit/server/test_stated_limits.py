@@ -17,6 +17,8 @@ NAME: Final = f"{LIMITS.max_id_bytes} bytes"
 SIGNATURE: Final = f"{LIMITS.max_signature_bytes} bytes"
 STAGES: Final = f"{LIMITS.max_stages_per_job:,}"
 TASKS: Final = f"{LIMITS.max_tasks_per_stage:,}"
+LISTED: Final = f"{LIMITS.max_listed_tasks:,}"
+RANGES: Final = f"{LIMITS.max_ranges:,}"
 BATCH: Final = f"{LIMITS.max_batch:,}"
 SLOTS: Final = f"{MAX_SLOTS:,}"
 SECONDS: Final = f"at most {MAX_SECONDS:g}".replace("+0", "")
@@ -36,6 +38,7 @@ STATED: Final = [
     ("StageSpec", "signature", SIGNATURE),
     ("TaskList", "count", TASKS),
     ("TaskList", "task_work_slot_seconds", WORK),
+    *(("TaskList", field, LISTED) for field in ("task_bytes", "task_work_slot_seconds")),
     ("InputDescriptor", "unit_sizes", f"{LIMITS.max_input_units:,}"),
     ("TaskStart", "running_seconds", SECONDS),
     ("TaskSuccess", "runtime_seconds", SECONDS),
@@ -51,8 +54,8 @@ STATED: Final = [
     ("SubmitJobRequest", "job_weight", f"{MAX_WEIGHT:,}"),
     ("SubmitJobRequest", "estimated_work_slot_seconds", WORK),
     ("SubmitJobRequest", "advisory_task_runtime_seconds", SECONDS),
-    ("SubmitJobRequest", "stages", STAGES),
-    ("AddStagesRequest", "stages", STAGES),
+    *((f"{call}Request", "stages", STAGES) for call in ("SubmitJob", "AddStages")),
+    *((f"{call}Request", "stages", RANGES) for call in ("SubmitJob", "AddStages")),
     ("DropStagesRequest", "stages", STAGES),
     *(("SplitStageRequest", field, NAME) for field in ("pool", "user")),
     ("SplitStageRequest", "signature", SIGNATURE),

@@ -164,7 +164,7 @@ class SubmitJobRequest(_message.Message):
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.StageSpec]:
-        """The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+        """The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
         ranges together.
         """
 
@@ -282,7 +282,7 @@ class AddStagesRequest(_message.Message):
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.StageSpec]:
         """The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-        are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+        are cut into at most 100,000 ranges together.  A stage that the job has already with the same
         content is left as it is; with other content it is ALREADY_EXISTS.
         """
 

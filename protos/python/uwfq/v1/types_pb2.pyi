@@ -335,13 +335,14 @@ class TaskList(_message.Message):
     @_builtins.property
     def task_bytes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-        estimated work is spread by size.
+        estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
         """
 
     @_builtins.property
     def task_work_slot_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Estimated work of each task, slot-seconds, `count` of them or none; each finite and >= 0, the sum
         > 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+        At most 1,000,000 of them in one call, likewise.
         """
 
     def __init__(

@@ -135,7 +135,7 @@ export type SubmitJobRequest = Message<"uwfq.v1.SubmitJobRequest"> & {
   advisoryTaskRuntimeSeconds?: number | undefined;
 
   /**
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    *
    * @generated from field: repeated uwfq.v1.StageSpec stages = 12;
@@ -244,7 +244,7 @@ export type AddStagesRequest = Message<"uwfq.v1.AddStagesRequest"> & {
 
   /**
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    *
    * @generated from field: repeated uwfq.v1.StageSpec stages = 2;

@@ -164,7 +164,7 @@ export type TaskList = Message<"uwfq.v1.TaskList"> & {
 
   /**
    * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-   * estimated work is spread by size.
+   * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
    *
    * @generated from field: repeated uint64 task_bytes = 2;
    */
@@ -173,6 +173,7 @@ export type TaskList = Message<"uwfq.v1.TaskList"> & {
   /**
    * Estimated work of each task, slot-seconds, `count` of them or none; each finite and >= 0, the sum
    * > 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+   * At most 1,000,000 of them in one call, likewise.
    *
    * @generated from field: repeated double task_work_slot_seconds = 3;
    */

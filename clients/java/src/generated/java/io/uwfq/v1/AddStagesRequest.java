@@ -102,7 +102,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -115,7 +115,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -129,7 +129,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -142,7 +142,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -155,7 +155,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -722,7 +722,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -738,7 +738,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -754,7 +754,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -770,7 +770,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -793,7 +793,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -813,7 +813,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -835,7 +835,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -858,7 +858,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -878,7 +878,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -898,7 +898,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -919,7 +919,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -938,7 +938,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -957,7 +957,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -970,7 +970,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -986,7 +986,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -1003,7 +1003,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -1016,7 +1016,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *
@@ -1030,7 +1030,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-     * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+     * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
      * content is left as it is; with other content it is ALREADY_EXISTS.
      * </pre>
      *

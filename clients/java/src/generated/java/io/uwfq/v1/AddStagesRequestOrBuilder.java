@@ -33,7 +33,7 @@ public interface AddStagesRequestOrBuilder extends
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -44,7 +44,7 @@ public interface AddStagesRequestOrBuilder extends
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -54,7 +54,7 @@ public interface AddStagesRequestOrBuilder extends
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -64,7 +64,7 @@ public interface AddStagesRequestOrBuilder extends
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *
@@ -75,7 +75,7 @@ public interface AddStagesRequestOrBuilder extends
   /**
    * <pre>
    * The stages; at least one, and with those that the job has at most 1,000.  The inputs of one call
-   * are cut into at most 500,000 ranges together.  A stage that the job has already with the same
+   * are cut into at most 100,000 ranges together.  A stage that the job has already with the same
    * content is left as it is; with other content it is ALREADY_EXISTS.
    * </pre>
    *

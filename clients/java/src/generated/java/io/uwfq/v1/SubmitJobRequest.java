@@ -572,7 +572,7 @@ java.lang.String defaultValue) {
   private java.util.List<io.uwfq.v1.StageSpec> stages_;
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -584,7 +584,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -597,7 +597,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -609,7 +609,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -621,7 +621,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -2437,7 +2437,7 @@ java.lang.String defaultValue) {
 
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2452,7 +2452,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2467,7 +2467,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2482,7 +2482,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2504,7 +2504,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2523,7 +2523,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2544,7 +2544,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2566,7 +2566,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2585,7 +2585,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2604,7 +2604,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2624,7 +2624,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2642,7 +2642,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2660,7 +2660,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2672,7 +2672,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2687,7 +2687,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2703,7 +2703,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2715,7 +2715,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *
@@ -2728,7 +2728,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+     * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
      * ranges together.
      * </pre>
      *

@@ -276,7 +276,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -286,7 +286,7 @@ java.lang.String defaultValue);
       getStagesList();
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -295,7 +295,7 @@ java.lang.String defaultValue);
   io.uwfq.v1.StageSpec getStages(int index);
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -304,7 +304,7 @@ java.lang.String defaultValue);
   int getStagesCount();
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *
@@ -314,7 +314,7 @@ java.lang.String defaultValue);
       getStagesOrBuilderList();
   /**
    * <pre>
-   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 500,000
+   * The stages; at least one unless `open`, at most 1,000.  Their inputs are cut into at most 100,000
    * ranges together.
    * </pre>
    *

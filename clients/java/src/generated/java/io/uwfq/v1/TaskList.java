@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-   * estimated work is spread by size.
+   * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -85,7 +85,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-   * estimated work is spread by size.
+   * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -97,7 +97,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-   * estimated work is spread by size.
+   * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -117,6 +117,7 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
    * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+   * At most 1,000,000 of them in one call, likewise.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -131,6 +132,7 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
    * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+   * At most 1,000,000 of them in one call, likewise.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -143,6 +145,7 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
    * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+   * At most 1,000,000 of them in one call, likewise.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -622,7 +625,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-     * estimated work is spread by size.
+     * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -636,7 +639,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-     * estimated work is spread by size.
+     * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -648,7 +651,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-     * estimated work is spread by size.
+     * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -661,7 +664,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-     * estimated work is spread by size.
+     * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -681,7 +684,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-     * estimated work is spread by size.
+     * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -699,7 +702,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-     * estimated work is spread by size.
+     * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -718,7 +721,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-     * estimated work is spread by size.
+     * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
      * </pre>
      *
      * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -748,6 +751,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
      * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+     * At most 1,000,000 of them in one call, likewise.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -762,6 +766,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
      * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+     * At most 1,000,000 of them in one call, likewise.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -774,6 +779,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
      * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+     * At most 1,000,000 of them in one call, likewise.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -787,6 +793,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
      * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+     * At most 1,000,000 of them in one call, likewise.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -807,6 +814,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
      * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+     * At most 1,000,000 of them in one call, likewise.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -825,6 +833,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
      * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+     * At most 1,000,000 of them in one call, likewise.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -844,6 +853,7 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
      * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+     * At most 1,000,000 of them in one call, likewise.
      * </pre>
      *
      * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>

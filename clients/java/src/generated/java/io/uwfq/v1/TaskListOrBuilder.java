@@ -23,7 +23,7 @@ public interface TaskListOrBuilder extends
   /**
    * <pre>
    * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-   * estimated work is spread by size.
+   * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -33,7 +33,7 @@ public interface TaskListOrBuilder extends
   /**
    * <pre>
    * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-   * estimated work is spread by size.
+   * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -43,7 +43,7 @@ public interface TaskListOrBuilder extends
   /**
    * <pre>
    * Bytes that each task reads, `count` of them or none; at most 2^63, their sum too.  With them the
-   * estimated work is spread by size.
+   * estimated work is spread by size.  At most 1,000,000 of them in one call, over all its stages.
    * </pre>
    *
    * <code>repeated uint64 task_bytes = 2 [json_name = "taskBytes"];</code>
@@ -56,6 +56,7 @@ public interface TaskListOrBuilder extends
    * <pre>
    * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
    * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+   * At most 1,000,000 of them in one call, likewise.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -66,6 +67,7 @@ public interface TaskListOrBuilder extends
    * <pre>
    * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
    * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+   * At most 1,000,000 of them in one call, likewise.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
@@ -76,6 +78,7 @@ public interface TaskListOrBuilder extends
    * <pre>
    * Estimated work of each task, slot-seconds, `count` of them or none; each finite and &gt;= 0, the sum
    * &gt; 0 and at most 1e12.  Wins over `task_bytes` and over the stage's estimate.
+   * At most 1,000,000 of them in one call, likewise.
    * </pre>
    *
    * <code>repeated double task_work_slot_seconds = 3 [json_name = "taskWorkSlotSeconds"];</code>
