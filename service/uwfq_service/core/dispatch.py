@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 MAX_RANKED_STAGES = 1000
 #: So many stages that need more slots than are free are passed over one by one in a poll.
 MAX_PASSED_OVER = 64
-#: Behind so many, whoever has one that the cap has no room for is set aside: others go on, and what
-#: the cap has room for, but the user's other stages are not looked at.
+#: Behind so many, whoever has one that the cap has no room for is set aside: of the user's stages
+#: only those are looked at from then on that the cap has room for.
 MAX_PASSED_AT_CAP = 64
 #: Stages that were passed over are looked through when there are so many more than last time.
 PASSED_OVER_TO_KEEP = 1024
@@ -398,20 +398,31 @@ def _set_aside(aside: list[User], passed: list[Stage]) -> None:
 
 
 def _first_beside(aside: list[User], policy: Policy, most: int, slots: int) -> Stage | None:
-    """What goes first; of a user set aside, if the cap has room for it on ``slots`` slots.
-
-    The latter may go ahead of what is more urgent but wider, for as much as the cap has room.
-    """
+    """What goes first; of users set aside, among what the cap has room for on ``slots`` slots."""
+    if not aside:
+        return first_within(policy, most)
     for user in aside:
-        room = _room(user, min(most, slots))
-        if not room:
-            continue
-        _pause(user, paused=False)
-        stage = first_within(policy, room)
-        if stage is not None and stage.job.user is user:
-            return stage
         _pause(user, paused=True)
-    return first_within(policy, most)
+    found = [first_within(policy, most)]
+    found += [_first_of(user, policy, _room(user, min(most, slots))) for user in aside]
+    firsts = [stage for stage in found if stage is not None]
+    for stage in firsts:
+        _pause(stage.job.user, paused=False)
+    first = policy.first_of(firsts)
+    for user in aside:
+        if first is None or user is not first.job.user:
+            _pause(user, paused=True)
+    return first
+
+
+def _first_of(user: User, policy: Policy, room: int) -> Stage | None:
+    """What goes first within ``room`` slots, if it is of ``user``, who is set aside."""
+    if not room:
+        return None
+    _pause(user, paused=False)
+    stage = first_within(policy, room)
+    _pause(user, paused=True)
+    return stage if stage is not None and stage.job.user is user else None
 
 
 def _pause(user: User, *, paused: bool) -> None:

@@ -87,13 +87,14 @@ def test_workers_of_many_sizes_make_submissions_no_dearer(policy: str) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("passed", [0, 64])
+@pytest.mark.parametrize(("passed", "at_cap"), [(0, 64), (64, 64), (64, 1)])
 @pytest.mark.parametrize("seed", range(2))
 def test_narrow_orders_follow_whatever_happens(
-    policy: str, passed: int, seed: int, monkeypatch: pytest.MonkeyPatch
+    policy: str, passed: int, at_cap: int, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers of several sizes get what the oracle picks, and so does one after a restart."""
     monkeypatch.setattr(dispatch, "MAX_PASSED_OVER", passed)
+    monkeypatch.setattr(dispatch, "MAX_PASSED_AT_CAP", at_cap)
     monkeypatch.setattr(base, "OFFERS_TO_KEEP", -1000 if seed else 256)
     dice = random.Random(f"{policy} {seed}")
     core = Driver(policy, slots=12)

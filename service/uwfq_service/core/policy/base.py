@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from uwfq_service.core.model import insert_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from uwfq_service.core.model import Job, User
     from uwfq_service.core.stage import Stage
@@ -216,6 +216,15 @@ class Policy(ABC):
             self._narrow[widest] = order
         order.idle = 0
         return order.first()
+
+    def first_of(self, stages: Iterable[Stage]) -> Stage | None:
+        """Which of some offered stages would go first if no others were."""
+        order = self._narrow_order()
+        for stage in stages:
+            order.add(stage)
+        first = order.first()
+        order.close()
+        return first
 
     @abstractmethod
     def _offered(self) -> Iterator[Stage]:
