@@ -79,3 +79,20 @@ async def test_a_turn_that_never_comes_keeps_nobody_from_listening(
         assert server.bind(None)
     assert sum(pauses) >= 1
     await server.stop(None)
+
+
+async def test_where_turns_cannot_be_taken_a_service_listens_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sandbox may forbid such names."""
+
+    class Sandboxed(socket.socket):
+        def bind(self, address: object) -> None:
+            if self.family == socket.AF_UNIX:
+                raise OSError(errno.EPERM, "forbidden")
+            super().bind(address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "socket", Sandboxed)
+    server = Acceptors(f"127.0.0.1:{free_port()}", [])
+    assert server.bind(None)
+    await server.stop(None)
