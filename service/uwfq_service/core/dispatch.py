@@ -312,11 +312,16 @@ class Dispatch:
     # -- rankings -------------------------------------------------------------------------------
 
     def ranking(self, pool: Pool, command: NextTask) -> Ranking:
-        """The engine's launchable stages, and what the policy would launch on its free slots."""
+        """The engine's launchable stages, and what the policy would launch on its free slots.
+
+        Walks past what goes before the last of them, whoever's it is.
+        """
         mine = (
             stage for stage in pool.policy.ranking() if stage.job.engine_id == command.worker_id
         )
-        most = min(command.max_stages or MAX_RANKED_STAGES, MAX_RANKED_STAGES)
+        jobs = self._state.engine_jobs.get((pool.name, command.worker_id), {}).values()
+        there_are = sum(len(job.offered) for job in jobs if not job.user.paused)
+        most = min(command.max_stages or MAX_RANKED_STAGES, MAX_RANKED_STAGES, there_are)
         stages = list(islice(mine, most))
         launches = _launches(stages, command.free_slots)
         ranked = [

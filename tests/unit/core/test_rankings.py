@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import pytest
+
+from tests.oracles.counting import calls_of
 from tests.oracles.driver import POOL, Driver, stage
+from tests.oracles.picker import DEADLINE_POLICIES
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.dispatch import MAX_RANKED_STAGES
 
@@ -48,6 +54,26 @@ def test_stages_of_other_engines_and_of_workers_are_left_out() -> None:
     core.submit("ada", "theirs", stage("s", 1.0), engine_id="f")
     core.submit("ada", "leased", stage("s", 1.0))
     assert [ranked.job_id for ranked in core.rank("e", slots=9).stages] == ["mine"]
+
+
+@pytest.mark.parametrize("policy", DEADLINE_POLICIES)
+@pytest.mark.parametrize("idle", [True, False])
+def test_what_waits_behind_an_engines_stages_makes_a_ranking_no_dearer(
+    policy: str, *, idle: bool
+) -> None:
+    """Engine and workers may share a pool, and an engine asks several times a second."""
+
+    def cost(others: int) -> int:
+        core = Driver(policy, slots=4)
+        core.rank("e", slots=4)
+        if not idle:
+            core.submit("ada", "mine", stage("s", 0.5), stage("t", 0.25), engine_id="e")
+        for number in range(others):
+            core.submit(f"user-{number % 3}", f"job-{number}", stage("s", 900.0))
+        assert len(core.rank("e", slots=4).stages) == (0 if idle else 2)
+        return calls_of(partial(core.rank, "e", slots=4))
+
+    assert cost(500) < cost(5) + 50
 
 
 def test_the_version_rises_when_the_order_changes() -> None:
