@@ -38,9 +38,11 @@ func New(target string, options ...Option) (*Client, error) {
 	}, nil
 }
 
-// Close drops the connection.  Calls under way fail, workers end; jobs go on.
+// Close drops the connection.  Calls under way fail, workers end; jobs go on.  Its error is nil, the
+// second time, too.
 func (c *Client) Close() error {
-	return c.connection.Close()
+	_ = c.connection.Close() // All that it could say is that it was closed before.
+	return nil
 }
 
 // closed says whether Close was called: what fails then fails for ever.

@@ -337,6 +337,18 @@ func TestAConnectionThatIsClosedAtOnceSaysWhatThatMayMean(t *testing.T) {
 	}
 }
 
+func TestAClientMayBeClosedTwice(t *testing.T) {
+	client, err := New("127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestTargetsAreChecked(t *testing.T) {
 	if _, err := New("dns://host:port:more/%zz"); err == nil {
 		t.Error("no error")
