@@ -91,7 +91,8 @@ func (l *launcher) call(a *attempt) (measured *Measurement, err error) {
 				slog.Any("panic", value), slog.String("stack", string(debug.Stack())))...)
 		}
 	}()
-	measured, err = handler(ctx, task)
+	// A copy, which the handler may write into: reports and slots go by what the service has said.
+	measured, err = handler(ctx, copyOf(task))
 	return measured, readable(withCause(ctx, err))
 }
 

@@ -16,6 +16,9 @@ import (
 	"github.com/uwfq/uwfq/clients/go/uwfqv1"
 )
 
+// mostSlots is what the protocol allows a worker, and its queue.
+const mostSlots = 1_000_000
+
 // Task is one attempt at one task, as the service has leased it.
 type Task = uwfqv1.TaskLease
 
@@ -87,7 +90,7 @@ type Worker struct {
 }
 
 // NewWorker makes a worker of the service that the client is connected to.  It panics on numbers
-// below zero.
+// below zero, and on more than 1,000,000 slots.
 func NewWorker(client *Client, options WorkerOptions) *Worker {
 	mustNotBeNegative("Slots", options.Slots)
 	mustNotBeNegative("Prefetch", options.Prefetch)
@@ -95,6 +98,8 @@ func NewWorker(client *Client, options WorkerOptions) *Worker {
 	mustNotBeNegative("PollWait", options.PollWait)
 	mustNotBeNegative("ReportDelay", options.ReportDelay)
 	mustNotBeNegative("Grace", options.Grace)
+	mustFit("Slots", options.Slots)
+	mustFit("Prefetch", options.Prefetch)
 	worker := &Worker{handlers: map[string]Handler{}}
 	worker.session = newSession(client, withDefaults(options), worker.handlers)
 	return worker
@@ -103,6 +108,13 @@ func NewWorker(client *Client, options WorkerOptions) *Worker {
 func mustNotBeNegative[Value int | time.Duration](name string, value Value) {
 	if value < 0 {
 		panic(fmt.Sprintf("uwfq: %s is %v, and must be at least 0", name, value))
+	}
+}
+
+// mustFit is for numbers of slots.  More than the service takes could also be more than can be added.
+func mustFit(name string, slots int) {
+	if slots > mostSlots {
+		panic(fmt.Sprintf("uwfq: %s is %d, and must be at most %d", name, slots, mostSlots))
 	}
 }
 
@@ -140,9 +152,12 @@ func (w *Worker) ID() string {
 }
 
 // Handle registers the handler for the jobs of a kind, before the worker serves.  It panics if there
-// is one already.
+// is one already, or if the handler is nil.
 func (w *Worker) Handle(kind string, handler Handler) {
 	w.mustNotServe()
+	if handler == nil {
+		panic(fmt.Sprintf("uwfq: the handler for kind %q is nil", kind))
+	}
 	if w.handlers[kind] != nil {
 		panic(fmt.Sprintf("uwfq: there is a handler for kind %q already", kind))
 	}
@@ -150,9 +165,12 @@ func (w *Worker) Handle(kind string, handler Handler) {
 }
 
 // HandleOthers registers the handler for the jobs of all kinds that have none of their own, before
-// the worker serves.  It panics if there is one already.
+// the worker serves.  It panics if there is one already, or if the handler is nil.
 func (w *Worker) HandleOthers(handler Handler) {
 	w.mustNotServe()
+	if handler == nil {
+		panic("uwfq: the handler for other kinds is nil")
+	}
 	if w.session.launcher.others != nil {
 		panic("uwfq: there is a handler for other kinds already")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -224,6 +225,25 @@ func TestAHandlerMayGoOnCountingInTheSamePlace(t *testing.T) {
 	})
 }
 
+// What it does with its task is its own affair: the worker knows by itself which lease it holds.
+func TestAHandlerMayWriteIntoItsTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("j", 3, &Task{})
+		worker := serve(t, service, WorkerOptions{Slots: 1}, func(_ context.Context, task *Task) (*Measurement, error) {
+			task.LeaseId, task.Attempt, task.Slots = 77, 9, 5
+			return nil, nil
+		})
+		service.untilResults(t, 3)
+		worker.stop(t)
+		for leaseID := uint64(1); leaseID <= 3; leaseID++ {
+			if result := service.results[leaseID]; result.GetAttempt() != 1 {
+				t.Errorf("lease %d: result %v", leaseID, result)
+			}
+		}
+	})
+}
+
 func TestAKindsOwnHandlerGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)
@@ -279,7 +299,19 @@ func TestMistakesAreNamed(t *testing.T) {
 		"uwfq: Grace is -1s, and must be at least 0": func() {
 			NewWorker(client, WorkerOptions{Grace: -time.Second})
 		},
-		"for other": func() {
+		"uwfq: Slots is 9223372036854775807, and must be at most 1000000": func() {
+			NewWorker(client, WorkerOptions{Slots: math.MaxInt, Prefetch: 1})
+		},
+		"uwfq: Prefetch is 1000001, and must be at most 1000000": func() {
+			NewWorker(client, WorkerOptions{Prefetch: 1_000_001})
+		},
+		`uwfq: the handler for kind "a" is nil`: func() {
+			NewWorker(client, WorkerOptions{}).Handle("a", nil)
+		},
+		"uwfq: the handler for other kinds is nil": func() {
+			NewWorker(client, WorkerOptions{}).HandleOthers(nil)
+		},
+		"for other kinds already": func() {
 			other := NewWorker(client, WorkerOptions{})
 			other.HandleOthers(nothing)
 			other.HandleOthers(nothing)
