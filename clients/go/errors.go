@@ -127,6 +127,16 @@ func sentence(refusal *status.Status) string {
 	return text
 }
 
+// distrust is how gRPC puts it that the client does not trust the service's certificate, or that the
+// service speaks no TLS.
+var distrust = regexp.MustCompile(
+	`tls: (failed to verify certificate|first record does not look like a TLS handshake)`)
+
+// isDistrust says whether no connection can be made for as long as both sides are as they are.
+func isDistrust(err error) bool {
+	return status.Code(err) == codes.Unavailable && distrust.MatchString(err.Error())
+}
+
 // outOfTime is the end of a context while a call waited to be tried again, after err.
 func outOfTime(ctx context.Context, err error) error {
 	ended := status.FromContextError(ctx.Err())
@@ -142,7 +152,7 @@ func isTransient(err error) bool {
 	switch refusal.Code {
 	// A server that ends cancels what it had begun.  Whoever asks has ruled out its own cancelling.
 	case codes.Unavailable, codes.Canceled:
-		return true
+		return !isDistrust(err)
 	case codes.ResourceExhausted:
 		// Without a hint it is a size that will not shrink, of a message say.
 		return refusal.RetryAfter > 0

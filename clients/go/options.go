@@ -49,6 +49,8 @@ func dialOptions(options []Option) []grpc.DialOption {
 	all := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithChainUnaryInterceptor(callIfTrusted),
+		grpc.WithChainStreamInterceptor(streamIfTrusted),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           reconnect,
 			MinConnectTimeout: 5 * time.Second,

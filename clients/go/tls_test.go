@@ -13,8 +13,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	uwfq "github.com/uwfq/uwfq/clients/go"
 	"github.com/uwfq/uwfq/clients/go/uwfqv1"
@@ -70,6 +74,22 @@ func newIdentity(t *testing.T) identity {
 	return made
 }
 
+func TestAServiceWithoutTLSIsToldAtOnce(t *testing.T) {
+	target := startServer(t).target
+	// Else it may not be there yet, and is waited for.
+	if _, err := connect(t, target).ListPools(within(t), nil); err != nil {
+		t.Fatal(err)
+	}
+	client, err := uwfq.New(target, uwfq.WithTLS(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Wait(within(t), "j"); status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+}
+
 // Who shows a certificate is served, who does not is not.
 func TestMutualTLS(t *testing.T) {
 	service, me := newIdentity(t), newIdentity(t)
@@ -89,14 +109,23 @@ func TestMutualTLS(t *testing.T) {
 		t.Errorf("with a certificate: %v", err)
 	}
 	for name, option := range map[string]uwfq.Option{
-		"without a certificate":            uwfq.WithTLS(&tls.Config{RootCAs: service.pool}),
-		"with a service that it distrusts": uwfq.WithTLS(nil),
-		"without TLS":                      uwfq.WithKeepalive(time.Minute, time.Second),
+		"without a certificate": uwfq.WithTLS(&tls.Config{RootCAs: service.pool}),
+		"without TLS":           uwfq.WithKeepalive(time.Minute, time.Second),
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		if err := ask(ctx, option); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		cancel()
+	}
+	// No waiting would mend these, so nobody waits.
+	for name, config := range map[string]*tls.Config{
+		"unknown authority":       nil,
+		"to match somewhere.test": {RootCAs: service.pool, ServerName: "somewhere.test"},
+		"has expired":             {RootCAs: service.pool, Time: func() time.Time { return time.Now().Add(2 * time.Hour) }},
+	} {
+		if err := ask(within(t), uwfq.WithTLS(config)); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 }

@@ -6,6 +6,8 @@ Real clocks, as the worker has one of its own; nothing here depends on how fast 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import math
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -427,6 +429,21 @@ async def test_mutual_tls_serves_who_shows_a_certificate(certificates: Path) -> 
             async with Client(target, tls=stranger, retry=once) as client:
                 with pytest.raises(Unavailable):
                     await client.get_pool()
+        other_name = dataclasses.replace(mutual, server_name="other.test")
+        await _assert_distrust(target, other_name, "Hostname Verification Check failed")
+        await _assert_distrust(target, True, "CERTIFICATE_VERIFY_FAILED")
+    async with service() as target:
+        await _assert_distrust(target, mutual, "WRONG_VERSION_NUMBER")
+
+
+async def _assert_distrust(target: str, tls: Tls | bool, why: str) -> None:
+    """No waiting would mend it, so nobody waits."""
+    async with Client(target, tls=tls, timeout=math.inf) as client:
+        for call in (client.get_pool(), client.wait("j")):
+            with pytest.raises(Unavailable, match=why):
+                await asyncio.wait_for(call, 60)
+    with SyncClient(target, tls=tls, timeout=3600.0) as blocking, pytest.raises(Unavailable):
+        await asyncio.wait_for(asyncio.to_thread(blocking.get_pool), 60)
 
 
 def _nothing(task: Task) -> None:

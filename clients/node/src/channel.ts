@@ -20,11 +20,12 @@ import {
   Client as GrpcClient,
   Metadata,
   status,
+  type CallOptions,
   type ServiceError,
 } from "@grpc/grpc-js";
 
 import { channelCredentials, channelOptions, type ConnectionOptions } from "./connection.js";
-import { fromServiceError, UwfqError } from "./errors.js";
+import { fromServiceError, isDistrust, UwfqError } from "./errors.js";
 
 /** How one call is made. */
 export interface CallSettings {
@@ -42,6 +43,7 @@ interface Cancellable {
 /** A connection; any number of calls may share it. */
 export class Channel {
   readonly #grpc: GrpcClient;
+  readonly #patient: boolean;
   readonly #metadata: Metadata;
   readonly #calls = new Set<Cancellable>();
   #closed = false;
@@ -58,6 +60,7 @@ export class Channel {
       channelCredentials(options),
       channelOptions(target, options, patient),
     );
+    this.#patient = patient;
     // @grpc/grpc-js reads `waitForReady` of a service config, but goes by the metadata's alone.
     this.#metadata = new Metadata({ waitForReady: patient });
   }
@@ -71,6 +74,7 @@ export class Channel {
     const bytes = encoded(method.input, request);
     const options = { deadline: deadline(timeoutSeconds) };
     this.#ready(signal);
+    if (!this.#mayCall) await this.#requireTrust(options, signal);
     try {
       return await new Promise<MessageShape<O>>((resolve, reject) => {
         const call = this.#grpc.makeUnaryRequest(
@@ -104,6 +108,7 @@ export class Channel {
     const bytes = encoded(method.input, request);
     const options = { deadline: deadline(timeoutSeconds) };
     this.#ready(signal);
+    if (!this.#mayCall) await this.#requireTrust(options, signal);
     const call = this.#grpc.makeServerStreamRequest(
       path(method),
       identity,
@@ -167,22 +172,43 @@ export class Channel {
     const { TRANSIENT_FAILURE } = connectivityState;
     if (error.code !== status.DEADLINE_EXCEEDED || this.closed) return error;
     if (this.#grpc.getChannel().getConnectivityState(false) !== TRANSIENT_FAILURE) return error;
-    const refusal = await new Promise<ServiceError | null>((resolve) => {
-      // Should there be a connection by now, this asks for nothing.
-      const health = "/grpc.health.v1.Health/Check";
-      const options = { deadline: deadline(1) };
-      this.#grpc.makeUnaryRequest(
-        health,
+    const refusal = await this.#refusal({ deadline: deadline(1) });
+    if (refusal?.code === status.UNAVAILABLE) error.details += `; ${refusal.details}`;
+    return error;
+  }
+
+  /** Whether there is nothing to be said before a call: it has a connection, or will not wait for one. */
+  get #mayCall(): boolean {
+    const { READY } = connectivityState;
+    return !this.#patient || this.#grpc.getChannel().getConnectivityState(false) === READY;
+  }
+
+  /** Rejects where one side does not trust the other: the call would wait for its whole time. */
+  async #requireTrust(options: CallOptions, signal: AbortSignal | undefined): Promise<void> {
+    const refusal = await this.#refusal(options, signal);
+    this.#ready(signal);
+    if (refusal === null) return;
+    const error = fromServiceError(refusal);
+    if (isDistrust(error)) throw error;
+  }
+
+  /** Why a call that does not wait is refused, if it is.  Of a service that is there it asks nothing. */
+  #refusal(options: CallOptions, signal?: AbortSignal): Promise<ServiceError | null> {
+    return new Promise((resolve) => {
+      const call = this.#grpc.makeUnaryRequest(
+        "/grpc.health.v1.Health/Check",
         identity,
         identity,
         Buffer.alloc(0),
         new Metadata(),
         options,
-        resolve,
+        (error) => {
+          done();
+          resolve(error);
+        },
       );
+      const done = this.#track(call, signal);
     });
-    if (refusal?.code === status.UNAVAILABLE) error.details += `; ${refusal.details}`;
-    return error;
   }
 
   /** What a failed call rejects with: whoever aborted it gets his own reason back. */

@@ -115,6 +115,18 @@ export class PermanentFailure extends Error {
 }
 
 /**
+ * How gRPC puts it that one side does not trust the other's certificate, or that the service speaks no
+ * TLS.
+ */
+const DISTRUST =
+  /Last error: .*(self-signed certificate|(issuer|first) certificate|certificate (has expired|is not yet valid)|certificate's altnames|alert (bad |unknown )?(certificate|ca)|wrong version number)/;
+
+/** Whether no connection can be made for as long as both sides are as they are. */
+export function isDistrust({ code, message }: UwfqError): boolean {
+  return code === "UNAVAILABLE" && DISTRUST.test(message);
+}
+
+/**
  * Whether the same call may succeed later.
  *
  * A server that ends cancels what it had begun; our own cancelling never comes as a `UwfqError`.
@@ -123,7 +135,7 @@ export class PermanentFailure extends Error {
 export function isTransient(error: unknown): error is UwfqError {
   return (
     error instanceof UwfqError &&
-    (error.code === "UNAVAILABLE" ||
+    ((error.code === "UNAVAILABLE" && !isDistrust(error)) ||
       error.code === "CANCELLED" ||
       (error.code === "RESOURCE_EXHAUSTED" && error.retryAfterSeconds !== undefined))
   );

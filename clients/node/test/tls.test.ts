@@ -58,6 +58,17 @@ test("mutual TLS, for clients and workers", { skip: SKIP }, async () => {
       await assert.rejects(other.getPool(), { name: "UwfqError" });
       other.close();
     }
+    // No waiting would mend these, so nobody waits.
+    const distrustful = [
+      { tls: true, why: /first certificate|self-signed certificate/ },
+      { tls: { ...known, serverName: "other.test" }, why: /altnames/ },
+    ];
+    for (const { tls, why } of distrustful) {
+      const other = new Client(service.target, { tls, timeoutSeconds: 60 });
+      await assert.rejects(other.getPool(), { code: "UNAVAILABLE", message: why });
+      await assert.rejects(other.wait("j"), { code: "UNAVAILABLE", message: why });
+      other.close();
+    }
   } finally {
     await service.remove();
     await rm(directory, { recursive: true });

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -50,11 +51,19 @@ class RetryPolicy:
 TIRELESS: Final = RetryPolicy(max_attempts=2**63)
 
 
+#: How gRPC puts it that the client does not trust the service's certificate, or that the service
+#: speaks no TLS: no connection can be made for as long as both sides are as they are.
+_DISTRUST: Final = re.compile(
+    "CERTIFICATE_VERIFY_FAILED|Hostname Verification Check failed|is not in peer certificate"
+    "|WRONG_VERSION_NUMBER"
+)
+
+
 def is_transient(error: UwfqError) -> bool:
     """Whether the same call may succeed later."""
     # A server that ends cancels what it had begun.  Our own cancelling never comes as an error.
     if isinstance(error, Unavailable | Cancelled):
-        return True
+        return not _DISTRUST.search(error.message)
     # Without a hint it is a size that will not shrink, e.g. of a message.
     return isinstance(error, ResourceExhausted) and error.retry_after_seconds is not None
 

@@ -151,8 +151,10 @@ public final class Endpoint {
     if (authority != null) {
       builder.overrideAuthority(authority);
     }
+    TrustCheck trust = new TrustCheck();
     if (retries) {
       builder
+          .intercept(trust)
           .enableRetry()
           .defaultServiceConfig(ServiceConfig.asMap())
           .perRpcBufferLimit(MAX_CALL_BYTES)
@@ -162,6 +164,7 @@ public final class Endpoint {
     }
     // A config from DNS would be another one than that of the other clients.
     ManagedChannel opened = builder.disableServiceConfigLookUp().build();
+    trust.watch(opened);
     return Connection.owned(opened, keepAliveTimeout);
   }
 

@@ -124,7 +124,7 @@ final class JobWatch implements Flow.Publisher<Job> {
         wait = backoff.next(error.retryAfter());
       }
       boolean transientError =
-          error.code() == Status.Code.UNAVAILABLE
+          error.code() == Status.Code.UNAVAILABLE && !TrustCheck.isDistrust(error)
               // A service that ends cancels what it had begun. Our own cancelling is `over`.
               || error.code() == Status.Code.CANCELLED
               // More watch than the service takes: it says when to come back.

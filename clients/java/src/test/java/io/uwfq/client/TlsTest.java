@@ -2,6 +2,7 @@ package io.uwfq.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.grpc.Status;
 import io.grpc.TlsChannelCredentials;
@@ -13,8 +14,12 @@ import java.security.GeneralSecurityException;
 import java.security.KeyStore;
 import java.time.Duration;
 import java.util.Base64;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Mutual TLS with {@code uwfq serve}, with one self-signed certificate for both sides. */
@@ -45,11 +50,42 @@ class TlsTest {
                   tls.keyManager(certificate.toFile(), key.toFile()).build()))) {
         assertEquals(1, client.listPools().getPoolsCount());
       }
-      try (Client stranger =
-          Client.connect(endpoint.withCredentials(TlsChannelCredentials.create()))) {
-        Client hasty = stranger.withTimeout(Duration.ofSeconds(1));
-        UwfqException refusal = assertThrows(UwfqException.class, hasty::listPools);
-        assertEquals(Status.Code.DEADLINE_EXCEEDED, refusal.code());
+      Endpoint misnamed = endpoint.withCredentials(tls.build()).withAuthority("other.example");
+      assertDistrust(
+          endpoint.withCredentials(TlsChannelCredentials.create()), "certification path");
+      assertDistrust(misnamed, "other.example");
+    }
+  }
+
+  @Test
+  void aServiceWithoutTlsIsToldAtOnce() throws Exception {
+    try (RealService service = RealService.start(directory);
+        Client plain = Client.connect(service.target())) {
+      plain.listPools(); // Else it may not be there yet, and is waited for.
+      Endpoint encrypted =
+          Endpoint.of(service.target()).withCredentials(TlsChannelCredentials.create());
+      assertDistrust(encrypted, "not an SSL/TLS record");
+    }
+  }
+
+  /** No waiting would mend it, so nobody waits; within a minute, on a machine that is busy. */
+  private static void assertDistrust(Endpoint endpoint, String why) throws Exception {
+    try (Client client = Client.connect(endpoint)) {
+      Client patient = client.withTimeout(Duration.ofHours(1));
+      List<Executable> calls =
+          List.of(
+              patient::listPools,
+              () -> client.waitFor("j"),
+              () -> {
+                throw assertThrows(
+                        ExecutionException.class,
+                        () -> patient.async().listPools().get(60, TimeUnit.SECONDS))
+                    .getCause();
+              });
+      for (Executable call : calls) {
+        UwfqException refusal = assertThrows(UwfqException.class, call);
+        assertEquals(Status.Code.UNAVAILABLE, refusal.code());
+        assertTrue(refusal.getMessage().contains(why), refusal::getMessage);
       }
     }
   }
