@@ -245,6 +245,19 @@ async def test_the_blocking_run_ends_by_request_from_another_thread(service: Fak
     await serving
 
 
+async def test_a_stop_that_comes_before_serve_is_heard(service: FakeService) -> None:
+    """As where a task was made of ``serve``, and has not begun; it would serve for ever."""
+    worker = Worker(service.target, slots=1, retry=EAGER)
+    worker.handler("noop")(nothing)
+    serving = asyncio.create_task(worker.serve())
+    await worker.stop()
+    await asyncio.wait_for(serving, 10)
+    assert not service.requests["NextTask"]
+    await worker.stop()  # It has ended: there is nothing to stop, and it may serve again.
+    async with worker:
+        await service.until(lambda: service.requests["NextTask"])
+
+
 async def test_a_worker_may_serve_in_one_event_loop_after_another(service: FakeService) -> None:
     """Each ``asyncio.run`` has a loop of its own."""
     worker = Worker(service.target, slots=1, retry=EAGER)

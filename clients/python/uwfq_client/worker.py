@@ -202,8 +202,13 @@ class Worker:
         What is not finished within ``grace_seconds`` (``None``: whatever it takes) is given up:
         what runs is reported as failed, to be tried again; what has not begun goes back to the
         service, and was no attempt.  Not for handlers: they would wait for themselves.
+
+        Before the first ``serve``, it makes that return at once.
         """
-        if self._serving:
+        if self._session is None:
+            # It may be about to serve, in a task that has not begun.
+            self.request_stop()
+        elif self._serving:
             ended = self._ended
             self.request_stop(grace_seconds)
             # Others may wait for the same: whoever is cancelled here must not cancel it for them.
