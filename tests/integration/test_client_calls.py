@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import grpc.aio
 import pytest
+from google.rpc import code_pb2
 
 from tests.integration.fake_service import FakeService, Refusal, exhausted, unavailable
 from uwfq.v1 import types_pb2
@@ -442,7 +443,11 @@ async def test_a_closed_client_leaves_no_connection_to_the_garbage_collector(
         await client.aclose()
     async with Worker(service.target, slots=1, handlers={"noop": lambda _: None}):
         await service.until(lambda: service.requests["NextTask"])
-    assert [connection() for connection in connections] == [None] * 5
+    service.refuse("NextTask", Refusal(code_pb2.NOT_FOUND, "no such pool"))
+    worker = Worker(service.target, slots=1, handlers={"noop": lambda _: None})
+    with contextlib.suppress(UwfqError):
+        await worker.serve()
+    assert [connection() for connection in connections] == [None] * 6
 
 
 async def test_a_connection_that_has_gone_silent_is_dropped_when_the_keepalive_says_so() -> None:
