@@ -77,6 +77,8 @@ export class Worker {
   /** The session that serves, or the last one that did. */
   #session: Session | undefined;
   #serving: Promise<void> | undefined;
+  /** Whether it was told to stop before it has ever served. */
+  #stopped = false;
 
   /** @param target - Where the service listens: `host:port`, `[ipv6]:port` or `unix:/path`. */
   constructor(target = DEFAULT_TARGET, options: WorkerOptions = {}) {
@@ -108,8 +110,11 @@ export class Worker {
   handle(handler: Handler): this;
   handle(...parts: [string, Handler] | [Handler]): this {
     const [kind, handler] = parts.length === 2 ? parts : [undefined, ...parts];
+    const which = kind === undefined ? "all other kinds" : `kind ${JSON.stringify(kind)}`;
+    if (typeof handler !== "function") {
+      throw new TypeError(`the handler for ${which} is ${typeof handler}, not a function`);
+    }
     if (this.#handlers.has(kind)) {
-      const which = kind === undefined ? "all other kinds" : `kind ${JSON.stringify(kind)}`;
       throw new Error(`there is a handler for ${which} already`);
     }
     this.#handlers.set(kind, handler);
@@ -148,6 +153,8 @@ export class Worker {
     if (this.#handlers.size === 0)
       throw new Error("a worker needs a handler: worker.handle(kind, …)");
     this.#session = new Session(this.#options, this.#handlers);
+    if (this.#stopped) this.#session.requestStop();
+    this.#stopped = false;
     this.#serving = this.#session.serve();
     try {
       await this.#serving;
@@ -158,11 +165,12 @@ export class Worker {
 
   /**
    * Stop; resolves when what it held is finished and reported.  A second call may shorten the grace
-   * of the first.
+   * of the first.  Before the first {@link serve}, it makes that resolve at once.
    *
    * Not to be awaited by handlers: they would wait for themselves.
    */
   async stop({ graceSeconds }: StopOptions = {}): Promise<void> {
+    this.#stopped = this.#session === undefined;
     if (this.#serving === undefined) return;
     this.#session?.requestStop(graceSeconds);
     // What has failed is for whoever awaits `serve`.

@@ -235,6 +235,40 @@ test(
 );
 
 test(
+  "what a handler does with its task is its own affair",
+  serving(async (service) => {
+    service.addJob("j", 3);
+    const worker = new Worker(service.target, { ...EAGER, slots: 1 });
+    worker.handle("noop", (task) => {
+      Object.assign(task, { leaseId: 77n, attempt: 9, slots: 5 });
+    });
+    const served = worker.serve();
+    await service.until(() => service.results.size === 3);
+    await worker.stop();
+    await served;
+    assert.deepEqual([...service.results.keys()], [1n, 2n, 3n]);
+  }),
+);
+
+test(
+  "a handler that was told to stop may still say that no attempt can succeed",
+  serving(async (service) => {
+    service.addJob("j", 1, { timeLimitSeconds: 0.01 });
+    const worker = new Worker(service.target, { ...EAGER, slots: 1 });
+    worker.handle("noop", async (_, { signal }) => {
+      await aborted(signal);
+      throw new PermanentFailure("it can never be done in that time");
+    });
+    const served = worker.serve();
+    await service.until(() => service.results.size === 1);
+    await worker.stop();
+    await served;
+    const { outcome } = service.results.get(1n) ?? {};
+    assert.ok(outcome?.case === "failure" && !outcome.value.retryable);
+  }),
+);
+
+test(
   "a handler without a kind takes what no other does",
   serving(async (service) => {
     service.addJob("a", 1, { kind: "a" });
@@ -426,6 +460,21 @@ test(
   }),
 );
 
+test(
+  "a stop that comes before serve is heard",
+  serving(async (service) => {
+    const worker = new Worker(service.target, { ...EAGER, slots: 1 }).handle(() => undefined);
+    await worker.stop();
+    await worker.serve();
+    assert.equal(service.polls.length, 0);
+    await worker.stop(); // It has ended: there is nothing to stop, and it may serve again.
+    const served = worker.serve();
+    await service.until(() => service.polls.length > 0);
+    await worker.stop();
+    await served;
+  }),
+);
+
 test("options that make no sense are refused, and so is a second handler", () => {
   assert.throws(() => new Worker("x", { slots: 0 }), /slots is 0/);
   assert.throws(() => new Worker("x", { prefetch: 2 ** 32 }), /prefetch is 4294967296/);
@@ -436,4 +485,6 @@ test("options that make no sense are refused, and so is a second handler", () =>
   assert.throws(() => new Worker("x", { prefetch: 0.5 }), /prefetch is 0.5/);
   const worker = new Worker("x").handle("a", () => undefined);
   assert.throws(() => worker.handle("a", () => undefined), /handler for kind "a" already/);
+  const absent = undefined as unknown as () => undefined;
+  assert.throws(() => worker.handle("b", absent), /handler for kind "b" is undefined/);
 });
