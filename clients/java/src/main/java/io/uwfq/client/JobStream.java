@@ -36,7 +36,15 @@ final class JobStream implements Flow.Subscriber<Job>, Iterator<Job> {
     publisher.subscribe(jobs);
     Spliterator<Job> spliterator =
         Spliterators.spliteratorUnknownSize(jobs, Spliterator.ORDERED | Spliterator.NONNULL);
-    return StreamSupport.stream(spliterator, false).onClose(jobs.subscription::cancel);
+    return StreamSupport.stream(spliterator, false).onClose(jobs::close);
+  }
+
+  /**
+   * Maybe in another thread than the one that waits for the next signal: nothing else would come.
+   */
+  private void close() {
+    subscription.cancel();
+    onError(new UwfqException(Status.Code.CANCELLED, "the stream was closed", null));
   }
 
   @Override

@@ -189,6 +189,9 @@ public final class Worker implements AutoCloseable {
 
   /** How a worker is to be. Not thread-safe. */
   public static final class Builder {
+    /** What the protocol allows of slots, and of prefetch. More could not even be added up. */
+    private static final int MAX_SLOTS = 1_000_000;
+
     private final Endpoint endpoint;
     private final Map<String, Handler> handlers = new HashMap<>();
     private Handler fallback;
@@ -250,11 +253,11 @@ public final class Worker implements AutoCloseable {
     /**
      * How much runs at once; not given: as many slots as the machine has processors.
      *
-     * @param slots at least 1
+     * @param slots from 1 to 1,000,000
      * @return this
      */
     public Builder slots(int slots) {
-      require(slots >= 1, "slots", "at least 1", slots);
+      require(slots >= 1 && slots <= MAX_SLOTS, "slots", "from 1 to " + MAX_SLOTS, slots);
       this.slots = slots;
       return this;
     }
@@ -264,11 +267,12 @@ public final class Worker implements AutoCloseable {
      * service decides as late as possible, and that is fairest; short tasks are cheaper in batches
      * of 100 and more.
      *
-     * @param prefetch at least 0
+     * @param prefetch from 0 to 1,000,000
      * @return this
      */
     public Builder prefetch(int prefetch) {
-      require(prefetch >= 0, "prefetch", "at least 0", prefetch);
+      require(
+          prefetch >= 0 && prefetch <= MAX_SLOTS, "prefetch", "from 0 to " + MAX_SLOTS, prefetch);
       this.prefetch = prefetch;
       return this;
     }

@@ -368,6 +368,22 @@ class ClientTest {
     }
   }
 
+  /** Whoever reads it would wait for ever; and its last state is not the job's end. */
+  @Test
+  void aStreamThatIsClosedElsewhereSaysSo() throws Exception {
+    service.put(job("j", JobState.JOB_STATE_WAITING));
+    Stream<Job> progress = client.watch("j");
+    CountDownLatch seen = new CountDownLatch(1);
+    CompletableFuture<UwfqException> thrown =
+        CompletableFuture.supplyAsync(
+            () ->
+                assertThrows(
+                    UwfqException.class, () -> progress.forEach(state -> seen.countDown())));
+    seen.await();
+    progress.close();
+    assertEquals(Status.Code.CANCELLED, thrown.get(10, TimeUnit.SECONDS).code());
+  }
+
   @Test
   void waitingEndsWithItsTimeoutOrWithAnInterrupt() throws Exception {
     service.put(job("j", JobState.JOB_STATE_WAITING));

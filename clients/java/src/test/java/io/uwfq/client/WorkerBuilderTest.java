@@ -26,6 +26,8 @@ class WorkerBuilderTest {
     builder.handler("k", NOTHING);
     assertThrows(IllegalArgumentException.class, () -> builder.handler("k", NOTHING));
     assertThrows(IllegalArgumentException.class, () -> builder.slots(0));
+    assertThrows(IllegalArgumentException.class, () -> builder.slots(Integer.MAX_VALUE));
     assertThrows(IllegalArgumentException.class, () -> builder.prefetch(-1));
+    assertThrows(IllegalArgumentException.class, () -> builder.prefetch(1_000_001));
   }
 }
