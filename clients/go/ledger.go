@@ -225,7 +225,7 @@ func (l *ledger) giveUp(cause error, now time.Time) (ran []*Task) {
 	for _, a := range l.attempts {
 		if a.room == running {
 			a.cancel(cause)
-			l.finishLocked(a, failedResult(a.task, cause, now.Sub(a.startedAt)))
+			l.finishLocked(a, failedResult(a.task, cause, a.ran(now)))
 			ran = append(ran, a.task)
 		}
 	}
@@ -287,7 +287,7 @@ func (l *ledger) starts(now time.Time) []*uwfqv1.TaskStart {
 		}
 		if a.room == running && !a.announced {
 			starts = append(starts, &uwfqv1.TaskStart{
-				LeaseId: leaseID, RunningSeconds: now.Sub(a.startedAt).Seconds()})
+				LeaseId: leaseID, RunningSeconds: a.ran(now).Seconds()})
 		}
 	}
 	return starts
@@ -349,6 +349,11 @@ func (l *ledger) void(leaseID uint64) {
 	if a := l.attempts[leaseID]; a != nil {
 		a.renewAt = time.Time{}
 	}
+}
+
+// ran is how long it has run by now, which may have been read just before it began.
+func (a *attempt) ran(now time.Time) time.Duration {
+	return max(now.Sub(a.startedAt), 0)
 }
 
 func (a *attempt) extend(expiresInSeconds float64, now time.Time) {

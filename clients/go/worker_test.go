@@ -205,6 +205,21 @@ func TestFailuresAreReportedWithTheirMessage(t *testing.T) {
 	})
 }
 
+// Each goroutine reads the clock before it has its turn; the service refuses a time below zero.
+func TestNoAttemptHasRunForLessThanNoTime(t *testing.T) {
+	ledger, begun := newLedger(1, 0), time.Now()
+	ledger.grant([]*Task{{LeaseId: 1, Slots: 1}}, begun.Add(-time.Second))
+	ledger.start(begun)
+	earlier := begun.Add(-time.Microsecond)
+	if starts := ledger.starts(earlier); len(starts) != 1 || starts[0].GetRunningSeconds() != 0 {
+		t.Errorf("starts %v", starts)
+	}
+	ledger.giveUp(errGivenUp, earlier)
+	if results := ledger.takeResults(); results[0].GetFailure().GetRuntimeSeconds() != 0 {
+		t.Errorf("results %v", results)
+	}
+}
+
 // What a handler has measured is what it was when it returned, whenever that is sent.
 func TestAHandlerMayGoOnCountingInTheSamePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
