@@ -1,10 +1,10 @@
 /** Running a handler once, and what came of it. */
 import { inspect } from "node:util";
 
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 
 import { PermanentFailure } from "./errors.js";
-import { TaskLeaseSchema, TaskSuccessSchema, type TaskLease } from "./gen/uwfq/v1/types_pb.js";
+import { TaskSuccessSchema, type TaskLease } from "./gen/uwfq/v1/types_pb.js";
 import { failure, type Attempt, type Outcome } from "./ledger.js";
 import { now } from "./waiting.js";
 
@@ -52,9 +52,7 @@ export async function run(handler: Handler, attempt: Attempt): Promise<Ending> {
   const { signal } = attempt.stop;
   const began = now();
   try {
-    // A copy, which the handler may write into: reports and slots go by what the service has said.
-    const task = clone(TaskLeaseSchema, attempt.task);
-    const measured: unknown = await handler(task, { signal });
+    const measured: unknown = await handler(attempt.task, { signal });
     return { outcome: success(measured, now() - began) };
   } catch (thrown) {
     const runtimeSeconds = now() - began;

@@ -38,7 +38,11 @@ const QUEUED_LONG_SECONDS = 0.005;
 
 /** One lease and what became of it. */
 export interface Attempt {
+  /** The handler's, which may write into it; the next three are what the service has said. */
   readonly task: TaskLease;
+  readonly leaseId: bigint;
+  readonly number: number;
+  readonly slots: number;
   readonly grantedAt: number;
   /** Seconds between renewals: a third of the lease, so that two may get lost. */
   renewEvery: number;
@@ -117,6 +121,9 @@ export class Ledger {
       const renewEvery = lease.expiresInSeconds / 3;
       const attempt: Attempt = {
         task: lease,
+        leaseId: lease.leaseId,
+        number: lease.attempt,
+        slots: lease.slots,
         grantedAt: now,
         renewEvery,
         renewAt: now + renewEvery,
@@ -142,13 +149,13 @@ export class Ledger {
     const [attempt] = this.#queue;
     if (attempt === undefined) return undefined;
     // A task that is larger than the whole worker would wait for ever; let it run alone.
-    const fits = this.#runningSlots + attempt.task.slots <= this.slots;
+    const fits = this.#runningSlots + attempt.slots <= this.slots;
     if (this.#runningSlots > 0 && !fits) return undefined;
     this.#queue.delete(attempt);
     attempt.room = "running";
     attempt.startedAt = now;
     attempt.announced = now - attempt.grantedAt < QUEUED_LONG_SECONDS;
-    this.#runningSlots += attempt.task.slots;
+    this.#runningSlots += attempt.slots;
     return attempt;
   }
 
@@ -160,7 +167,7 @@ export class Ledger {
   finish(attempt: Attempt, outcome: Outcome): boolean {
     if (attempt.room === "ended") return false;
     this.#leaveRoom(attempt);
-    const { leaseId, attempt: number } = attempt.task;
+    const { leaseId, number } = attempt;
     this.#unsent.push(create(TaskResultSchema, { leaseId, attempt: number, outcome }));
     return true;
   }
@@ -187,14 +194,14 @@ export class Ledger {
   abandonQueue(): void {
     for (const attempt of this.#queue) {
       this.#leaveRoom(attempt);
-      this.#attempts.delete(attempt.task.leaseId);
+      this.#attempts.delete(attempt.leaseId);
     }
   }
 
   #leaveRoom(attempt: Attempt): void {
-    if (attempt.room === "running") this.#runningSlots -= attempt.task.slots;
+    if (attempt.room === "running") this.#runningSlots -= attempt.slots;
     this.#queue.delete(attempt);
-    this.#heldSlots -= attempt.task.slots;
+    this.#heldSlots -= attempt.slots;
     attempt.room = "ended";
   }
 

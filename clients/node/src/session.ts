@@ -474,8 +474,8 @@ export class Session {
 
 /** What tells the service since when attempts run. */
 function starts(attempts: readonly Attempt[]): { leaseId: bigint; runningSeconds: number }[] {
-  return attempts.map(({ task, startedAt }) => ({
-    leaseId: task.leaseId,
+  return attempts.map(({ leaseId, startedAt }) => ({
+    leaseId,
     runningSeconds: now() - startedAt,
   }));
 }
