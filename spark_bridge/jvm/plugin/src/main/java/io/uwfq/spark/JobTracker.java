@@ -10,6 +10,7 @@ import io.uwfq.spark.conversation.StageFacts;
 import io.uwfq.spark.conversation.StageKey;
 import io.uwfq.spark.conversation.TaskKey;
 import io.uwfq.spark.conversation.TaskOutcome;
+import io.uwfq.spark.conversation.Texts;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -419,7 +420,7 @@ public final class JobTracker {
   }
 
   private static String cut(String text) {
-    return text.length() <= MAX_LABEL_CHARACTERS ? text : text.substring(0, MAX_LABEL_CHARACTERS);
+    return Texts.cut(text, MAX_LABEL_CHARACTERS);
   }
 
   private static OptionalLong rootExecution(Properties properties) {

@@ -305,6 +305,15 @@ class JobTrackerTest {
             .toList());
   }
 
+  /** Half a character would be a warning with a stack trace, each time that it is sent. */
+  @Test
+  void aLongDescriptionEndsWithAWholeCharacter() {
+    tracker.executionStarted(3, "x".repeat(255) + "\uD83D\uDE00");
+    appear(10, 20, properties("alice", 3L));
+    JobFacts job = conversation.<JobFacts>all("job").get(0);
+    assertEquals("x".repeat(255), job.labels().get().get("description"));
+  }
+
   private TrackedStage appear(int sparkJob, int stage, Properties properties) {
     return tracker.taskSetAppeared(
         new TaskSetSeen(

@@ -441,7 +441,7 @@ final class AttemptReports {
       String message = failure.message() == null ? "" : failure.message();
       result.setFailure(
           TaskFailure.newBuilder()
-              .setMessage(message.substring(0, Math.min(message.length(), MAX_MESSAGE_CHARACTERS)))
+              .setMessage(Texts.cut(message, MAX_MESSAGE_CHARACTERS))
               .setRetryable(true) // Spark decides whether it tries again, and ends the job if not.
               .setRuntimeSeconds(runtimeSeconds));
     }

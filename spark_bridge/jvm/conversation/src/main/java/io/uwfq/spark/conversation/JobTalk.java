@@ -320,7 +320,7 @@ final class JobTalk {
       var request =
           CancelJobRequest.newBuilder()
               .setJobId(job.wireId())
-              .setReason(reason.substring(0, Math.min(reason.length(), MAX_REASON_CHARACTERS)))
+              .setReason(Texts.cut(reason, MAX_REASON_CHARACTERS))
               .build();
       call(job, SchedulerServiceStub::cancelJob, request, answer -> settle(job));
     }
