@@ -19,7 +19,8 @@ import org.apache.spark.sql.catalyst.plans.logical.Tail;
  * Tells the queries whose rows are the same however they are cut.
  *
  * <p>Others take something from the place of a row: from its task ({@code rand(7)}, {@code
- * spark_partition_id()}, samples, {@code first}), from its split ({@code
+ * spark_partition_id()}, samples, {@code first}), from the company that it has there ({@code
+ * percentile_approx}, whose summaries of tasks are merged), from its split ({@code
  * input_file_block_start()}), or from the order in which tasks are read (a limit without a sort).
  * Spark promises nothing for those, but with the same tasks it mostly gives the same rows, and
  * {@code randomSplit} counts on that: two of its parts cut in two ways would overlap.
@@ -27,15 +28,26 @@ import org.apache.spark.sql.catalyst.plans.logical.Tail;
  * <p>A Python function of which all tasks run at once, or none ({@code mapInPandas} with a
  * barrier), counts as such, too: Spark refuses it when there are more tasks than slots.
  *
- * <p>Sums of floating-point numbers and ties in the order of a window or a limit count as the same:
- * they depend on the order of rows after a shuffle, in Spark from run to run already.
+ * <p>Sums of floating-point numbers and ties in the order of a window, of a limit or of {@code
+ * max_by} count as the same: they depend on the order of rows after a shuffle, in Spark from run to
+ * run already.
  */
 final class Repeatable {
   private static final Set<String> SPLIT_COLUMNS = Set.of("file_block_start", "file_block_length");
 
-  /** Aggregates that keep rows, or their order, as they come. By name: the last is new in 4.0. */
-  private static final Set<String> ORDERED_AGGREGATES =
-      Set.of("First", "Last", "CollectList", "CollectSet", "ListAgg");
+  /**
+   * Aggregates that keep rows, or their order, as they come, and summaries that depend on what was
+   * summed up together. By name: {@code ListAgg} is new in 4.0.
+   */
+  private static final Set<String> PLACE_AGGREGATES =
+      Set.of(
+          "First",
+          "Last",
+          "CollectList",
+          "CollectSet",
+          "ListAgg",
+          "ApproximatePercentile",
+          "HistogramNumeric");
 
   /**
    * By name, since they differ between lines; the only flag that they are made from is a barrier.
@@ -93,7 +105,7 @@ final class Repeatable {
 
   private static boolean readsPlace(Expression expression) {
     if (expression instanceof AggregateFunction) {
-      return ORDERED_AGGREGATES.contains(expression.getClass().getSimpleName());
+      return PLACE_AGGREGATES.contains(expression.getClass().getSimpleName());
     }
     if (expression instanceof GetStructField get) {
       return SPLIT_COLUMNS.contains(get.extractFieldName());

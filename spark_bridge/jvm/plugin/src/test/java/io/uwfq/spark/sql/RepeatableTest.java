@@ -48,6 +48,9 @@ class RepeatableTest extends LocalSpark {
             "SELECT _metadata.file_block_start, id FROM parquet.`" + path("t") + "`",
             "SELECT first(id) FROM t GROUP BY k",
             "SELECT collect_list(id) FROM t GROUP BY k",
+            "SELECT percentile_approx(id, 0.5) FROM t",
+            "SELECT k, approx_percentile(id, array(0.1, 0.9), 100) FROM t GROUP BY k",
+            "SELECT histogram_numeric(id, 5) FROM t",
             "SELECT id FROM t WHERE id > (SELECT max(id) FROM t WHERE rand(3) < 0.5)",
             "SELECT * FROM t TABLESAMPLE (5 PERCENT) REPEATABLE (3)",
             "SELECT k, count(*) FROM (SELECT * FROM t LIMIT 500) GROUP BY k")) {
@@ -62,6 +65,7 @@ class RepeatableTest extends LocalSpark {
         List.of(
             "SELECT id FROM t ORDER BY id LIMIT 10",
             "SELECT k, count(*) FROM t GROUP BY k",
+            "SELECT percentile(id, 0.5), approx_count_distinct(k) FROM t",
             "SELECT id + 1 FROM (SELECT * FROM t ORDER BY id LIMIT 10)")) {
       service.questions.clear();
       sql(query).collect();
