@@ -71,7 +71,7 @@ def configure(
         ValueError: ``target`` is not ``"host:port"``.
         RuntimeError: it is too late or the wrong place: Spark is running already with other
             settings or without the bridge's jar, ``PYSPARK_SUBMIT_ARGS`` names other jars alone, or
-            the builder connects to a Spark Connect server.
+            the builder connects to a Spark Connect server, or starts one (``spark.api.mode``).
         UnsupportedSpark, JarNotFound: see ``jar_path``.
     """
     present = _present(builder)
@@ -235,6 +235,12 @@ def _refuse_connect(present: Mapping[str, str]) -> None:
         raise RuntimeError(
             f"this session is a client of a Spark Connect server ({remote}); the bridge belongs "
             "into the server: start it with what `uwfq spark conf` prints"
+        )
+    if present.get("spark.api.mode", os.environ.get("SPARK_API_MODE", "")).lower() == "connect":
+        raise RuntimeError(
+            "spark.api.mode is connect: PySpark starts a Spark Connect server of its own then, with "
+            "spark.plugins of its own in the place of any others; leave that out, or start a server "
+            "with what `uwfq spark conf` prints, and connect to it"
         )
 
 

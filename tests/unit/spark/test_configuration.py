@@ -17,7 +17,10 @@ TARGET = "scheduler:7170"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Spark whose configuration nobody has touched."""
-    for name in ("SPARK_CONF_DIR", "SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"):
+    for name in (
+        *("SPARK_CONF_DIR", "SPARK_REMOTE", "SPARK_API_MODE"),
+        *("PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"),
+    ):
         monkeypatch.delenv(name, raising=False)
     built(tmp_path / "built", monkeypatch)
     directory = spark_home(tmp_path / "spark", "2.13-4.3.0")
@@ -224,6 +227,18 @@ def test_a_client_of_a_connect_server_is_sent_there(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SPARK_REMOTE", "sc://other:15002")
     with pytest.raises(RuntimeError, match="sc://other:15002"):
         configure(SparkSession.builder, target=TARGET)
+
+
+def test_a_connect_server_of_pysparks_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has plugins of PySpark's choice, and would run without the bridge, silently."""
+    builder = SparkSession.builder.config("spark.api.mode", "Connect")
+    with pytest.raises(RuntimeError, match=r"spark\.api\.mode"):
+        configure(builder, target=TARGET)
+    monkeypatch.setenv("SPARK_API_MODE", "connect")
+    with pytest.raises(RuntimeError, match=r"spark\.api\.mode"):
+        configure(SparkConf(loadDefaults=False), target=TARGET)
+    # What the builder says counts.
+    configure(SparkSession.builder.config("spark.api.mode", "classic"), target=TARGET)
 
 
 def test_a_running_application_is_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
