@@ -9,6 +9,8 @@ import java.io.File;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /** The way to the service: plain, or over TLS if {@code spark.uwfq.tls.ca} is set. */
 public final class ServiceChannel {
@@ -24,6 +26,17 @@ public final class ServiceChannel {
 
   /** Twice as long as a call is under way without a ping. */
   private static final Duration SILENCE_TIMEOUT = Duration.ofSeconds(2 * KEEP_ALIVE_SECONDS);
+
+  /**
+   * Of gRPC, by the name that it has here, so that no other's is meant. It warns of a host without
+   * an address, with a stack trace, each time that it is asked again; {@link Contact} says once
+   * what came of a call. Kept, since a log manager does not keep loggers.
+   */
+  private static final Logger GRPC = Logger.getLogger(ManagedChannel.class.getPackageName());
+
+  static {
+    GRPC.setLevel(Level.SEVERE);
+  }
 
   private ServiceChannel() {}
 

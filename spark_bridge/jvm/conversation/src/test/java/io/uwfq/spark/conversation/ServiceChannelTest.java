@@ -15,8 +15,13 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import javax.net.ssl.SSLHandshakeException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -94,5 +99,41 @@ class ServiceChannelTest {
     assertEquals(
         "UNAVAILABLE: Connection refused",
         Service.describe(Status.fromThrowable(failed).withCause(failed)));
+  }
+
+  /** The conversation says it once; gRPC would say it each time that it is asked again. */
+  @Test
+  @Timeout(60)
+  void thatAHostIsUnknownIsNoNewsOfGrpcs() {
+    List<String> logged = Collections.synchronizedList(new ArrayList<>());
+    Handler log =
+        new Handler() {
+          @Override
+          public void publish(LogRecord record) {
+            logged.add(record.getMessage());
+          }
+
+          @Override
+          public void flush() {}
+
+          @Override
+          public void close() {}
+        };
+    Logger grpc = Logger.getLogger("io.grpc");
+    grpc.addHandler(log);
+    // No name has parts as long as this, so that nobody has to be asked.
+    Settings settings =
+        Settings.of(Map.of("spark.uwfq.target", "x".repeat(64) + ".invalid:7170"), List.of());
+    ManagedChannel channel = ServiceChannel.open(settings);
+    StatusRuntimeException failed =
+        assertThrows(
+            StatusRuntimeException.class,
+            () ->
+                SchedulerServiceGrpc.newBlockingStub(channel)
+                    .getJob(GetJobRequest.getDefaultInstance()));
+    channel.shutdownNow();
+    grpc.removeHandler(log);
+    assertEquals(Status.Code.UNAVAILABLE, failed.getStatus().getCode());
+    assertEquals(List.of(), logged);
   }
 }
