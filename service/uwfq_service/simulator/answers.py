@@ -136,8 +136,8 @@ def _deadlines(subject: Run, baseline: Run) -> str:
     found = metrics.deadlines(subject, baseline)
     return (
         f"Against {found.policy}, {found.slacks:,} of {len(subject.jobs):,} jobs finish earlier, "
-        f"by {found.dsr:.0%} of their response there on average, and {found.violations:,} later, "
-        f"by {found.dvr:.0%}."
+        f"by {100 * found.dsr:.0f} % of their response there on average, and "
+        f"{found.violations:,} later, by {100 * found.dvr:.0f} %."
     )
 
 

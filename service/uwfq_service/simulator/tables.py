@@ -141,7 +141,7 @@ def _cluster(names: Sequence[str], summaries: Sequence[metrics.Summary]) -> Tabl
         names,
         [
             ("makespan, s", spans, "low", amounts(spans)),
-            ("utilization", [each.utilization for each in summaries], "high", "{:.1%}".format),
+            ("utilization", [each.utilization for each in summaries], "high", _percent),
             ("Jain", [each.jain_user_slowdown for each in summaries], "high", "{:.3f}".format),
             ("max lag, s", lags, "low", amounts(lags)),
         ],
@@ -232,10 +232,16 @@ def _of_seconds(
     return _by_run(title, names, [(head, values, "low", show) for head, values in columns], note)
 
 
+def _percent(part: float) -> str:
+    return f"{100 * part:.1f} %"
+
+
 def amounts(*columns: Sequence[float]) -> Callable[[float], str]:
     """How amounts that stand together are written: alike, the largest with four digits or more."""
     largest = max(abs(value) for values in columns for value in values)
-    digits = sum(largest < limit for limit in (0.1, 1, 10, 1_000)) + 1
+    # Less than a microsecond is what rounding has left of nothing.
+    size = largest if largest >= 1e-6 else 0.01
+    digits = sum(size < limit for limit in (1e-4, 1e-3, 1e-2, 0.1, 1, 10, 1_000)) + 1
     return f"{{:z,.{digits}f}}".format
 
 

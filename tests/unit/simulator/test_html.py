@@ -237,6 +237,6 @@ def test_deadlines_are_told_when_there_is_a_baseline() -> None:
     """How many jobs gain and lose, and how much of their response there."""
     runs = pair(1.0, 2.0)
     assert answer(runs, runs[1])[-1] == (
-        "Against ujf, 1 of 1 jobs finish earlier, by 50% of their response there on average, "
-        "and 0 later, by 0%."
+        "Against ujf, 1 of 1 jobs finish earlier, by 50 % of their response there on average, "
+        "and 0 later, by 0 %."
     )

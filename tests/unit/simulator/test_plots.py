@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from tests.unit.simulator.synthetic import busy, finished, run_of, straight_shares
 from uwfq_service.simulator import plots
@@ -200,10 +201,11 @@ def test_a_distribution_of_many_jobs_is_thinned_without_losing_its_ends() -> Non
         (axes,) = responses.distribution([run], ["uwfq"]).axes
     ((times, parts),) = lines(axes)
     assert len(times) <= 1_001
-    assert (times[0], parts[0]) == (1.0, 0.0)
-    assert (times[-1], parts[-1]) == (30_000.0, 100.0)
+    # In hours, for the longest response is one of them.
+    assert (times[0], parts[0]) == (1.0 / 3600, 0.0)
+    assert (times[-1], parts[-1]) == (30_000.0 / 3600, 100.0)
     assert all(
-        part == pytest.approx(time / 300) for time, part in zip(times[1:], parts[1:], strict=True)
+        part == pytest.approx(time * 12) for time, part in zip(times[1:], parts[1:], strict=True)
     )
 
 
@@ -218,6 +220,38 @@ def test_runs_of_one_policy_have_lines_of_their_own() -> None:
         (axes,) = responses.distribution(runs, ["a", "b", "c"]).axes
     assert len({line.get_color() for line in axes.get_lines()}) == 1
     assert len({line.get_linestyle() for line in axes.get_lines()}) == 3
+
+
+def test_dashes_tell_runtime_partitioning_from_none() -> None:
+    """Where all runs are cut alike there is nothing to tell apart, and lines are whole."""
+    cut = [
+        busy(policy, options=Options(policy=policy, partitioning=Partitioning.RUNTIME))
+        for policy in ("uwfq", "ujf")
+    ]
+    for runs, styles in ((cut, ["-", "-"]), ([busy(), *cut[1:]], ["-", "--"])):
+        with style.styled():
+            (axes,) = responses.distribution(runs, ["a", "b"]).axes
+        assert [line.get_linestyle() for line in axes.get_lines()] == styles
+
+
+@pytest.mark.parametrize(
+    ("took", "label", "shown"),
+    [
+        (3e-5, "microseconds", 30),
+        (0.05, "milliseconds", 50),
+        (0.0, "seconds", 0),
+        (50.0, "seconds", 50),
+        (36_000.0, "hours", 10),
+        (864_000.0, "days", 10),
+    ],
+)
+def test_times_are_told_in_the_unit_that_suits_them(took: float, label: str, shown: float) -> None:
+    """Labels of a dozen digits would run into each other."""
+    run = run_of([finished("j", finish=took)])
+    with style.styled():
+        (axes,) = responses.distribution([run], ["uwfq"]).axes
+    assert axes.get_xlabel() == f"response time, {label}"
+    assert lines(axes)[0][0][-1] == pytest.approx(shown)
 
 
 def test_an_axis_is_logarithmic_only_when_the_times_need_it() -> None:
@@ -303,6 +337,15 @@ def test_a_picture_of_many_launches_stays_small() -> None:
     assert [b"<image" in sketch for sketch in sketches] == [False, True]
 
 
+def test_a_pool_of_one_slot_has_one_tick() -> None:
+    """There is no slot between 0 and 1."""
+    run = run_of([finished("j")], launches=[Launch(0.0, 1.0, 0, 0, 0, 0)], slots=1)
+    with style.styled():
+        (axes,) = slots.gantt(run, "uwfq", style.groups_of([run])).axes
+    bottom, top = axes.get_ylim()
+    assert [tick for tick in axes.get_yticks() if top <= tick <= bottom] == [0]
+
+
 # --------------------------------------------------------------------------- service
 
 
@@ -358,6 +401,18 @@ def test_the_share_of_others_is_the_sum_of_theirs() -> None:
     assert [line[-1] for line in found.received] == pytest.approx([1.0] * 9 + [3.0])
 
 
+def test_the_sum_of_many_leaves_room_for_the_single_users() -> None:
+    """A hundred users receive so much together that nobody else's line could be seen."""
+    jobs = [finished(f"j{index}", user=f"u{index}") for index in range(109)]
+    run = run_of(jobs, launches=[Launch(0.0, 1.0, index, index, 0, 0) for index in range(109)])
+    groups = style.groups_of([run])
+    with style.styled():
+        figure = service.over_time("uwfq", groups, service.served(run, groups, {}), 1.0)
+    assert figure.axes[0].get_ylim()[1] == pytest.approx(1.05)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[8:10] == ["u8", "100 others, off the scale"]
+
+
 def test_curves_are_read_one_by_one_and_in_a_settled_order() -> None:
     """Those of thousands are too long to keep, and the last bit of a sum depends on its order."""
 
@@ -405,7 +460,7 @@ def test_the_bound_of_a_job_of_several_stages_has_its_critical_path() -> None:
     assert lag.bounds(run) == [15.0, 8.0]
     with style.styled():
         figure = lag.lags([run], ["uwfq"], style.groups_of([run]))
-    assert figure.axes[0].get_title(loc="left").endswith("0 of 2 above the bound, 8 to 15 s")
+    assert figure.axes[0].get_title(loc="left").endswith("0 of 2 above\nthe bound, 8 to 15 seconds")
 
 
 @pytest.mark.parametrize(
@@ -429,7 +484,7 @@ def test_the_bound_is_for_uwfq_with_exact_estimates_and_no_delays(
     assert lag.is_kept(run) == kept
     with style.styled():
         figure = lag.lags([run], ["it"], style.groups_of([run]))
-    assert ("above the bound" in figure.axes[0].get_title(loc="left")) == kept
+    assert ("above\nthe bound" in figure.axes[0].get_title(loc="left")) == kept
 
 
 def test_jobs_above_the_bound_are_counted() -> None:
@@ -442,4 +497,24 @@ def test_jobs_above_the_bound_are_counted() -> None:
     run = run_of(jobs, launches=[Launch(0.0, 1.0, 0, 0, 0, 0)])
     with style.styled():
         figure = lag.lags([run], ["fifo"], style.groups_of([run]))
-    assert figure.axes[0].get_title(loc="left") == "fifo: 1 of 3 above the bound, 2.25 s"
+    assert figure.axes[0].get_title(loc="left") == "fifo: 1 of 3 above\nthe bound, 2.25 seconds"
+
+
+def test_titles_of_panels_do_not_run_into_each_other() -> None:
+    """Three panels stand side by side, under policies with long names and with large figures."""
+    jobs = [finished(f"j{index}", finish=9e6, work=1e7) for index in range(12_345)]
+    launches = [Launch(0.0, 1e6 * (1 + index), index, index, index, 0) for index in range(3)]
+    runs = [run_of(jobs, launches=launches, policy="uwfq_paper") for _ in range(3)]
+    with style.styled():
+        figure = lag.lags(runs, ["uwfq_paper"] * 3, style.groups_of(runs))
+        figure.draw_without_rendering()
+        extents = [
+            next(
+                text.get_window_extent()
+                for text in axes.get_children()
+                if isinstance(text, Text) and "above" in text.get_text()
+            )
+            for axes in figure.axes
+        ]
+    assert extents[0].x1 < extents[1].x0
+    assert extents[1].x1 < extents[2].x0

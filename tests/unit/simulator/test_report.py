@@ -12,7 +12,7 @@ from tests.unit.simulator.synthetic import busy, finished, run_of, the_run_shown
 from uwfq_service.simulator import report
 from uwfq_service.simulator.naming import labels, slug, slugs
 from uwfq_service.simulator.runs import Faults, Options, Partitioning, Run
-from uwfq_service.simulator.tables import Cell, comparison
+from uwfq_service.simulator.tables import Cell, amounts, comparison
 
 
 def keys_in_order(value: Any) -> Any:
@@ -190,6 +190,23 @@ def test_nothing_has_no_sign() -> None:
     ]
     table = next(table for table in comparison(runs, users=1) if "max lag, s" in table.columns)
     assert [row[-1] for row in table.rows] == [Cell("0.00000"), Cell("0.00000")]
+
+
+@pytest.mark.parametrize(
+    ("largest", "text"),
+    [
+        (0.0, "0.00000"),
+        (1e-9, "0.00000"),
+        (2.123e-5, "0.00002123"),
+        (0.01234, "0.01234"),
+        (0.5, "0.5000"),
+        (12.5, "12.50"),
+        (1234.5, "1,234.5"),
+    ],
+)
+def test_amounts_are_told_in_four_digits(largest: float, text: str) -> None:
+    """However small they are; what is less than a microsecond is rounding."""
+    assert amounts([0.0, -largest], [largest])(largest) == text
 
 
 def test_many_users_are_folded() -> None:

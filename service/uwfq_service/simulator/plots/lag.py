@@ -60,28 +60,35 @@ def lags(runs: Sequence[Run], names: Sequence[str], groups: Sequence[Group]) -> 
     figure, panels = style.panels(len(runs), 3.0)
     begin = min(job.submit for run in runs for job in run.jobs)
     unit = style.time_unit(max(job.submit for run in runs for job in run.jobs) - begin)
+    late = style.time_unit(max(abs(lag) for run in runs for lag in _lags(run)))
     for axes, run, name in zip(panels, runs, names, strict=True):
-        _dots(axes, run, groups, unit)
+        _dots(axes, run, groups, unit, late)
         axes.axhline(0, color=style.FAINT, linewidth=0.8)
         axes.set_title(name)
         limits = bounds(run)
         if limits is not None:
-            _mark_bounds(axes, run, name, limits, unit)
+            _mark_bounds(axes, run, name, limits, unit, late)
     figure.suptitle("How late jobs are, and how late uwfq would let them be", x=0.01, ha="left")
     note = "; dashes: 2 l_max + L_max / R, and more for jobs of several stages"
     note = note if runs[0].launches else ""
     figure.supxlabel(f"submitted at, {unit.name}{note}", fontsize=9)
-    figure.supylabel("finish − fluid finish, seconds", fontsize=9)
+    figure.supylabel(f"finish − fluid finish, {late.name}", fontsize=9)
     style.user_legend(figure, groups)
     return figure
 
 
-def _dots(axes: Axes, run: Run, groups: Sequence[Group], unit: style.Unit) -> None:
+def _lags(run: Run) -> list[float]:
+    return [job.finish - job.fluid_finish for job in run.jobs]
+
+
+def _dots(
+    axes: Axes, run: Run, groups: Sequence[Group], unit: style.Unit, late: style.Unit
+) -> None:
     for group in groups:
         own = [job for job in run.jobs if job.user in group.users]
         axes.plot(
             [job.submit / unit.seconds for job in own],
-            [job.finish - job.fluid_finish for job in own],
+            [(job.finish - job.fluid_finish) / late.seconds for job in own],
             "o",
             color=group.colour,
             markersize=4,
@@ -92,19 +99,25 @@ def _dots(axes: Axes, run: Run, groups: Sequence[Group], unit: style.Unit) -> No
 
 
 def _mark_bounds(
-    axes: Axes, run: Run, name: str, limits: Sequence[float], unit: style.Unit
+    axes: Axes,
+    run: Run,
+    name: str,
+    limits: Sequence[float],
+    unit: style.Unit,
+    late: style.Unit,
 ) -> None:
-    above = sum(
-        job.finish - job.fluid_finish > limit * (1 + 1e-9)
-        for job, limit in zip(run.jobs, limits, strict=True)
-    )
-    least, most = min(limits), max(limits)
+    above = sum(lag > limit * (1 + 1e-9) for lag, limit in zip(_lags(run), limits, strict=True))
+    shown = [limit / late.seconds for limit in limits]
+    least, most = min(shown), max(shown)
     if least == most:
         axes.axhline(most, color=style.INK, linewidth=1.2, linestyle=(0, (4, 2)))
-        beyond = f"{most:,.3g} s"
+        beyond = style.figure_of(most)
     else:
         submits = [job.submit / unit.seconds for job in run.jobs]
-        axes.plot(submits, limits, "_", color=style.INK, rasterized=len(limits) > _AS_SHAPES)
-        beyond = f"{least:,.3g} to {most:,.3g} s"
+        axes.plot(submits, shown, "_", color=style.INK, rasterized=len(limits) > _AS_SHAPES)
+        beyond = f"{style.figure_of(least)} to {style.figure_of(most)}"
     what = "the bound" if is_kept(run) else "uwfq's bound"
-    axes.set_title(f"{name}: {above:,} of {len(run.jobs):,} above {what}, {beyond}")
+    # Two lines, for three panels stand side by side.
+    axes.set_title(
+        f"{name}: {above:,} of {len(run.jobs):,} above\n{what}, {beyond} {late.name}", fontsize=9
+    )

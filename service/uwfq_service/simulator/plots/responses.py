@@ -27,19 +27,20 @@ def distribution(runs: Sequence[Run], names: Sequence[str]) -> Figure:
     """Which part of the jobs was done within how long: a line per run."""
     figure = Figure(figsize=(9.5, 4.6))
     axes = figure.subplots()
-    everything = [job.response for run in runs for job in run.jobs]
+    unit, everything = _all_responses(runs)
     if is_wide := style.wide(everything):
         style.logarithmic(axes, everything, most_ticks=12)
+    many = len({run.options.partitioning for run in runs}) > 1
     mean = amounts([metrics.summary(run).mean_response for run in runs])
     ranks: Counter[str] = Counter()
     for run, name in zip(runs, names, strict=True):
         responses = sorted(job.response for job in run.jobs)
         key = style.policy_colour(run) + run.options.partitioning
         axes.plot(
-            *_steps(responses),
+            *_steps([response / unit.seconds for response in responses]),
             drawstyle="steps-post",
             color=style.policy_colour(run),
-            linestyle=style.policy_line(run, ranks[key]),
+            linestyle=style.policy_line(run, ranks[key], many=many),
             # Below the others, which stay visible where they run along it.
             linewidth=3.2 if run.options.policy == "uwfq" else 1.6,
             zorder=2.1 if run.options.policy == "uwfq" else 2.2,
@@ -47,13 +48,21 @@ def distribution(runs: Sequence[Run], names: Sequence[str]) -> Figure:
         )
         ranks[key] += 1
     figure.suptitle("The further left a line runs, the sooner jobs are done", x=0.01, ha="left")
-    axes.set_xlabel("response time, seconds" + (" (logarithmic)" if is_wide else ""))
+    axes.set_xlabel(f"response time, {unit.name}" + (" (logarithmic)" if is_wide else ""))
+    style.plain_numbers(axes.xaxis)
     axes.set_ylabel("jobs done within that time")
     axes.set_ylim(0, 101)
     axes.yaxis.set_major_locator(MultipleLocator(20))
     style.plain_numbers(axes.yaxis, percent=True)
     figure.legend(loc="outside right upper", handlelength=2.2)
     return figure
+
+
+def _all_responses(runs: Sequence[Run]) -> tuple[style.Unit, list[float]]:
+    """The responses of all jobs of all runs, in the unit that suits the longest."""
+    responses = [job.response for run in runs for job in run.jobs]
+    unit = style.time_unit(max(responses))
+    return unit, [response / unit.seconds for response in responses]
 
 
 def _steps(ordered: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -69,13 +78,14 @@ def _steps(ordered: Sequence[float]) -> tuple[list[float], list[float]]:
 def by_user(runs: Sequence[Run], names: Sequence[str], groups: Sequence[Group]) -> Figure:
     """A panel per run with a box per user."""
     figure, panels = style.panels(len(runs), 0.9 + 0.26 * len(groups))
-    everything = [job.response for run in runs for job in run.jobs]
+    unit, everything = _all_responses(runs)
     is_wide = style.wide(everything)
     for axes, run, name in zip(panels, runs, names, strict=True):
         if is_wide:
             style.logarithmic(axes, everything, most_ticks=8)
         for row, group in enumerate(groups):
-            _box(axes, row, group, [job.response for job in run.jobs if job.user in group.users])
+            own = [job.response / unit.seconds for job in run.jobs if job.user in group.users]
+            _box(axes, row, group, own)
         axes.set_title(name)
         axes.set_yticks(range(len(groups)), [group.name for group in groups])
         axes.set_ylim(len(groups) - 0.4, -0.6)
@@ -83,7 +93,7 @@ def by_user(runs: Sequence[Run], names: Sequence[str], groups: Sequence[Group]) 
         axes.tick_params(axis="y", length=0)
     figure.suptitle("How long each user waits: further left is sooner", x=0.01, ha="left")
     figure.supxlabel(
-        "response time, seconds"
+        f"response time, {unit.name}"
         + (" (logarithmic)" if is_wide else "")
         + "; box: middle half and median, whiskers: 5 % to 95 %, dot: a job beyond",
         fontsize=9,
@@ -100,8 +110,17 @@ def _box(axes: Axes, row: int, group: Group, responses: Sequence[float]) -> None
     for inner, outer in ((first, low), (third, high)):
         axes.plot([inner, outer], [row, row], color=group.colour, linewidth=1.4)
         axes.plot([outer, outer], [row - 0.16, row + 0.16], color=group.colour, linewidth=1.4)
-    axes.barh(row, third - first, left=first, height=0.62, color=group.colour)
-    axes.plot([middle, middle], [row - 0.31, row + 0.31], color="white", linewidth=2.0)
+    axes.barh(
+        row,
+        third - first,
+        left=first,
+        height=0.62,
+        facecolor=(group.colour, 0.35),
+        edgecolor=group.colour,
+        linewidth=1.4,
+    )
+    # Of the same colour, so that it can be seen where the box is narrow, too.
+    axes.plot([middle, middle], [row - 0.31, row + 0.31], color=group.colour, linewidth=3.0)
     beyond = [value for value in responses if not low <= value <= high]
     axes.plot(
         beyond,

@@ -89,19 +89,28 @@ def over_time(name: str, groups: Sequence[Group], lines: Served, most_ahead: flo
     """One run's picture; ``most_ahead`` is the largest difference in all runs to compare with."""
     unit = style.time_unit(lines.instants[-1] - lines.instants[0])
     instants = lines.instants / unit.seconds
+    most = _most(groups, lines)
+    amount = style.time_unit(most)
     figure = Figure(figsize=(9.5, 6.4))
     sums, difference = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for group, got, due, ahead in zip(
         groups, lines.received, lines.fluid, lines.ahead, strict=True
     ):
-        sums.plot(instants, got, color=group.colour)
-        sums.plot(instants, due, color=group.colour, linestyle=(0, (2, 1.5)), linewidth=1.1)
-        difference.plot(instants, ahead, color=group.colour)
+        sums.plot(instants, got / amount.seconds, color=group.colour)
+        sums.plot(
+            instants,
+            due / amount.seconds,
+            color=group.colour,
+            linestyle=(0, (2, 1.5)),
+            linewidth=1.1,
+        )
+        difference.plot(instants, ahead / amount.seconds, color=group.colour)
     difference.axhline(0, color=style.FAINT, linewidth=0.8)
-    difference.set_ylim(-1.05 * most_ahead or -1, 1.05 * most_ahead or 1)
-    sums.set_ylim(bottom=0)
-    sums.set_ylabel("service received, slot-seconds")
-    difference.set_ylabel("ahead (+) or behind (−),\nslot-seconds")
+    furthest = 1.05 * most_ahead / amount.seconds or 1
+    difference.set_ylim(-furthest, furthest)
+    sums.set_ylim(0, 1.05 * most / amount.seconds or 1)
+    sums.set_ylabel(f"service received, slot-{amount.name}")
+    difference.set_ylabel(f"ahead (+) or behind (−),\nslot-{amount.name}")
     difference.set_xlabel(f"time, {unit.name}")
     difference.margins(x=0.01)
     for axes in (sums, difference):
@@ -114,10 +123,29 @@ def over_time(name: str, groups: Sequence[Group], lines: Served, most_ahead: flo
     )
     style.user_legend(
         figure,
-        groups,
+        [
+            group._replace(name=f"{group.name}, off the scale") if got[-1] > 1.05 * most else group
+            for group, got in zip(groups, lines.received, strict=True)
+        ],
         [
             Line2D([], [], color=style.INK, label="received"),
             Line2D([], [], color=style.INK, linestyle=(0, (2, 1.5)), label="fluid share"),
         ],
     )
     return figure
+
+
+def _most(groups: Sequence[Group], lines: Served) -> float:
+    """The most that any single user received.
+
+    Those that share a colour may have received so much together that their line, drawn whole, would
+    leave no room for the others: it may leave the picture at the top.
+    """
+    return max(
+        (
+            float(max(got[-1], due[-1]))
+            for group, got, due in zip(groups, lines.received, lines.fluid, strict=True)
+            if len(group.users) == 1
+        ),
+        default=0.0,
+    )

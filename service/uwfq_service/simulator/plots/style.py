@@ -151,11 +151,14 @@ def policy_colour(run: Run) -> str:
     return _POLICY_COLOURS.get(run.options.policy, _OTHER_POLICY)
 
 
-def policy_line(run: Run, rank: int) -> str:
-    """The line of a run that is the ``rank``-th, from 0, with its policy."""
+def policy_line(run: Run, rank: int, *, many: bool) -> str:
+    """The line of a run that is the ``rank``-th, from 0, with its policy.
+
+    Dashes are runtime partitioning, where ``many`` kinds of partitioning are side by side.
+    """
     if rank:
         return (":", "-.")[rank % 2]
-    return "--" if run.options.partitioning is Partitioning.RUNTIME else "-"
+    return "--" if many and run.options.partitioning is Partitioning.RUNTIME else "-"
 
 
 # -------------------------------------------------------------------------- axes
@@ -170,8 +173,14 @@ class Unit(NamedTuple):
 
 def time_unit(span: float) -> Unit:
     """The unit in which a time of this length is told."""
-    for name, seconds, upto in (("seconds", 1, 10_000), ("hours", 3600, 100 * 3600)):
-        if span <= upto:
+    for name, seconds, below in (
+        ("seconds", 1, 1e-12),
+        ("microseconds", 1e-6, 1e-3),
+        ("milliseconds", 1e-3, 0.2),
+        ("seconds", 1, 10_001),
+        ("hours", 3600, 100 * 3600),
+    ):
+        if span < below:
             return Unit(name, seconds)
     return Unit("days", 86400)
 
@@ -201,6 +210,11 @@ def plain_numbers(axis: Axis, *, percent: bool = False) -> None:
     axis.set_major_formatter(FuncFormatter(text))
 
 
+def figure_of(value: float) -> str:
+    """A number in three digits, or more where it has more before the point."""
+    return f"{value:,.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
+
+
 def logarithmic(axes: Axes, values: Sequence[float], *, most_ticks: int) -> None:
     """Make the x axis logarithmic, with ticks that are read as numbers."""
     axes.set_xscale("log")
@@ -218,5 +232,6 @@ def wide(values: Sequence[float]) -> bool:
 
 def whole_ticks(axis: Axis) -> None:
     """Ticks at whole numbers only."""
-    axis.set_major_locator(MaxNLocator(integer=True))
+    # One is enough: a pool may have a single slot.
+    axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     plain_numbers(axis)
