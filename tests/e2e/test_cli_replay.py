@@ -283,8 +283,9 @@ def test_a_service_that_is_killed_is_said_in_one_line(endless: Path, tmp_path: P
         (["{tiny}", "--policy", "random"], "--policy"),
         (["{tiny}", "--estimates", "guessed"], "--estimates 'guessed' is no kind of estimates"),
         (["{tiny}", "--atr", "0"], "--atr"),
-        (["{tiny}", "--output", "no/such/place.json"], "--output no/such/place.json: cannot write"),
-        (["{tiny}", "--output", "/"], "--output /: is a directory"),
+        (["/"], "/: is a directory; `uwfq workload` makes a workload of a service's data (--from-"),
+        (["{tiny}", "--output", "no/such/place.json"], "--output no/such/place.json: No such file"),
+        (["{tiny}", "--output", "/"], "--output /: Is a directory"),
         (["{tiny}", "--output", "{tiny}"], "tiny.json: is read as well; give another name"),
         (["{tiny}", "--target", "t", "--cert", "a.pem"], "--cert and --key: give both"),
     ],
@@ -308,6 +309,13 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
     (line,) = err.splitlines()
     assert line.startswith("error: ")
     assert complaint in line
+
+
+def test_a_workload_can_come_from_stdin() -> None:
+    """As for ``uwfq simulate``."""
+    ran = uwfq("replay", "-", given='{"version": 2}')
+    assert ran.code == 2
+    assert ran.error == "error: stdin: version: is 2; this program reads version 1"
 
 
 def test_a_device_is_written_to_as_it_is(

@@ -209,13 +209,15 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
     [
         ([], "which workload? give a FILE, --scenario or --from-journal"),
         (["no-such.json"], "no-such.json: No such file or directory"),
-        (["."], ".: is a directory; --from-journal reads the data of a service, `uwfq workload --"),
+        ([""], "FILE: No such file or directory"),
+        (["."], ".: is a directory; `uwfq workload` makes a workload of a service's data (--from"),
         (["broken.json"], "broken.json: is not JSON"),
         (["unknown.json"], "unknown.json: jobs[0].colour: is no key of a workload file"),
         (["weight.json"], "weight.json: users[0].weight: is -1"),
         (["w.json", "w.json"], "two workloads are called 'two users, one burst'"),
         (["--scenario", "chess"], "--scenario: no scenario is called 'chess'"),
         (["--from-journal", "no-such-dir"], "no-such-dir"),
+        (["--from-journal", ""], "'--from-journal': is empty"),
         (["w.json", "--pool", "night"], "--pool: goes with --from-journal only"),
         (["w.json", "--policy", "lottery"], "--policy"),
         (["w.json", "--baseline", "lottery"], "--baseline"),
@@ -246,7 +248,9 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["-", "w.json", "--report", "w.json"], "--report w.json: is read as well; give another"),
         (["w.json", "-o", "x", "--report", "x"], "--report x: is what --output names, too; give"),
         (["w.json", "--report", "no-such-dir/page.html"], "--report no-such-dir/page.html: No"),
+        (["w.json", "--plots", ""], "'--plots': is empty"),
         (["w.json", "--policy", "fifo", "--plots", "w.json"], "--plots w.json: Not a directory"),
+        (["w.json", "--plots", "w.json/plots"], "--plots w.json/plots: Not a directory"),
         (
             ["w.json", "--policy", "fifo", "--worker-uptime", "1e-9", "--slots", "1"],
             "two users, one burst, fifo: job 'alice/etl-1' never ends: stage 'scan' task ",
@@ -291,7 +295,7 @@ def test_a_refused_run_leaves_the_report_that_was_there(tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8") == "old"
 
 
-@pytest.mark.parametrize("option", ["--output", "--report"])
+@pytest.mark.parametrize("option", ["--output", "--report", "--plots"])
 def test_a_directory_that_must_not_be_written_is_refused_at_once(
     option: str,
     tmp_path: Path,

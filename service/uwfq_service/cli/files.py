@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,18 +14,27 @@ import click
 from uwfq_service.cli.errors import REFUSED, Failure, code_of
 
 
-class OutputFile(click.Path):
-    """A file to write JSON to; ``-`` and, as for all other commands, ``json``: stdout."""
+class NamedPath(click.Path):
+    """A path with a name: an empty one, as of a variable that is not set, is not ``.``."""
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path, allow_dash=True)
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        if value == "":
+            self.fail("is empty.", param, ctx)
+        return Path(str(super().convert(value, param, ctx)))
+
+
+class OutputFile(NamedPath):
+    """A file to write JSON to; ``-`` and, as for all other commands, ``json``: stdout."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path, ``Path("-")`` for stdout."""
         if str(value) == "table":
             self.fail("tables are for stdout; name a file, or json.", param, ctx)
-        path = super().convert("-" if str(value) == "json" else value, param, ctx)
-        return Path(str(path))
+        return super().convert("-" if str(value) == "json" else value, param, ctx)
 
 
 def is_device(path: Path) -> bool:
@@ -55,6 +65,37 @@ def keep_apart(inputs: Iterable[str | Path], outputs: Mapping[str, Path | None])
         if place in taken:
             raise Failure(f"{option} {path}: {taken[place]}; give another name", REFUSED)
         taken[place] = f"is what {option} names, too"
+
+
+def check_writable(files: Mapping[str, Path | None]) -> None:
+    """Refuse now what could not be written after a long run; keys are the options."""
+    for option, path in files.items():
+        if path is None or str(path) == "-":
+            continue
+        with writing(option, path):
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if is_device(path):
+                continue  # It is written to as it is.
+            # A link is written to where it points.
+            directory = path.resolve().parent
+            if not directory.is_dir():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if not os.access(directory, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def check_directory(option: str, directory: Path | None) -> None:
+    """Refuse now a directory that could not be written in, or made."""
+    if directory is None:
+        return
+    with writing(option, directory):
+        whole = directory.absolute()
+        there = next(each for each in (whole, *whole.parents) if each.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(there, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 @contextlib.contextmanager

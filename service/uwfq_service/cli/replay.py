@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,9 +14,10 @@ import click
 
 from uwfq_service.cli.connection import Connection, connected_if_asked
 from uwfq_service.cli.errors import REFUSED, Failure, explained
-from uwfq_service.cli.files import OutputFile, is_device, keep_apart, writing
+from uwfq_service.cli.files import OutputFile, check_writable, keep_apart, writing
 from uwfq_service.cli.output import seconds, show, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
+from uwfq_service.cli.workload_files import read_workload
 from uwfq_service.core.policy import POLICIES
 
 if TYPE_CHECKING:
@@ -38,8 +38,11 @@ _POLL_SECONDS: Final = 2.0
 _MUCH_OVERHEAD: Final = 0.1
 
 
-@click.command(short_help="Drive a live service with a workload file.")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.command(
+    short_help="Drive a live service with a workload file.",
+    epilog="FILE is a workload file (- for stdin); `uwfq workload` writes one.",
+)
+@click.argument("file", metavar="FILE")
 @click.option(
     "--speed",
     metavar="X",
@@ -110,7 +113,7 @@ _MUCH_OVERHEAD: Final = 0.1
 @connected_if_asked
 def replay(
     connection: Connection | None,
-    file: Path,
+    file: str,
     speed: float,
     pool: str | None,
     policy: str | None,
@@ -136,9 +139,9 @@ def replay(
     from uwfq_service.simulator.runs import Options, Partitioning
 
     keep_apart([file], {"--output": output})
-    workload = _load(file)
+    workload = read_workload(file)
     _check_slots(workload, slots, workers)
-    _check_output(output)
+    check_writable({"--output": output})
     if connection is None and pool is not None:
         raise Failure("--pool: goes with --target only; our own service has one pool", REFUSED)
     options = Options(
@@ -160,34 +163,9 @@ def replay(
 # ------------------------------------------------------------------- what is asked
 
 
-def _load(file: Path) -> Workload:
-    from uwfq_service.simulator.workload import WorkloadError, load
-
-    try:
-        return load(file)
-    except WorkloadError as error:
-        raise Failure(str(error), REFUSED) from error
-    except OSError as error:
-        raise Failure(f"{file}: {error.strerror}", REFUSED) from error
-
-
 def _check_slots(workload: Workload, slots: int | None, workers: int) -> None:
     if workers > (count := slots or workload.slots):
         raise Failure(f"--workers {workers}: there are only {count} slots to share", REFUSED)
-
-
-def _check_output(output: Path | None) -> None:
-    """Refuse now what could not be written after a long run."""
-    if output is None or str(output) == "-":
-        return
-    with contextlib.suppress(OSError):
-        if output.is_dir():
-            raise Failure(f"--output {output}: is a directory; name a file", REFUSED)
-    if is_device(output):
-        return  # A device or a pipe is written to as it is.
-    directory = output.resolve().parent
-    if not directory.is_dir() or not os.access(directory, os.W_OK):
-        raise Failure(f"--output {output}: cannot write in {directory}", REFUSED)
 
 
 def _checked_estimates(estimates: str, seed: int) -> str:

@@ -7,19 +7,25 @@ go to stdout; the report, the pictures and the page go to files.
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib.util
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.files import OutputFile, is_device, keep_apart, writing
+from uwfq_service.cli.files import (
+    NamedPath,
+    OutputFile,
+    check_directory,
+    check_writable,
+    keep_apart,
+    writing,
+)
 from uwfq_service.cli.output import keep_logs_off_stdout, show, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
+from uwfq_service.cli.workload_files import read_workload
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
 from uwfq_service.printable import printable
@@ -49,7 +55,7 @@ _FEWER_FAULTS: Final = (
     "--from-journal",
     "journal",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="What a live service recorded in its data directory.",
 )
 @click.option("--pool", metavar="NAME", help="With --from-journal: the pool.  [default: default]")
@@ -137,13 +143,11 @@ _FEWER_FAULTS: Final = (
     type=OutputFile(),
     help="Write the report as JSON; - or json: to stdout, instead of the tables.",
 )
-@click.option(
-    "--plots", metavar="DIR", type=click.Path(path_type=Path), help="Draw SVG and PNG files there."
-)
+@click.option("--plots", metavar="DIR", type=NamedPath(), help="Draw SVG and PNG files there.")
 @click.option(
     "--report",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Write tables and pictures as one HTML page.",
 )
 def simulate(
@@ -176,7 +180,11 @@ def simulate(
     wanted = [*asked, *([baseline] if baseline and baseline not in asked else [])]
     made = _options(options)
     _check(workloads, made)
-    _check_places(places, plots)
+    # Before hours of simulation, not after them.
+    if str(report) == "-":
+        raise Failure("--report -: a page does not go to stdout; name a file", REFUSED)
+    check_writable(places)
+    check_directory("--plots", plots)
     if plots is not None or report is not None:
         _need_the_extra()
     every = _play(workloads, wanted, made, keep_launches=bool(plots or report))
@@ -202,7 +210,7 @@ def _workloads(
 
     workloads: list[Workload] = []
     try:
-        workloads += [_read(name) for name in files]
+        workloads += [read_workload(name) for name in files]
         workloads += [_scenario(name, seed) for name in scenarios]
         if journal is not None:
             workloads.append(_recorded(journal, pool))
@@ -214,22 +222,6 @@ def _workloads(
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise Failure(f"two workloads are called {twice!r}; give one of them another name", REFUSED)
     return workloads
-
-
-def _read(name: str) -> Workload:
-    from uwfq_service.simulator.workload import parse
-
-    try:
-        with click.open_file(name, "rb") as file:
-            return parse(file.read(), source="stdin" if name == "-" else name)
-    except IsADirectoryError as error:
-        raise Failure(
-            f"{name}: is a directory; --from-journal reads the data of a service, "
-            "`uwfq workload --from-spark-log` the event logs of Spark",
-            REFUSED,
-        ) from error
-    except OSError as error:
-        raise Failure(f"{name}: {error.strerror}", REFUSED) from error
 
 
 def _scenario(name: str, seed: int) -> Workload:
@@ -286,26 +278,6 @@ def _check(workloads: Sequence[Workload], options: Options) -> None:
                 f"--workers: {options.workers} is more than the {slots} slots of {workload.name}",
                 REFUSED,
             )
-
-
-def _check_places(files: Mapping[str, Path | None], directory: Path | None) -> None:
-    # Before hours of simulation, not after them.
-    if str(files["--report"]) == "-":
-        raise Failure("--report -: a page does not go to stdout; name a file", REFUSED)
-    if directory is not None:
-        with writing("--plots", directory):
-            if directory.exists() and not directory.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    for option, path in files.items():
-        if path is None or str(path) == "-":
-            continue
-        with writing(option, path):
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if not path.parent.is_dir():
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            if not is_device(path) and not os.access(path.resolve().parent, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _need_the_extra() -> None:

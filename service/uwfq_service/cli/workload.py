@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
-from uwfq_service.cli.files import OutputFile, keep_apart, writing
+from uwfq_service.cli.files import NamedPath, OutputFile, check_writable, keep_apart, writing
 from uwfq_service.cli.output import emit, keep_logs_off_stdout, number, seconds, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
 from uwfq_service.printable import printable
@@ -58,7 +58,7 @@ _GOES_WITH: Final = {
     "--from-google",
     "google",
     metavar="CSV",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Import a Google cluster trace in the tables of the Workflow Trace Archive.",
 )
 @click.option(
@@ -84,7 +84,7 @@ _GOES_WITH: Final = {
     "--from-journal",
     "journal",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Import what users submitted to a service, from its data directory.",
 )
 @click.option(
@@ -120,7 +120,9 @@ def workload(context: click.Context, /, output: Path, **options: Any) -> None:
         return
     from uwfq_service.simulator.workload import WorkloadError
 
-    keep_apart(_files_of(source, options), {"--output": output})
+    places = {"--output": output}
+    keep_apart(_files_of(source, options), places)
+    check_writable(places)
     try:
         made = _READERS[source](options)
     except WorkloadError as error:
