@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -212,6 +213,7 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ([""], "FILE: No such file or directory"),
         (["."], ".: is a directory; `uwfq workload` makes a workload of a service's data (--from"),
         (["broken.json"], "broken.json: is not JSON"),
+        (["w.json.gz"], "w.json.gz: is compressed with gzip; unpack it first, or, if it is an eve"),
         (["unknown.json"], "unknown.json: jobs[0].colour: is no key of a workload file"),
         (["weight.json"], "weight.json: users[0].weight: is -1"),
         (["w.json", "w.json"], "two workloads are called 'two users, one burst'"),
@@ -274,6 +276,7 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
     written(tmp_path / "weight.json", users=[{"user": "alice", "weight": -1}])
     written(tmp_path / "unknown.json", jobs=[{**SHOWN["jobs"][0], "colour": "red"}])
     (tmp_path / "broken.json").write_text("{", encoding="utf-8")
+    (tmp_path / "w.json.gz").write_bytes(gzip.compress((tmp_path / "w.json").read_bytes()))
     before = sorted(tmp_path.iterdir())
     code = main(["simulate", *arguments])
     out, err = capsys.readouterr()

@@ -21,6 +21,8 @@ from typing import Final
 
 import msgspec
 
+from uwfq_service.simulator.compression import codec_of
+
 #: The version of the format that is read and written.
 VERSION: Final = 1
 MAX_SLOTS: Final = 1_000_000
@@ -139,6 +141,13 @@ class Workload(_Part, frozen=True, kw_only=True):
         return weights
 
 
+#: What to do about a file that is compressed, which is most often a log.
+_UNPACK: Final = (
+    "unpack it first, or, if it is an event log of Spark, `uwfq workload --from-spark-log` reads "
+    "it as it is"
+)
+
+
 def load(path: Path) -> Workload:
     """Read a workload file; raises ``WorkloadError``, or ``OSError`` when it cannot be read."""
     return parse(path.read_bytes(), source=str(path))
@@ -147,6 +156,8 @@ def load(path: Path) -> Workload:
 def parse(document: bytes | str, *, source: str = "") -> Workload:
     """Read a workload from JSON; ``source`` is named in a refusal (``WorkloadError``)."""
     if isinstance(document, bytes):
+        if (codec := codec_of(document)) is not None:
+            raise WorkloadError("", f"is compressed with {codec}; {_UNPACK}", source)
         # Editors and shells of one system write it before any text.
         document = document.removeprefix(codecs.BOM_UTF8)
     try:

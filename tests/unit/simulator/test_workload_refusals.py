@@ -1,9 +1,11 @@
 """Workload files that are none: every refusal, with its exact place."""
 
+import gzip
 import json
 import math
 from typing import Any
 
+import cramjam
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -245,6 +247,24 @@ def test_what_is_not_json_is_said_to_be_none(document: bytes) -> None:
     error = refusal(document)
     assert error.place == ""
     assert error.message.startswith("is not JSON (")
+
+
+@pytest.mark.parametrize(
+    ("codec", "document"),
+    [
+        ("gzip", gzip.compress(json.dumps(EXAMPLE).encode())),
+        ("zstd", bytes(cramjam.zstd.compress(json.dumps(EXAMPLE).encode()))),
+        ("lz4", b"LZ4Block\x25"),
+        ("snappy", b"\x82SNAPPY\0\0"),
+        ("lzf", b"ZV\1"),
+    ],
+)
+def test_what_is_compressed_is_said_to_be(codec: str, document: bytes) -> None:
+    """With what, and what to do: a workload is unpacked, a log of Spark goes elsewhere."""
+    assert refusal(document).message == (
+        f"is compressed with {codec}; unpack it first, or, if it is an event log of Spark, "
+        "`uwfq workload --from-spark-log` reads it as it is"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from collections.abc import Callable, Generator
 from types import ModuleType
 from typing import BinaryIO, Final
 
+from uwfq_service.simulator.compression import MAGIC, MAGIC_BYTES, codec_of
 from uwfq_service.simulator.workload import WorkloadError
 
 #: Bytes that are read at once where the format does not say how many.
@@ -47,12 +48,9 @@ def decompressed(source: BinaryIO) -> Generator[bytes]:
     log that is not whole, and ``WorkloadError`` for a damaged one or without the package that
     decompresses it.  Close it before the file: a thread may still be reading.
     """
-    start = source.read(8)
+    codec = codec_of(source.read(MAGIC_BYTES))
     source.seek(0)
-    for magic, reader in _READERS.items():
-        if start.startswith(magic):
-            return reader(source)
-    return _plain(source)
+    return _READERS[codec](source)
 
 
 def _plain(source: BinaryIO) -> Generator[bytes]:
@@ -126,7 +124,7 @@ def _unpack_zstd(cramjam: ModuleType, source: BinaryIO, out: int, errors: list[E
         errors.append(error.with_traceback(None))
 
 
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD_MAGIC: Final = MAGIC["zstd"]
 #: Bytes of the fields of a frame's header, by the flags in its descriptor.
 _ZSTD_DICTIONARY_BYTES: Final = (0, 1, 2, 4)
 _ZSTD_LENGTH_BYTES: Final = (0, 2, 4, 8)
@@ -160,7 +158,7 @@ def _end_of_frames(packed: memoryview, begin: int) -> int:
 # ----------------------------------------------------------- blocks with headers
 
 
-_LZ4_MAGIC: Final = b"LZ4Block"
+_LZ4_MAGIC: Final = MAGIC["lz4"]
 #: Method and level in one byte, compressed length, length, checksum of the text.
 _LZ4_HEADER: Final = struct.Struct("<8sBiiI")
 _LZ4_RAW: Final = 0x10
@@ -183,7 +181,7 @@ def _lz4(source: BinaryIO) -> Generator[bytes]:
             yield _unpacked(decompress_block, block, _bounded(text_bytes, "lz4"), "lz4")
 
 
-_SNAPPY_MAGIC: Final = b"\x82SNAPPY\0"
+_SNAPPY_MAGIC: Final = MAGIC["snappy"]
 _SNAPPY_HEADER_BYTES: Final = 16
 _LENGTH: Final = struct.Struct(">I")
 
@@ -201,7 +199,7 @@ def _snappy(source: BinaryIO) -> Generator[bytes]:
         yield _unpacked(decompress_raw, block, None, "snappy")
 
 
-_LZF_MAGIC: Final = b"ZV"
+_LZF_MAGIC: Final = MAGIC["lzf"]
 #: ``ZV``, whether it is compressed, length in the file; then, if so, the length of the text.
 _LZF_HEADER: Final = struct.Struct(">2sBH")
 
@@ -298,10 +296,11 @@ def _damaged(codec: str, what: object) -> WorkloadError:
     )
 
 
-_READERS: Final[dict[bytes, Callable[[BinaryIO], Generator[bytes]]]] = {
-    _ZSTD_MAGIC: _zstd,
-    _LZ4_MAGIC: _lz4,
-    _SNAPPY_MAGIC: _snappy,
-    _LZF_MAGIC: _lzf,
-    b"\x1f\x8b": _gzip,
+_READERS: Final[dict[str | None, Callable[[BinaryIO], Generator[bytes]]]] = {
+    None: _plain,
+    "zstd": _zstd,
+    "lz4": _lz4,
+    "snappy": _snappy,
+    "lzf": _lzf,
+    "gzip": _gzip,
 }
