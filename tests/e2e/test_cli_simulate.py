@@ -243,6 +243,10 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["w.json", "--worker-uptime", "0"], "--worker-uptime"),
         (["w.json", "--worker-downtime", "inf"], "--worker-downtime"),
         (["w.json", "--worker-downtime", "1e-200"], "--worker-downtime': 1e-200 is not in the ra"),
+        (
+            ["--scenario", "random", "--partitioning", "runtime", "--atr", "1e-9"],
+            "--atr 1e-09: with exact estimates random is cut into about 50,700,000 tasks, and no m",
+        ),
         (["w.json", "--output", "no-such-dir/out.json"], "--output no-such-dir/out.json: No such"),
         (["w.json", "--output", "."], "--output .: Is a directory"),
         (["w.json", "--report", "-"], "--report -: a page does not go to stdout; name a file"),

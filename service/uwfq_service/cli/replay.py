@@ -17,7 +17,7 @@ from uwfq_service.cli.errors import REFUSED, Failure, explained
 from uwfq_service.cli.files import OutputFile, check_writable, keep_apart, writing
 from uwfq_service.cli.output import seconds, show, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
-from uwfq_service.cli.workload_files import read_workload
+from uwfq_service.cli.workload_files import check_cut, read_workload
 from uwfq_service.core.policy import POLICIES
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def replay(
         seed=seed,
         workers=workers,
     )
+    check_cut(workload, options)
     # What the client has to say while a service goes down is not for the one who replays.
     logging.getLogger("uwfq_client").addHandler(logging.NullHandler())
     with _terminable():

@@ -25,7 +25,7 @@ from uwfq_service.cli.files import (
 )
 from uwfq_service.cli.output import keep_logs_off_stdout, show, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
-from uwfq_service.cli.workload_files import read_workload
+from uwfq_service.cli.workload_files import check_cut, read_workload
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
 from uwfq_service.printable import printable
@@ -278,6 +278,7 @@ def _check(workloads: Sequence[Workload], options: Options) -> None:
                 f"--workers: {options.workers} is more than the {slots} slots of {workload.name}",
                 REFUSED,
             )
+        check_cut(workload, options)
 
 
 def _need_the_extra() -> None:

@@ -1,15 +1,21 @@
-"""Workload files as commands name them."""
+"""What is played: workload files as commands name them, and whether that has an end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
 
 if TYPE_CHECKING:
+    from uwfq_service.simulator.runs import Options
     from uwfq_service.simulator.workload import Workload
+
+#: Tasks of a run, and how many for each that the file has: with more than both it is not the
+#: workload that makes a run last for many minutes under each policy.
+_MOST_TASKS: Final = 2_000_000
+_MOST_FOR_EACH: Final = 10
 
 
 def read_workload(name: str) -> Workload:
@@ -29,3 +35,21 @@ def read_workload(name: str) -> Workload:
         ) from error
     except OSError as error:
         raise Failure(f"{name or 'FILE'}: {error.strerror}", REFUSED) from error
+
+
+def check_cut(workload: Workload, options: Options) -> None:
+    """Refuse a cut into more tasks than anybody waits for; raises ``Failure``."""
+    from uwfq_service.simulator.outline import outline, recut_tasks
+    from uwfq_service.simulator.runs import Partitioning
+
+    if options.partitioning is not Partitioning.RUNTIME:
+        return
+    tasks = recut_tasks(workload, options)
+    most = max(_MOST_TASKS, _MOST_FOR_EACH * outline(workload).tasks)
+    if tasks > most:
+        raise Failure(
+            f"--atr {options.atr:g}: with {options.estimates} estimates {workload.name} is cut "
+            f"into about {tasks:,} tasks, and no more than {most:,} are played; ask for "
+            "longer ones",
+            REFUSED,
+        )

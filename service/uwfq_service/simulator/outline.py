@@ -9,6 +9,9 @@ import math
 
 import msgspec
 
+from uwfq_service.core.settings import Settings
+from uwfq_service.simulator.estimates import Estimates
+from uwfq_service.simulator.runs import Options
 from uwfq_service.simulator.workload import Workload
 
 
@@ -45,6 +48,20 @@ def outline(workload: Workload) -> Outline:
         span=span,
         load=work / (workload.slots * span) if span else math.inf,
         closed=any(job.after is not None for job in workload.jobs),
+    )
+
+
+def recut_tasks(workload: Workload, options: Options) -> int:
+    """How many tasks runtime partitioning will make of the workload, about.  O(tasks).
+
+    Where nothing is declared, the service is taken to guess right.
+    """
+    estimates = Estimates(options.estimates, options.seed, workload.jobs)
+    most = Settings().max_split_tasks
+    return sum(
+        max(1, math.ceil(min((declared or stage.total_work) / options.atr, most)))
+        for job in workload.jobs
+        for stage, declared in zip(job.stages, estimates.declare(job).stages, strict=True)
     )
 
 

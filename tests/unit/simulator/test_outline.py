@@ -2,12 +2,15 @@
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 
 from tests.unit.simulator.documents import workloads
-from uwfq_service.simulator.outline import Outline, outline
+from uwfq_service.simulator.outline import Outline, outline, recut_tasks
+from uwfq_service.simulator.runs import Options, Partitioning
 from uwfq_service.simulator.workload import JobSpec, StageSpec, Workload
+from uwfq_service.simulator.world import simulate
 
 
 def job(name: str, submit: float, *stages: StageSpec, after: str | None = None) -> JobSpec:
@@ -70,3 +73,24 @@ def test_any_workload_has_an_outline(workload: Workload) -> None:
     if not numbers.closed:
         submits = [job.submit for job in workload.jobs]
         assert numbers.span == max(submits) - min(submits)
+
+
+@pytest.mark.parametrize(
+    ("estimates", "tasks"),
+    [("exact", 6 + 80 + 1), ("scaled:0.1", 1 + 8 + 1)],
+)
+def test_runtime_partitioning_makes_as_many_tasks_as_the_work_has_runtimes(
+    estimates: str, tasks: int
+) -> None:
+    """At least one a stage, and no more than a service cuts one into."""
+    stages = (
+        StageSpec(stage="a", tasks=(1.0, 2.0)),
+        StageSpec(stage="b", work=40.0),
+        StageSpec(stage="c", tasks=(0.0,)),
+    )
+    workload = Workload(version=1, name="n", slots=4, jobs=(job("a", 0.0, *stages),))
+    options = Options(partitioning=Partitioning.RUNTIME, atr=0.5, estimates=estimates)
+    assert recut_tasks(workload, options) == tasks
+    run = simulate(workload, options, keep_launches=True)
+    assert len(run.launches) == tasks
+    assert recut_tasks(workload, msgspec.structs.replace(options, atr=1e-300)) == 300_000
