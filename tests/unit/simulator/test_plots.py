@@ -175,6 +175,17 @@ def test_ten_users_have_ten_colours_and_an_eleventh_makes_others() -> None:
     assert groups[-1].colour == style.OTHERS
 
 
+def test_the_many_do_not_hide_the_single_users() -> None:
+    """They come last in the legend, and lie at the bottom of the picture."""
+    users = [f"u{index}" for index in range(12)]
+    run = busy(users=users)
+    with style.styled():
+        figure = lag.lags([run], ["uwfq"], style.groups_of([run]))
+    dots = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    *single, many = [line.get_zorder() for line in dots]
+    assert many < min(single)
+
+
 # ------------------------------------------------------------------------- responses
 
 

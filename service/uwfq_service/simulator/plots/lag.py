@@ -94,6 +94,7 @@ def _dots(
             markersize=4,
             markeredgewidth=0,
             alpha=0.85,
+            zorder=style.depth(group),
             rasterized=len(run.jobs) > _AS_SHAPES,
         )
 

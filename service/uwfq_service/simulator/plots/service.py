@@ -96,15 +96,17 @@ def over_time(name: str, groups: Sequence[Group], lines: Served, most_ahead: flo
     for group, got, due, ahead in zip(
         groups, lines.received, lines.fluid, lines.ahead, strict=True
     ):
-        sums.plot(instants, got / amount.seconds, color=group.colour)
+        depth = style.depth(group)
+        sums.plot(instants, got / amount.seconds, color=group.colour, zorder=depth)
         sums.plot(
             instants,
             due / amount.seconds,
             color=group.colour,
             linestyle=(0, (2, 1.5)),
             linewidth=1.1,
+            zorder=depth,
         )
-        difference.plot(instants, ahead / amount.seconds, color=group.colour)
+        difference.plot(instants, ahead / amount.seconds, color=group.colour, zorder=depth)
     difference.axhline(0, color=style.FAINT, linewidth=0.8)
     furthest = 1.05 * most_ahead / amount.seconds or 1
     difference.set_ylim(-furthest, furthest)

@@ -134,6 +134,11 @@ def groups_of(runs: Sequence[Run]) -> list[Group]:
     return groups
 
 
+def depth(group: Group) -> float:
+    """Where lines and dots of the group are drawn: those of many below those of a single user."""
+    return 1.9 if group.colour == OTHERS else 2.0
+
+
 def shown(name: str) -> str:
     """A name as it can be drawn: not too long, and without what XML has no place for."""
     plain = "".join(char if char.isprintable() else "?" for char in name)
