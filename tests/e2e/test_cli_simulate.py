@@ -253,9 +253,14 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["w.json", "--output", "./w.json"], "--output w.json: is read as well; give another name"),
         (["-", "w.json", "--report", "w.json"], "--report w.json: is read as well; give another"),
         (["w.json", "-o", "x", "--report", "x"], "--report x: is what --output names, too; give"),
+        (
+            ["w.json", "--report", "x", "--plots", "x"],
+            "--plots x: is what --report names, too; give",
+        ),
         (["w.json", "--report", "no-such-dir/page.html"], "--report no-such-dir/page.html: No"),
         (["w.json", "--plots", ""], "'--plots': is empty"),
-        (["w.json", "--policy", "fifo", "--plots", "w.json"], "--plots w.json: Not a directory"),
+        (["w.json", "--plots", "w.json"], "--plots w.json: is read as well; give another name"),
+        (["w.json", "--plots", "broken.json"], "--plots broken.json: Not a directory"),
         (["w.json", "--plots", "w.json/plots"], "--plots w.json/plots: Not a directory"),
         (
             ["w.json", "--policy", "fifo", "--worker-uptime", "1e-9", "--slots", "1"],

@@ -168,12 +168,12 @@ def simulate(
       uwfq simulate workload.json
       uwfq simulate --scenario mixed-sizes --policy uwfq --policy fair --partitioning runtime
       uwfq simulate last-night.json --estimates learned --baseline ujf --report report.html
-      uwfq simulate --from-journal /var/lib/uwfq
+      uwfq simulate --from-journal /var/lib/uwfq --estimates declared
     """  # noqa: D301 - click wants the backspace itself
     if pool is not None and journal is None:
         raise Failure("--pool: goes with --from-journal only", REFUSED)
     places = {"--output": output, "--report": report}
-    keep_apart([*files, *([journal] if journal else [])], places)
+    keep_apart([*files, *([journal] if journal else [])], places | {"--plots": plots})
     workloads = _workloads(files, scenario, options["seed"], journal, pool or "default")
     # A policy that is asked for twice is played once.
     asked = list(dict.fromkeys(policies or POLICIES))
