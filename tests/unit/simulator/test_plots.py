@@ -130,14 +130,15 @@ def test_drawing_leaves_matplotlib_as_it_was_and_does_not_ask_it_for_a_style() -
 
 def test_names_are_drawn_as_they_are_written() -> None:
     """Mathematics, leading underscores, other alphabets, control characters, and too long ones."""
-    names = ["$x_1^", "_hidden", "☃ 雪", "bad\x00\x1b[31m", "<b>&amp;", "a" * 300]
+    names = ["$x_1^", "_hidden", "☃ 雪", "bad\x00\x1b[31m", "<b>&amp;", "a" * 300, "क\u200dष\uffff"]
     for name, files in drawn([busy(users=names)]).items():
         if not name.endswith("responses"):
             found = texts(files["svg"])
             assert "$x_1^" in found
             assert "_hidden" in found
             assert "☃ 雪" in found
-            assert "bad??[31m" in found
+            assert r"bad\x00\x1b[31m" in found
+            assert "क\u200dष?" in found
             assert "<b>&amp;" in found
             assert "a" * 23 + "…" in found
 

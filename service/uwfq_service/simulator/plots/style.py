@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from uwfq_service.printable import printable
 from uwfq_service.simulator import metrics
 from uwfq_service.simulator.runs import Partitioning, Run
 
@@ -50,6 +51,8 @@ _POLICY_COLOURS: Final = {
 }
 _OTHER_POLICY: Final = "#cc79a7"
 _LONGEST_NAME: Final = 24
+#: Letters and pictures of some alphabets are joined by them, or kept apart.
+_JOINERS: Final = "\u200c\u200d"
 
 _STYLE: Final[Mapping[Any, Any]] = {
     "axes.axisbelow": True,
@@ -140,8 +143,10 @@ def depth(group: Group) -> float:
 
 
 def shown(name: str) -> str:
-    """A name as it can be drawn: not too long, and without what XML has no place for."""
-    plain = "".join(char if char.isprintable() else "?" for char in name)
+    """A name as tables show it, but not too long, and without what XML has no place for."""
+    plain = "".join(
+        char if char.isprintable() or char in _JOINERS else "?" for char in printable(name)
+    )
     return plain if len(plain) <= _LONGEST_NAME else plain[: _LONGEST_NAME - 1] + "…"
 
 
