@@ -238,9 +238,9 @@ def _refuse_connect(present: Mapping[str, str]) -> None:
         )
     if present.get("spark.api.mode", os.environ.get("SPARK_API_MODE", "")).lower() == "connect":
         raise RuntimeError(
-            "spark.api.mode is connect: PySpark starts a Spark Connect server of its own then, with "
-            "spark.plugins of its own in the place of any others; leave that out, or start a server "
-            "with what `uwfq spark conf` prints, and connect to it"
+            "spark.api.mode is connect: PySpark starts a Spark Connect server of its own then, "
+            "with spark.plugins of its own in the place of any others; leave that out, or start a "
+            "server with what `uwfq spark conf` prints, and connect to it"
         )
 
 
