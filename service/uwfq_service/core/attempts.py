@@ -39,6 +39,8 @@ class Attempts:
     def __init__(self, state: State) -> None:
         self._state = state
         self._zero = state.number(0)
+        #: A charge is overrun when so many times as much has been used.
+        self._overrun_at = 1 + state.settings.correction_threshold
 
     # -- leases ---------------------------------------------------------------------------------
 
@@ -181,7 +183,7 @@ class Attempts:
         """Set a timer for the instant at which what runs will have overtaken the charge."""
         if not job.started_slots or not job.pool.policy.corrects_estimates:
             return
-        limit = job.work * (1 + self._state.settings.correction_threshold)
+        limit = job.work * self._overrun_at
         after = (limit - job.measured + job.started_sum) / job.started_slots
         at = job.submitted_at + after
         if at < not_before:
@@ -273,7 +275,8 @@ class Attempts:
                     stage.unbegun.pop(lease.task, None)
         running_changed(stage, -len(leases))
         job.pool.policy.work_done(job, at)
-        self.stage_progressed(stage)
+        if stage.done == stage.task_count or stage.dropped_work is not None:
+            self.stage_progressed(stage)
 
     def _rivals_finished(self, stage: Stage, leases: Sequence[Lease]) -> None:
         """Attempts have succeeded, beside which others of their tasks may still run."""

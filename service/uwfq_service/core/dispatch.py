@@ -186,8 +186,11 @@ class Dispatch:
         passed: list[Stage] = []
         aside: list[User] = []
         while slots > 0 and len(leases) < tasks and pool.launchable_tasks:
-            most = _most_slots(worker, slots, passed)
-            stage = _first_beside(aside, pool.policy, most, slots)
+            most = _most_slots(worker, slots, passed) if passed else worker.slots
+            if aside:
+                stage = _first_beside(aside, pool.policy, most, slots)
+            else:
+                stage = first_within(pool.policy, most)
             if stage is None:
                 break
             count = self._fitting_tasks(stage, worker, slots, tasks - len(leases))
@@ -404,8 +407,6 @@ def _set_aside(aside: list[User], passed: list[Stage]) -> None:
 
 def _first_beside(aside: list[User], policy: Policy, most: int, slots: int) -> Stage | None:
     """What goes first; of users set aside, among what the cap has room for on ``slots`` slots."""
-    if not aside:
-        return first_within(policy, most)
     for user in aside:
         _pause(user, paused=True)
     found = [first_within(policy, most)]

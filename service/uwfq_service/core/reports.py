@@ -84,7 +84,8 @@ class Reports:
             acks.append(Ack(lease_id=ref.lease_id, status=status))
         if batch.leases:
             self._emit(batch, now)
-        self._end_run(run, now)
+        if run is not None:
+            self._end_run(run, now)
         return tuple(acks)
 
     # -- successes in a row ---------------------------------------------------------------------
@@ -398,7 +399,7 @@ class Reports:
         waiting = total - job.estimated_done - started
         if waiting < 0:
             waiting = 0
-        running = job.running_work(now)
+        running = job.running_work(now) if job.started_slots else 0
         # Tasks that were declared far too small say nothing of the others, and an account that a
         # number beyond all measure has passed through is worth nothing.
         begun, rest = started * ratio, waiting * ratio

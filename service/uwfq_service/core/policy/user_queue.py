@@ -75,7 +75,8 @@ class UserQueue:
     @property
     def first_stage(self) -> Stage:
         """Of the head, the stage that goes first."""
-        job: Job = self.clock_of_head.job
+        assert self.head is not None, "an entry has a head"
+        job: Job = self.head.job
         return job.stages[job.offered[0]]
 
     def push(self, job: JobClock) -> None:
