@@ -19,7 +19,8 @@ class Chance:
     def __init__(self, faults: Faults, seed: int) -> None:
         self._faults = faults
         self._random = random.Random(f"{seed}/faults")
-        self._tasks_may_suffer = bool(faults.task_failures or faults.stragglers)
+        #: Whether an attempt may take longer, or fail.
+        self.tasks_may_suffer = bool(faults.task_failures or faults.stragglers)
 
     @property
     def workers_come_and_go(self) -> bool:
@@ -28,8 +29,6 @@ class Chance:
 
     def attempt(self, runtime: float) -> tuple[float, bool]:
         """How long an attempt at a task of ``runtime`` runs, and whether it fails then."""
-        if not self._tasks_may_suffer:
-            return runtime, False
         draw, faults = self._random.random, self._faults
         if draw() < faults.stragglers:
             runtime *= faults.straggler_factor

@@ -127,13 +127,11 @@ class JobPlay:
         return [stage for stage, waits in enumerate(self._waits) if not waits]
 
     def may_reveal(self, lease: Lease) -> bool:
-        """Whether the end of this task may make a stage of an open job launchable."""
-        return self.open and self._undone[self._positions[lease.stage.index]] == 1
+        """Whether the end of this task of an open job may make a stage launchable."""
+        return self._undone[self._positions[lease.stage.index]] == 1
 
     def task_done(self, lease: Lease) -> list[int]:
-        """A task is done; gives the stages of an open job that need not wait any longer."""
-        if not self.open:
-            return []
+        """A task of an open job is done; gives the stages that need not wait any longer."""
         done = self._positions[lease.stage.index]
         self._undone[done] -= 1
         if self._undone[done]:

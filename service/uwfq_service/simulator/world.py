@@ -120,7 +120,8 @@ class World:
         self._workers = Workers(self.slots, options.workers)
         self._progress = progress
         #: Attempts that are over, with their lease ids, which rise with every start.
-        self._launches: list[tuple[int, Launch]] | None = [] if keep_launches else None
+        self._launches: list[tuple[int, Launch]] = []
+        self._keep_launches = keep_launches
         self._heap: list[tuple[float, int, int, Any]] = []
         #: Breaks ties of one kind: attempts and stages count up, jobs have their place.
         self._serial = 0
@@ -253,7 +254,9 @@ class World:
 
     def _start(self, lease: Lease, worker: Worker) -> None:
         play = self._plays[lease.stage.job.number]
-        runtime, fails = self._chance.attempt(play.runtime(lease, self._now))
+        runtime, fails = play.runtime(lease, self._now), False
+        if self._chance.tasks_may_suffer:
+            runtime, fails = self._chance.attempt(runtime)
         attempt = Attempt(lease, play, runtime, fails, self._now)
         self._workers.start(worker, attempt)
         self._at(self._now + runtime + self.options.task_overhead, COMPLETION, attempt)
@@ -263,7 +266,8 @@ class World:
             return
         self._idle_events = 0
         worker = self._workers.end(attempt)
-        self._note(attempt, done=not attempt.fails)
+        if self._keep_launches:
+            self._note(attempt, done=not attempt.fails)
         lease, runtime = attempt.lease, min(attempt.runtime, MAX_SECONDS)
         outcome: cmd.TaskSuccess | cmd.TaskFailure
         if attempt.fails:
@@ -272,17 +276,16 @@ class World:
             outcome = cmd.TaskSuccess(runtime=runtime)
         ref = cmd.TaskRef(lease_id=lease.lease_id, attempt=lease.attempt)
         result = cmd.TaskResult(task=ref, outcome=outcome)
-        if self.scheduler.has_launchable(POOL) and not attempt.play.may_reveal(lease):
+        play = attempt.play
+        if self.scheduler.has_launchable(POOL) and not (play.open and play.may_reveal(lease)):
             # Nothing comes between the result and the next poll, so they can be one command.
             self._poll(worker, result)
         else:
             self._apply(cmd.TaskDone(worker_id=worker.name, results=(result,)))
-        if not attempt.fails and (freed := attempt.play.task_done(lease)):
-            self._await(attempt.play, freed)
+        if play.open and not attempt.fails:
+            self._await(play, play.task_done(lease))
 
     def _note(self, attempt: Attempt, *, done: bool) -> None:
-        if self._launches is None:
-            return
         play, lease = attempt.play, attempt.lease
         stage = play.stage_of(lease)
         launch = Launch(attempt.start, self._now, attempt.slot, play.index, stage, lease.task, done)
@@ -299,7 +302,8 @@ class World:
         self._count_idle_event()
         for attempt in self._workers.lose(index):
             attempt.lost = True
-            self._note(attempt, done=False)
+            if self._keep_launches:
+                self._note(attempt, done=False)
         self._capacity.append((self._now, self._workers.live_slots))
         self._at(self._now + self._chance.downtime(), Kind.WORKER_BACK, index)
 
@@ -339,7 +343,7 @@ class World:
             msgspec.structs.replace(self._finished[index], fluid_finish=finishes[index])
             for index in range(len(self.workload.jobs))
         ]
-        launches = [launch for _, launch in sorted(self._launches or (), key=itemgetter(0))]
+        launches = [launch for _, launch in sorted(self._launches, key=itemgetter(0))]
         return Run(
             workload=self.workload.name,
             options=self.options,
