@@ -191,6 +191,10 @@ class Launcher:
         return Outcome(0.0, failure=_words(error))
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        reason = attempt.stop_reason
+        if reason and outcome.failure not in (None, reason) and outcome.retryable:
+            # How a handler puts it that it was told to stop says less than why it was.
+            outcome.failure = f"{reason}: {outcome.failure}"
         if not self._ledger.finish(attempt, outcome):
             return
         if self._limits and (limit := self._limits.pop(attempt.task.lease_id, None)) is not None:

@@ -56,3 +56,22 @@ async def test_an_interrupt_in_an_executor_fails_its_attempt_only(executor: Exec
     assert result.failure.message == "KeyboardInterrupt: no"
     assert result.failure.retryable
     await launcher.close()
+
+
+async def test_a_thread_that_was_told_to_stop_has_failed_for_that_reason() -> None:
+    """How its handler puts it says less to whoever reads why the job has failed."""
+    ended = asyncio.Event()
+
+    def handle(task: Task) -> None:
+        task.cancelled.wait(20)
+        raise RuntimeError("stopped")
+
+    ledger = Ledger(slots=1, prefetch=0)
+    launcher = Launcher(ledger, {None: handle}, "thread", ended.set)
+    lease = types_pb2.TaskLease(lease_id=1, slots=1, attempt=1, time_limit_seconds=0.01)
+    ledger.grant([lease], now=0.0)
+    launcher.launch()
+    await ended.wait()
+    (result,) = ledger.take_results()
+    assert result.failure.message == "it ran longer than its limit of 0.01 s: RuntimeError: stopped"
+    await launcher.close()
