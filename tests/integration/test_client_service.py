@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -391,6 +392,22 @@ async def test_a_handler_may_submit_jobs_of_its_own(target: str, client: Client)
     async with worker:
         job = await client.submit(user="alice", kind="parent", stages=[Stage("s", tasks=1)])
         assert (await client.wait(job.job_id, timeout=20.0)).succeeded
+
+
+async def test_a_worker_has_a_slot_for_each_processor_that_it_may_use(
+    client: Client, target: str
+) -> None:
+    """Not for each of the machine: others may have been given those."""
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(mine)})
+    try:
+        worker = Worker(target, handlers={"k": _nothing})
+    finally:
+        os.sched_setaffinity(0, mine)
+    async with worker:
+        while not (pool := await client.get_pool()).slots:  # noqa: ASYNC110  # Nothing tells of it.
+            await asyncio.sleep(0.01)
+    assert pool.slots == 1
 
 
 # ------------------------------------------------------------------------------------------- TLS

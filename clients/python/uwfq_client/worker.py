@@ -55,7 +55,7 @@ class WorkerStats:
 
 
 class Worker:
-    """Runs tasks of one pool, ``slots`` at a time.
+    """Runs tasks of one pool, ``slots`` at a time; by default one for each processor it may use.
 
     ``executor`` says where blocking handlers run: ``"thread"`` (the default); ``"process"`` for
     pure Python that computes (handlers must be importable functions, and the script guarded by
@@ -92,7 +92,7 @@ class Worker:
         keepalive: Keepalive | None = None,
         options: Sequence[Option] = (),
     ) -> None:
-        slots = slots if slots is not None else os.cpu_count() or 1
+        slots = slots if slots is not None else _processors()
         checks.whole("slots", slots, least=1)
         checks.whole("prefetch", prefetch, least=0)
         if max_batch is not None:
@@ -272,6 +272,13 @@ def _signals(session: Session, grace_seconds: float | None) -> Iterator[None]:
     finally:
         for number in numbers:
             session.loop.remove_signal_handler(number)
+
+
+def _processors() -> int:
+    """Those that this process may run on, which a container or ``taskset`` may have restricted."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _new_worker_id() -> str:
