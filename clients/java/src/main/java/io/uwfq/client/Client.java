@@ -305,7 +305,8 @@ public final class Client implements AutoCloseable {
    * after a restart of the service.
    *
    * <p>The stream blocks while it is consumed, and holds a call at the service: close it, unless it
-   * is consumed to its end.
+   * is consumed to its end. Where another thread closes it, the one that reads it gets {@code
+   * CANCELLED}.
    *
    * @param jobId the job
    * @param timeout of the whole watch
