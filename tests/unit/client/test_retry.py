@@ -22,6 +22,8 @@ from uwfq_client.retry import TIRELESS, Backoff, RetryPolicy, is_transient
     ("error", "transient"),
     [
         (Unavailable("down"), True),
+        (Unavailable("Tls handshake failed: SSL_ERROR_SSL: CERTIFICATE_VERIFY_FAILED"), False),
+        (Unavailable("Peer name uwfq.example is not in peer certificate"), False),
         (Cancelled("going down"), True),
         (ResourceExhausted("full", retry_after_seconds=1.0), True),
         (ResourceExhausted("message too large"), False),
