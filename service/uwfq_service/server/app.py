@@ -375,7 +375,7 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
         ("grpc.http2.ping_timeout_ms", 10_000),
         # Clients may ping while they wait in a long poll, or between calls.
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ]
 
 
