@@ -104,11 +104,13 @@ def observe_application(ui: str, *, timeout_seconds: float = 10.0) -> Applicatio
     with contextlib.suppress(LookupError, TypeError, ValueError):
         found: list[Any] = page.get("/api/v1/applications")
         application = found[0]
-        if len(found) > 1 or application["attempts"][0]["completed"]:
+        application_id = application["id"]
+        several_or_over = len(found) > 1 or application["attempts"][0]["completed"]
+        gauges = None if several_or_over else _gauges(page)
+        if gauges is None and (several_or_over or _is_history(page, application_id)):
             raise NoApplication(
                 f"{page.address} is a history server, which has no running application"
             )
-        application_id = application["id"]
         environment = page.get(f"/api/v1/applications/{application_id}/environment")
         properties = {
             # The plugin does not mind white space around what it reads.
@@ -124,7 +126,7 @@ def observe_application(ui: str, *, timeout_seconds: float = 10.0) -> Applicatio
             scala_version=scala[0] if scala else "",
             properties=properties,
             jars=[path.rpartition("/")[2] for path in class_path],
-            gauges=_gauges(page),
+            gauges=gauges,
         )
     raise NoApplication(f"{page.address} answers, but not as the UI of a running Spark application")
 
@@ -200,6 +202,16 @@ def _gauges(page: _Page) -> Mapping[str, float] | None:
         for name, gauge in gauges.items()
         if marker in name
     }
+
+
+def _is_history(page: _Page, application_id: str) -> bool:
+    """Whether a history server shows an application that has not ended, or was not heard to."""
+    try:
+        page.get(f"/api/v1/applications/{application_id}/executors/driver/threads")
+    except NoApplication as error:
+        # It says so of what only a driver can tell.
+        return getattr(error.__cause__, "code", None) == http.HTTPStatus.SERVICE_UNAVAILABLE
+    return False
 
 
 def observe_service(

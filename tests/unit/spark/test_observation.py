@@ -31,6 +31,8 @@ class FakeUi:
 
     def __init__(self) -> None:
         self.documents: dict[str, bytes] = {}
+        #: Paths that are there, and not for now.
+        self.unavailable: set[str] = set()
         #: What must be told in "Authorization"; empty: nothing.
         self.login = ""
         documents = self.documents
@@ -40,7 +42,8 @@ class FakeUi:
             def do_GET(self) -> None:
                 body = documents.get(self.path)
                 known = self.headers.get("Authorization", "") == ui.login
-                self.send_response((200 if body is not None else 404) if known else 401)
+                absent = 503 if self.path in ui.unavailable else 404
+                self.send_response((200 if body is not None else absent) if known else 401)
                 self.send_header("Content-Length", str(len(body or b"")))
                 self.end_headers()
                 self.wfile.write(body or b"")
@@ -146,6 +149,18 @@ def test_a_history_server_is_told_from_a_driver(ui: FakeUi) -> None:
         ui.documents[path] = json.dumps(several).encode()
         with pytest.raises(NoApplication, match="history server"):
             observe_application(ui.address)
+
+
+def test_a_history_server_with_one_unfinished_application_is_told_from_a_driver(
+    ui: FakeUi,
+) -> None:
+    """As that of a driver that was killed, whose threads nobody can show."""
+    ui.play("4")
+    del ui.documents["/metrics/json"]
+    (application,) = json.loads(ui.documents["/api/v1/applications"])
+    ui.unavailable.add(f"/api/v1/applications/{application['id']}/executors/driver/threads")
+    with pytest.raises(NoApplication, match="history server"):
+        observe_application(ui.address)
 
 
 def test_json_of_something_else_is_no_history_server(ui: FakeUi) -> None:
