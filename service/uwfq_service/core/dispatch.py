@@ -211,7 +211,7 @@ class Dispatch:
                 room -= count * each
             leases += self._lease(stage, worker, count, command.poll_id, now)
             slots -= count * stage.slots_per_task
-        self._take_back(passed, aside)
+        self._take_back(passed)
         return leases
 
     def _fitting_tasks(self, stage: Stage, worker: Worker, slots: int, tasks: int) -> int:
@@ -283,13 +283,14 @@ class Dispatch:
         }
         self._passed_over_limit = 2 * len(self._passed_over) + PASSED_OVER_TO_KEEP
 
-    def _take_back(self, passed: list[Stage], aside: list[User]) -> None:
+    def _take_back(self, passed: list[Stage]) -> None:
         for stage in passed:
             if stage.key in stage.job.user.launchable:
                 insert_index(stage.job.offered, stage.index)
                 stage.job.pool.policy.offer(stage, self._state.at)
-        for user in aside:
-            _pause(user, paused=not _room(user, 1))
+        for stage in passed:
+            # Who was set aside has had a stage passed over.
+            _pause(stage.job.user, paused=not _room(stage.job.user, 1))
 
     def _serve_hold(
         self, worker: Worker, leases: list[Lease], slots: int, command: NextTask, now: Any
@@ -406,11 +407,17 @@ def _set_aside(aside: list[User], passed: list[Stage]) -> None:
 
 
 def _first_beside(aside: list[User], policy: Policy, most: int, slots: int) -> Stage | None:
-    """What goes first; of users set aside, among what the cap has room for on ``slots`` slots."""
+    """What goes first; of users set aside, among what the cap has room for on ``slots`` slots.
+
+    Who has nothing of that kind is dropped from ``aside``: in one poll there will not be more room.
+    """
     for user in aside:
         _pause(user, paused=True)
+    rooms = [(user, _room(user, min(most, slots))) for user in aside]
+    rooms = [(user, room) for user, room in rooms if room and policy.holds_within(user, room)]
+    aside[:] = [user for user, _ in rooms]
     found = [first_within(policy, most)]
-    found += [_first_of(user, policy, _room(user, min(most, slots))) for user in aside]
+    found += [_first_of(user, policy, room) for user, room in rooms]
     firsts = [stage for stage in found if stage is not None]
     for stage in firsts:
         _pause(stage.job.user, paused=False)
@@ -423,8 +430,6 @@ def _first_beside(aside: list[User], policy: Policy, most: int, slots: int) -> S
 
 def _first_of(user: User, policy: Policy, room: int) -> Stage | None:
     """What goes first within ``room`` slots, if it is of ``user``, who is set aside."""
-    if not room:
-        return None
     _pause(user, paused=False)
     stage = first_within(policy, room)
     _pause(user, paused=True)

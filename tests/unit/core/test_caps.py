@@ -131,6 +131,22 @@ def test_what_a_cap_has_no_room_for_makes_polls_no_slower(policy: str) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+def test_many_users_without_room_make_polls_dearer_by_their_number_alone(policy: str) -> None:
+    """Each is looked at once, not anew for every other one that is passed over."""
+
+    def cost(users: int) -> int:
+        core = Driver(policy)
+        for number in range(users):
+            core.apply(cmd.SetUser(pool=POOL, user=f"u{number}", max_running_slots=3))
+            wide = stage("s", 1.0, 1.0, slots_per_task=2)
+            core.submit(f"u{number}", f"j{number}", wide, declared_work=2.0)
+        assert len(core.poll(slots=4 * users, free_slots=2 * users)) == users
+        return calls_of(partial(core.poll, slots=4 * users, free_slots=4))
+
+    assert cost(400) < 3 * cost(200)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_who_is_at_the_cap_stays_so_under_another_policy_and_after_a_restart(policy: str) -> None:
     """Neither offers what may not go."""
     core, lease = at_the_cap(policy)

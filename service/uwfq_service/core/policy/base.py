@@ -75,6 +75,10 @@ class NarrowOrder(ABC):
     def first(self) -> Stage | None:
         """The stage that goes first; ``None``: there is none."""
 
+    @abstractmethod
+    def holds(self, user: User) -> bool:
+        """Whether anything of ``user`` is here, paused or not."""
+
     def running_changed(self, stage: Stage) -> None:
         """``stage``, which may not be here, occupies other slots than before."""
 
@@ -202,6 +206,16 @@ class Policy(ABC):
 
         As ``first``, but O(n log n) the first time for such a width, and after it was dropped.
         """
+        return self._order_within(slots).first()
+
+    def holds_within(self, user: User, slots: int) -> bool:
+        """Whether anything of ``user`` is offered that is leased on ``slots`` slots.
+
+        Costs as ``first_within``.
+        """
+        return self._order_within(slots).holds(user)
+
+    def _order_within(self, slots: int) -> NarrowOrder:
         if not self._narrow:
             self._widths = sorted({stage.slots_per_task for stage in self._offered()})
         fitting = bisect_right(self._widths, slots)
@@ -215,7 +229,7 @@ class Policy(ABC):
                     order.add(stage)
             self._narrow[widest] = order
         order.idle = 0
-        return order.first()
+        return order
 
     def first_of(self, stages: Iterable[Stage]) -> Stage | None:
         """Which of some offered stages would go first if no others were."""

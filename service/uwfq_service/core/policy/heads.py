@@ -135,6 +135,10 @@ class NarrowHeads(HeadOrder[NarrowQueue], NarrowOrder):
         if queue.remove(stage.job, stage.index):
             self._mark(queue)
 
+    def holds(self, user: User) -> bool:
+        queue = self._queues.get(user.number)
+        return queue is not None and bool(queue.offered)
+
     def pause_changed(self, user: User) -> None:
         self.user_changed(user.number, None)
 

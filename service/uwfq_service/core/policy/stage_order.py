@@ -98,6 +98,10 @@ class UserOrder(NarrowOrder):
                 mine.add(stage, self._entry_of(stage))
             self._place(user, mine)
 
+    def holds(self, user: User) -> bool:
+        mine = self._users.get(user.number)
+        return mine is not None and len(mine) > 0
+
     def pause_changed(self, user: User) -> None:
         mine = self._users.get(user.number)
         if mine is not None:
