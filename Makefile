@@ -54,14 +54,16 @@ COPY_JAR := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
 # With these the many JVMs of the tests start in two thirds of the time.
 SPARK_CLASSES := $(VENV)/spark-classes.jsa $(SPARK35)/spark-classes.jsa
 
-# The clients in other languages, each with a Makefile of its own.
+# The clients in other languages, each with a Makefile of its own, whose steps are not made to run side
+# by side.
 CLIENTS := go java node
-AT_CLIENTS = clients=$$(clients/testable $(CLIENTS)); for client in $$clients; do \
+AT_CLIENTS = unset MAKEFLAGS; clients=$$(clients/testable $(CLIENTS)); for client in $$clients; do \
 	$(MAKE) --no-print-directory -C clients/$$client \
 	BUF=$(abspath $(BIN))/buf UWFQ_COMMAND=$(abspath $(BIN))/uwfq
 
-# The parts of `make test`.  JOBS of them run side by side, for each leaves some of two cores idle: the
-# other languages' beside what computes on one core and looks at no clock, and then real processes.
+# The parts of `make test`.  JOBS of them run side by side, for each leaves some of two cores idle: what
+# is installed and lint, the other languages' beside what computes on one core and looks at no clock,
+# and then real processes.
 CORE_TESTS := tests/unit tests/property tests/store tests/scenarios
 SPARK_TESTS := tests/spark tests/e2e/spark
 ifeq ($(strip $(ARGS)),)
@@ -170,7 +172,8 @@ lint: setup ## Format, lint, types, import contracts, protos, stubs, lock file
 	@$(IF_JVM) $(MVN) spotless:check; fi
 	$(AT_CLIENTS) lint gen-check; done
 
-test: lint spark35 $(SPARK_CLASSES) ## Lint, then every test, against the installed wheel
+test: ## Lint, then every test, against the installed wheel
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) --output-sync=line lint spark35 $(SPARK_CLASSES)
 	$(AT_CLIENTS) adapter; done
 	@rm -rf $(UNFINISHED) && mkdir -p $(UNFINISHED)
 	$(SIDE_BY_SIDE) $(TEST_FIRST) $(OR_SAY_WHICH)
@@ -183,10 +186,9 @@ test-jvm:
 		-Duwfq.command=$(abspath $(BIN)/uwfq) -Dmaven.test.redirectTestOutputToFile=true; fi $(KEPT)
 	$(END)
 
-# One after another: a client's own steps are not made to run side by side.
 test-clients:
 	+$(BEGIN)
-	unset MAKEFLAGS; $(AT_CLIENTS) test; done $(KEPT)
+	$(AT_CLIENTS) test; done $(KEPT)
 	$(END)
 
 test-core:
