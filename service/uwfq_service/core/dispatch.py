@@ -13,19 +13,18 @@ many stages that could fit the worker later, or their users' caps, are passed ov
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from uwfq_service.core import events as ev
 from uwfq_service.core import validation
 from uwfq_service.core.errors import NoRanking
+from uwfq_service.core.launchable import cap_room
 from uwfq_service.core.model import JobState, insert_index
 from uwfq_service.core.policy.base import first_within
+from uwfq_service.core.ranking import ranking_for
 from uwfq_service.core.replies import (
     LeaseStatus,
     NextTaskReply,
-    RankedStage,
-    Ranking,
     Renewal,
     RenewReply,
     Reply,
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from uwfq_service.core.reports import Reports
     from uwfq_service.core.stage import Stage
 
-#: Most stages in a ranking, whatever it asks for.
-MAX_RANKED_STAGES = 1000
 #: So many stages that need more slots than are free are passed over one by one in a poll.
 MAX_PASSED_OVER = 64
 #: Behind so many, whoever has one that the cap has no room for is set aside: of the user's stages
@@ -83,8 +80,9 @@ class Dispatch:
         started = self._reports.starts(name, command.started, now) if command.started else ()
         done = self._reports.results(name, command.done, now) if command.done else ()
         if command.ranking:
-            ranking = self.ranking(pool, command)
-            return NextTaskReply(done_acks=done, started_acks=started, ranking=ranking)
+            return NextTaskReply(
+                done_acks=done, started_acks=started, ranking=ranking_for(self._state, command)
+            )
         leases: list[Lease] = []
         if command.poll_id and command.poll_id == worker.last_poll_id:
             live = (self._state.leases.get(lease_id) for lease_id in worker.last_poll_leases)
@@ -222,7 +220,7 @@ class Dispatch:
             # They would wait here for slots that never come.
             return 0
         if job.user.max_running_slots:
-            slots = _room(job.user, slots)
+            slots = cap_room(job.user, slots)
         if slots < needs:
             return 0
         if slots == needs or job.guessed or not job.pool.policy.order_survives_launch:
@@ -290,7 +288,7 @@ class Dispatch:
                 stage.job.pool.policy.offer(stage, self._state.at)
         for stage in passed:
             # Who was set aside has had a stage passed over.
-            _pause(stage.job.user, paused=not _room(stage.job.user, 1))
+            _pause(stage.job.user, paused=not cap_room(stage.job.user, 1))
 
     def _serve_hold(
         self, worker: Worker, leases: list[Lease], slots: int, command: NextTask, now: Any
@@ -304,7 +302,7 @@ class Dispatch:
         needs = stage.slots_per_task
         user = stage.job.user
         # A user at the cap may stay there for long, however many slots run free.
-        wanted = stage.key in user.launchable and needs <= min(worker.slots, _room(user, needs))
+        wanted = stage.key in user.launchable and needs <= min(worker.slots, cap_room(user, needs))
         if wanted and not self._fitting_tasks(stage, worker, slots, 1):
             return False
         worker.holds = None
@@ -312,34 +310,6 @@ class Dispatch:
         if wanted and command.max_tasks != 0:
             leases.extend(self._lease(stage, worker, 1, command.poll_id, now))
         return True
-
-    # -- rankings -------------------------------------------------------------------------------
-
-    def ranking(self, pool: Pool, command: NextTask) -> Ranking:
-        """The engine's launchable stages, and what the policy would launch on its free slots.
-
-        Walks past what goes before the last of them, whoever's it is.
-        """
-        mine = (
-            stage for stage in pool.policy.ranking() if stage.job.engine_id == command.worker_id
-        )
-        jobs = self._state.engine_jobs.get((pool.name, command.worker_id), {}).values()
-        there_are = sum(len(job.offered) for job in jobs if not job.user.paused)
-        most = min(command.max_stages or MAX_RANKED_STAGES, MAX_RANKED_STAGES, there_are)
-        stages = list(islice(mine, most))
-        launches = _launches(stages, command.free_slots)
-        ranked = [
-            RankedStage(
-                job_id=stage.job.job_id,
-                stage=stage.name,
-                user=stage.job.user.name,
-                virtual_deadline=pool.policy.stage_deadline(stage),
-                waiting_tasks=stage.waiting,
-                launch_now=launch,
-            )
-            for stage, launch in zip(stages, launches, strict=True)
-        ]
-        return Ranking(version=pool.order_version, stages=tuple(ranked))
 
     # -- renewals -------------------------------------------------------------------------------
 
@@ -413,7 +383,7 @@ def _first_beside(aside: list[User], policy: Policy, most: int, slots: int) -> S
     """
     for user in aside:
         _pause(user, paused=True)
-    rooms = [(user, _room(user, min(most, slots))) for user in aside]
+    rooms = [(user, cap_room(user, min(most, slots))) for user in aside]
     rooms = [(user, room) for user, room in rooms if room and policy.holds_within(user, room)]
     aside[:] = [user for user, _ in rooms]
     found = [first_within(policy, most)]
@@ -443,44 +413,6 @@ def _pause(user: User, *, paused: bool) -> None:
         user.pool.policy.pause_changed(user)
 
 
-def _launches(stages: list[Stage], free: int) -> list[int]:
-    """How many tasks of each of ``stages``, most urgent first, to launch on ``free`` slots.
-
-    A job that awaits its probe lets all others go ahead once one of its tasks runs; what they
-    leave over is handed out in a second round.
-    """
-    launches = [0] * len(stages)
-    #: Slots that users may still occupy, by their caps.
-    room: dict[str, int] = {}
-    #: Jobs that await their probes, one task of which runs or is to be launched.
-    probing: set[int] = set()
-
-    def launch(place: int, tasks: int) -> None:
-        nonlocal free
-        stage = stages[place]
-        user = stage.job.user
-        allowed = room.setdefault(user.name, _room(user, free))
-        tasks = min(tasks, min(free, allowed) // stage.slots_per_task)
-        free -= tasks * stage.slots_per_task
-        room[user.name] -= tasks * stage.slots_per_task
-        launches[place] += tasks
-
-    later = []
-    for place, stage in enumerate(stages):
-        job = stage.job
-        if not job.pool.policy.awaits_probe(job):
-            launch(place, stage.waiting)
-            continue
-        later.append(place)
-        if job.number not in probing and not job.started_slots:
-            launch(place, 1)
-            if launches[place]:
-                probing.add(job.number)
-    for place in later:
-        launch(place, stages[place].waiting - launches[place])
-    return launches
-
-
 def _described_bytes(stage: Stage) -> int:
     """About what a lease on a task of ``stage`` takes in an answer."""
     job = stage.job
@@ -490,13 +422,6 @@ def _described_bytes(stage: Stage) -> int:
     return BARE_LEASE_BYTES + len(stage.spec.payload) + len(texts.encode())
 
 
-def _room(user: User, slots: int) -> int:
-    """How many of ``slots`` the user's cap allows to occupy beside those that are."""
-    if not user.max_running_slots:
-        return slots
-    return max(0, min(slots, user.max_running_slots - user.running_slots))
-
-
 def _lacks_room(stage: Stage) -> bool:
     """Whether the user's cap has no room for a task of ``stage``."""
-    return _room(stage.job.user, stage.slots_per_task) < stage.slots_per_task
+    return cap_room(stage.job.user, stage.slots_per_task) < stage.slots_per_task

@@ -100,3 +100,10 @@ def running_changed(stage: Stage, tasks: int) -> None:
         if slots < 0:
             room_grows(user)
         check_cap(user)
+
+
+def cap_room(user: User, slots: int) -> int:
+    """How many of ``slots`` the user's cap allows to occupy beside those that are."""
+    if not user.max_running_slots:
+        return slots
+    return max(0, min(slots, user.max_running_slots - user.running_slots))

@@ -32,6 +32,7 @@ from uwfq_service.core.errors import (
 )
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
 from uwfq_service.core.policy.base import first_within
+from uwfq_service.core.ranking import ranking_for
 from uwfq_service.core.replies import Done, JobReply, Ranking, Reply, UserReply
 from uwfq_service.core.reports import Reports
 from uwfq_service.core.room import Room
@@ -224,7 +225,7 @@ class Scheduler:
 
     def ranking(self, poll: cmd.NextTask) -> Ranking:
         """The ranking that a poll for one, which was decided before, asks for, as it is by now."""
-        return self._dispatch.ranking(self.state.pools[poll.pool], poll)
+        return ranking_for(self.state, poll)
 
     # -- jobs -----------------------------------------------------------------------------------
 

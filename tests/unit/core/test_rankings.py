@@ -10,7 +10,7 @@ from tests.oracles.counting import calls_of
 from tests.oracles.driver import POOL, Driver, stage
 from tests.oracles.picker import DEADLINE_POLICIES
 from uwfq_service.core import commands as cmd
-from uwfq_service.core.dispatch import MAX_RANKED_STAGES
+from uwfq_service.core.ranking import MAX_RANKED_STAGES
 
 
 def test_launch_now_respects_a_users_cap() -> None:
