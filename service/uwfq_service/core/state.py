@@ -2,7 +2,7 @@
 
 ``State.evolve`` is the only way in: live decisions and a replayed journal both pass through it, so
 what it does may depend on nothing but the state and the event.  It decides nothing.  Events about
-tasks are evolved by ``attempts.py``.
+tasks are evolved by ``attempts.py``, those about pools, users and workers by ``roster.py``.
 
 Sums of running work are kept without touching every attempt: with ``started_slots`` slots running
 and ``started_sum`` the sum of slots x start instant, the work so far is ``started_slots x now -
@@ -19,9 +19,7 @@ from uwfq_service.core import events as ev
 from uwfq_service.core.attempts import Attempts
 from uwfq_service.core.estimation import GUESSES, Estimator
 from uwfq_service.core.launchable import (
-    check_cap,
     make_ready,
-    room_grows,
     waiting_changed,
     withdraw,
 )
@@ -32,11 +30,9 @@ from uwfq_service.core.model import (
     JobState,
     Lease,
     Pool,
-    User,
-    Worker,
     scaled_weight,
 )
-from uwfq_service.core.policy import POLICIES
+from uwfq_service.core.roster import Roster
 from uwfq_service.core.stage import Stage
 from uwfq_service.core.timers import TimerKind, Timers
 
@@ -112,12 +108,13 @@ class State:
         #: When finished jobs are looked through next; ``None``: not at all.
         self.retention_timer: Any = None
         self.attempts = Attempts(self)
+        self.roster = Roster(self)
         self._evolve: dict[type, Callable[[Any], None]] = {
-            ev.PoolConfigured: self._pool_configured,
-            ev.UserSet: self._user_set,
-            ev.WorkerJoined: self._worker_joined,
-            ev.WorkerLost: self._worker_gone,
-            ev.WorkerLeft: self._worker_gone,
+            ev.PoolConfigured: self.roster.pool_configured,
+            ev.UserSet: self.roster.user_set,
+            ev.WorkerJoined: self.roster.worker_joined,
+            ev.WorkerLost: self.roster.worker_gone,
+            ev.WorkerLeft: self.roster.worker_gone,
             ev.JobAdmitted: self._job_admitted,
             ev.StagesAdded: self._stages_added,
             ev.StagesDropped: self._stages_dropped,
@@ -144,26 +141,7 @@ class State:
         self.at = event.at
         self._evolve[type(event)](event)
 
-    # -- pools, users, workers ------------------------------------------------------------------
-
-    def _pool_configured(self, event: ev.PoolConfigured) -> None:
-        pool = self.pools.get(event.pool)
-        policy_class = POLICIES[event.policy]
-        if not self.pools:
-            self._number_leases_anew(event.at)
-            self.first_lease = self.next_lease
-        if pool is None:
-            pool = Pool(event.pool, policy_class(self.number, event.at), event.at)
-            pool.overhead = self.number(0)
-            self.pools[event.pool] = pool
-            self.estimators[event.pool] = Estimator(prior_work=self.settings.prior_work)
-        elif pool.policy.name != event.policy:
-            self._switch_policy(pool, policy_class(self.number, event.at))
-        pool.fixed_slots = event.fixed_slots
-        pool.advisory_task_runtime = event.advisory_task_runtime
-        self._slots_changed(pool)
-
-    def _number_leases_anew(self, at: Any) -> None:
+    def number_leases_anew(self, at: Any) -> None:
         """Leases are numbered from here on as none was before, in whatever journal.
 
         A worker may outlive its service's journal.  What it still runs under a lease of the journal
@@ -171,95 +149,11 @@ class State:
         """
         self.next_lease = max(self.next_lease, int(at * LEASES_PER_SECOND))
 
-    def _switch_policy(self, pool: Pool, policy: Any) -> None:
-        """Let another policy take over what is there, in the order of admission."""
-        pool.policy = policy
-        policy.set_slots(pool.slots, self.at)
-        jobs = [job for job in self.jobs.values() if job.pool is pool and not job.ended]
-        for user in pool.users.values():
-            user.policy_state = None
-        # Finished jobs, too: nobody else may find what the former policy noted there.
-        for job in self.jobs.values():
-            if job.pool is pool:
-                job.policy_state = None
-                for stage in job.stages:
-                    stage.policy_state = None
-        for job in jobs:
-            policy.add_job(job, self.at)
-        ready = [s for job in jobs for s in job.stages if s.ready and not s.over]
-        for stage in sorted(ready, key=lambda stage: stage.launch_serial):
-            policy.add_stage(stage, self.at)
-        for job in jobs:
-            for index in job.offered:
-                policy.offer(job.stages[index], self.at)
-            # The former policy may not have cared what runs over its charge.
-            self.attempts.watch_overrun(job)
-        pool.order_version += 1
-
-    def _user_set(self, event: ev.UserSet) -> None:
-        pool = self.pools[event.pool]
-        user = self.user(pool, event.user)
-        weight = scaled_weight(event.weight)
-        if weight != user.weight:
-            pool.policy.advance(event.at)
-            pool.policy.set_weight(user, weight, event.at)
-            user.weight = weight
-            pool.order_version += 1
-        if event.max_running_slots != user.max_running_slots:
-            room_grows(user)
-        user.max_running_slots = event.max_running_slots
-        user.max_waiting_jobs = event.max_waiting_jobs
-        check_cap(user)
-
-    def _worker_joined(self, event: ev.WorkerJoined) -> None:
-        pool = self.pools[event.pool]
-        worker = pool.workers.get(event.worker)
-        if worker is None:
-            worker = pool.workers[event.worker] = Worker(pool, event.worker)
-        pool.live_slots += event.slots - worker.slots
-        worker.slots, worker.prefetch, worker.engine = event.slots, event.prefetch, event.engine
-        if worker.timer is None:
-            self._watch_silence(worker)
-        self._slots_changed(pool)
-
-    def _watch_silence(self, worker: Worker) -> None:
-        """A worker that is new here: its silence counts from now."""
-        worker.alive_until = max(worker.alive_until, self.at + self._patience(worker))
-        worker.timer = worker.alive_until
-        self.timers.set(worker.timer, TimerKind.WORKER, worker)
-
-    def _patience(self, worker: Worker) -> float:
-        """How long it may be silent."""
-        settings = self.settings
-        return settings.engine_timeout if worker.engine else settings.worker_timeout
-
-    def _worker_gone(self, event: ev.WorkerLost | ev.WorkerLeft) -> None:
-        pool = self.pools[event.pool]
-        worker = pool.workers.pop(event.worker)
-        worker.timer = None
-        assert not worker.leases, "a worker that is gone has no leases left"
-        pool.live_slots -= worker.slots
-        self._slots_changed(pool)
-
-    def _slots_changed(self, pool: Pool) -> None:
-        pool.policy.advance(self.at)
-        pool.policy.set_slots(pool.slots, self.at)
-
-    def user(self, pool: Pool, name: str) -> User:
-        """The user of that name, made if need be."""
-        user = pool.users.get(name)
-        if user is None:
-            user = pool.users[name] = User(pool, pool.next_user, name)
-            user.charged = user.settled = user.service_ended = self.number(0)
-            user.started_sum = self.number(0)
-            pool.next_user += 1
-        return user
-
     # -- jobs and stages ------------------------------------------------------------------------
 
     def _job_admitted(self, event: ev.JobAdmitted) -> None:
         pool = self.pools[event.pool]
-        user = self.user(pool, event.user)
+        user = self.roster.user(pool, event.user)
         zero = self.number(0)
         job = Job(
             pool=pool,
@@ -521,7 +415,7 @@ class State:
 
     def _recovered(self, event: ev.Recovered) -> None:
         # The journal may be an older copy of the one that was served before.
-        self._number_leases_anew(event.at)
+        self.number_leases_anew(event.at)
         for lease in self.leases.values():
             if lease.expires_at is not None:
                 lease.expires_at = max(lease.expires_at, event.expires_at)
@@ -534,7 +428,7 @@ class State:
             pool.order_version = max(pool.order_version, int(event.at * VERSIONS_PER_SECOND))
             for worker in pool.workers.values():
                 # Nobody could be heard of while the service was away.
-                fresh = max(event.expires_at, event.at + self._patience(worker))
+                fresh = max(event.expires_at, event.at + self.roster.patience(worker))
                 worker.alive_until = max(worker.alive_until, fresh)
 
     # -- from a snapshot ------------------------------------------------------------------------
@@ -554,5 +448,5 @@ class State:
                     self.timers.set(at, TimerKind.RETRY, (stage, task))
         for pool in self.pools.values():
             for worker in pool.workers.values():
-                self._watch_silence(worker)
+                self.roster.watch_silence(worker)
         self.watch_retention()
