@@ -149,7 +149,7 @@ def _suitable_depth(options: Options, progress: Callable[[str], None]) -> int:
     progress("stock Spark: starting, timing a scan")
     unlogged = dataclasses.replace(options, event_logs=None)
     with _application(unlogged, "stock", 0, TIMED_DEPTH) as (_, driver):
-        (seconds,) = driver.call("rehearse", queries=[long_question(TIMED_DEPTH)])
+        (seconds,) = driver.call("rehearse", queries=[long_question(TIMED_DEPTH, 0.0)])
     depth = depth_for(seconds)
     progress(f"      {seconds:.1f} s; hashing {depth} times instead of {TIMED_DEPTH}")
     return depth

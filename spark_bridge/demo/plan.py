@@ -18,7 +18,7 @@ Class = Literal["short", "long"]
 
 #: Seconds that a long scan should take alone, and so each of stock Spark's tasks of it: as many as
 #: there are slots.
-SCAN_SECONDS: Final = 3.0
+SCAN_SECONDS: Final = 6.0
 #: The depth of the scan that is timed to find out.
 TIMED_DEPTH: Final = 6
 #: Deeper questions make methods too large for the JVM to compile.
@@ -55,8 +55,8 @@ def question(table: str, depth: int, above: float) -> str:
     )
 
 
-def long_question(depth: int, above: float = 0.5) -> str:
-    """What the long users ask: ``depth`` hashes of each row."""
+def long_question(depth: int, above: float) -> str:
+    """What the long users ask: ``depth`` hashes of each row with an amount (below 1) above that."""
     return question("history", depth, above)
 
 
@@ -103,7 +103,7 @@ def rehearsal(depth: int) -> list[str]:
     """
     return [
         short_question(depth, 0.5),
-        long_question(depth),
+        long_question(depth, 0.5),
         short_question(depth, 0.6),
         short_question(depth, 0.4),
     ]
