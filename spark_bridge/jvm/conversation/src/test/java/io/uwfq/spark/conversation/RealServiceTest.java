@@ -206,11 +206,12 @@ class RealServiceTest {
     run(key, 2, 4);
     StageKey other = stage("app/q2", "bob", 2);
     conversation.jobEnded("app/q1", JobEnd.SUCCEEDED);
+    // One that was back by the second call would not have been missed.
+    Waiting.until("the loss", () -> conversation.figures().fallbacks.sum() == 1);
     service.start(data);
     awaitRanked(other);
     Waiting.until("the end", () -> job("app/q1").getState() == JobState.JOB_STATE_SUCCEEDED);
     assertEquals(4.0, job("app/q1").getMeasuredWorkSlotSeconds(), 1e-6);
-    assertEquals(1, conversation.figures().fallbacks.sum());
     assertEquals(1, conversation.figures().rejoins.sum());
   }
 
