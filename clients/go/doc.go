@@ -25,8 +25,8 @@
 // deadline.  What fails with Unavailable, or is cancelled by a service that ends, is tried up to five
 // times; every call may be repeated safely, as a submission carries a name or a request id of its
 // own.  A service whose certificate is not to be trusted is Unavailable at once, as far as a call comes
-// upon no connection.  Nothing else is tried again: whether to come back to a full service is for the caller to say,
-// and [Error.RetryAfter] tells when.
+// upon no connection.  Nothing else is tried again: whether to come back to a full service is for the
+// caller to say, and [Error.RetryAfter] tells when.
 //
 // # Errors
 //

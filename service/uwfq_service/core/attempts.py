@@ -275,6 +275,7 @@ class Attempts:
                     stage.unbegun.pop(lease.task, None)
         running_changed(stage, -len(leases))
         job.pool.policy.work_done(job, at)
+        # Asked here, too: most results end no stage.
         if stage.done == stage.task_count or stage.dropped_work is not None:
             self.stage_progressed(stage)
 

@@ -4,9 +4,9 @@ Requests are taken in as they come, each is answered when its own decision is on
 order that is.  The number of those under way and of answers that are still to be sent is limited by
 not reading on, but for one request that waits for its turn: a caller that does not read its answers
 is slowed down by its own connection, and one that closes its side is heard though its polls fill
-the stream.  No
-task is made per request; the future of each reply puts it into the stream's outbox, and one writer
-turns it into bytes (of leases that may be megabytes) when its turn has come, and sends them.
+the stream.  No task is made per request; the future of each reply puts it into the stream's outbox,
+and one writer turns it into bytes (of leases that may be megabytes) when its turn has come, and
+sends them.
 """
 
 from __future__ import annotations

@@ -157,6 +157,7 @@ class World:
         while len(self._finished) < jobs:
             due = scheduler.next_wakeup()
             assert heap or due is not None, "a job is left, and nothing will ever happen"
+            # No entry is of that kind, so that nothing behind it is compared.
             if due is not None and (not heap or (due, WAKEUP) < heap[0]):
                 self._now = max(self._now, due)
                 self._wake(None)

@@ -86,16 +86,7 @@ class ServiceChannelTest {
   void aServiceThatIsNotThereRefusesTheConnection() throws Exception {
     ServerSocket gone = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
     gone.close();
-    Settings settings =
-        Settings.of(Map.of("spark.uwfq.target", "127.0.0.1:" + gone.getLocalPort()), List.of());
-    ManagedChannel channel = ServiceChannel.open(settings);
-    StatusRuntimeException failed =
-        assertThrows(
-            StatusRuntimeException.class,
-            () ->
-                SchedulerServiceGrpc.newBlockingStub(channel)
-                    .getJob(GetJobRequest.getDefaultInstance()));
-    channel.shutdownNow();
+    StatusRuntimeException failed = failureOfACallTo("127.0.0.1:" + gone.getLocalPort());
     assertEquals(
         "UNAVAILABLE: Connection refused",
         Service.describe(Status.fromThrowable(failed).withCause(failed)));
@@ -122,8 +113,14 @@ class ServiceChannelTest {
     Logger grpc = Logger.getLogger("io.grpc");
     grpc.addHandler(log);
     // No name has parts as long as this, so that nobody has to be asked.
-    Settings settings =
-        Settings.of(Map.of("spark.uwfq.target", "x".repeat(64) + ".invalid:7170"), List.of());
+    StatusRuntimeException failed = failureOfACallTo("x".repeat(64) + ".invalid:7170");
+    grpc.removeHandler(log);
+    assertEquals(Status.Code.UNAVAILABLE, failed.getStatus().getCode());
+    assertEquals(List.of(), logged);
+  }
+
+  private static StatusRuntimeException failureOfACallTo(String target) {
+    Settings settings = Settings.of(Map.of("spark.uwfq.target", target), List.of());
     ManagedChannel channel = ServiceChannel.open(settings);
     StatusRuntimeException failed =
         assertThrows(
@@ -132,8 +129,6 @@ class ServiceChannelTest {
                 SchedulerServiceGrpc.newBlockingStub(channel)
                     .getJob(GetJobRequest.getDefaultInstance()));
     channel.shutdownNow();
-    grpc.removeHandler(log);
-    assertEquals(Status.Code.UNAVAILABLE, failed.getStatus().getCode());
-    assertEquals(List.of(), logged);
+    return failed;
   }
 }
