@@ -275,9 +275,7 @@ class Attempts:
                     stage.unbegun.pop(lease.task, None)
         running_changed(stage, -len(leases))
         job.pool.policy.work_done(job, at)
-        # Asked here, too: most results end no stage.
-        if stage.done == stage.task_count or stage.dropped_work is not None:
-            self.stage_progressed(stage)
+        self.stage_progressed(stage)
 
     def _rivals_finished(self, stage: Stage, leases: Sequence[Lease]) -> None:
         """Attempts have succeeded, beside which others of their tasks may still run."""

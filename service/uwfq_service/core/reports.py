@@ -52,10 +52,8 @@ class Reports:
     def task_done(self, command: TaskDone, now: Any) -> Reply:
         """Decide a report."""
         validation.task_done(command, self._settings.limits)
-        for pool in self._state.pools.values():
-            worker = pool.workers.get(command.worker_id)
-            if worker is not None:
-                self._decider.touch(worker, now)
+        for worker in self._decider.workers(command.worker_id):
+            self._decider.touch(worker, now)
         return TaskDoneReply(acks=self.results(command.worker_id, command.results, now))
 
     def results(self, worker: str, results: Sequence[TaskResult], now: Any) -> tuple[Ack, ...]:
@@ -84,8 +82,7 @@ class Reports:
             acks.append(Ack(lease_id=ref.lease_id, status=status))
         if batch.leases:
             self._emit(batch, now)
-        if run is not None:
-            self._end_run(run, now)
+        self._end_run(run, now)
         return tuple(acks)
 
     # -- successes in a row ---------------------------------------------------------------------

@@ -142,12 +142,10 @@ class Stage(msgspec.Struct, eq=False):
 
     def next_tasks(self, count: int) -> tuple[int, ...]:
         """The tasks that are launched next, in order; at most ``count``.  Changes nothing."""
-        if not self.returned and self.claimed is None and self.launch_order is None:
-            if count == 1:
-                return (self.cursor,)
-            return tuple(range(self.cursor, min(self.cursor + count, self.task_count)))
         if count == 1:
             return (self.task_at(self.next_place()),)
+        if not self.returned and self.claimed is None and self.launch_order is None:
+            return tuple(range(self.cursor, min(self.cursor + count, self.task_count)))
         places = self.returned[:count] if self.returned else []
         place = self.cursor
         while len(places) < count and place < self.task_count:

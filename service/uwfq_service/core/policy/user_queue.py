@@ -75,8 +75,7 @@ class UserQueue:
     @property
     def first_stage(self) -> Stage:
         """Of the head, the stage that goes first."""
-        assert self.head is not None, "an entry has a head"
-        job: Job = self.head.job
+        job: Job = self.clock_of_head.job
         return job.stages[job.offered[0]]
 
     def push(self, job: JobClock) -> None:
