@@ -1,5 +1,7 @@
 """What is logged of calls: nothing by default, one closing line each when asked."""
 
+from typing import Any, cast
+
 import grpc
 import pytest
 from structlog.contextvars import merge_contextvars as _merge
@@ -8,6 +10,7 @@ from structlog.testing import capture_logs
 from tests.integration.serving import refused, serving
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core import views
+from uwfq_service.server import work_stream
 
 
 async def test_calls_are_not_logged_by_default() -> None:
@@ -49,7 +52,7 @@ async def test_a_stream_ends_with_a_line_too() -> None:
 
 
 async def test_a_mistake_of_ours_is_logged_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller hears INTERNAL, the log has the traceback."""
+    """The caller hears INTERNAL; the log has the traceback, and whose call it was."""
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
@@ -58,11 +61,41 @@ async def test_a_mistake_of_ours_is_logged_and_not_shown(monkeypatch: pytest.Mon
     async with serving() as service:
         job_id = (await service.submit()).job_id
         with capture_logs() as lines, pytest.raises(grpc.aio.AioRpcError) as caught:
-            await service.jobs.GetJob(rpc.GetJobRequest(job_id=job_id))
+            await service.jobs.GetJob(
+                rpc.GetJobRequest(job_id=job_id), metadata=(("x-request-id", "r-7"),)
+            )
         assert caught.value.code() is grpc.StatusCode.INTERNAL
         assert "secret" not in (caught.value.details() or "")
-        assert [line["event"] for line in lines] == ["call_failed"]
+        (line,) = lines
+        assert (line["event"], line["method"]) == ("call_failed", "GetJob")
+        assert line["request_id"] == "r-7"
+        assert line["peer"].startswith("ipv4:127.0.0.1")
         assert (await service.submit()).job_id, "reading wrongly breaks nothing"
+
+
+async def test_a_mistake_of_ours_leaves_the_stream_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One answer is INTERNAL, and the log says whose stream it was on."""
+
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(work_stream, "_renew_leases", broken)
+    asked = rpc.WorkRequest(sequence=1, renew_leases=rpc.RenewLeasesRequest(worker_id="w"))
+    async with serving() as service:
+        # The stubs' types ask for an iterator of requests; without one the caller writes them.
+        stream = cast(Any, service.jobs).Work(metadata=(("x-request-id", "r-8"),))
+        with capture_logs() as lines:
+            await stream.write(asked)
+            answer = await stream.read()
+        monkeypatch.undo()
+        await stream.write(asked)
+        again = await stream.read()
+    assert answer.error.code == grpc.StatusCode.INTERNAL.value[0]
+    assert "secret" not in answer.error.message
+    assert again.WhichOneof("response") == "renew_leases"
+    (line,) = lines
+    assert (line["event"], line["method"]) == ("call_failed", "Work")
+    assert line["request_id"] == "r-8"
 
 
 async def test_events_are_logged_once_they_are_on_disk() -> None:

@@ -43,13 +43,22 @@ def nobody_listens(error: BaseException | None) -> bool:
     return type(error).__name__ == "ExecuteBatchError" and "execute_batch" in str(error)
 
 
-async def end_with(context: Context, error: Exception) -> NoReturn:
+def caller(method: str, context: Context) -> dict[str, str]:
+    """Who has called what, as the log says it."""
+    told = {"method": method, "peer": context.peer()}
+    for name, value in context.invocation_metadata() or ():
+        if name == REQUEST_ID_HEADER:
+            told["request_id"] = str(value)
+    return told
+
+
+async def end_with(method: str, context: Context, error: Exception) -> NoReturn:
     """End the call: a refusal with its status and details, a mistake of ours without its cause."""
     if isinstance(error, SchedulerError):
         code, message, status = to_status(error)
         await context.abort(code, message, ((DETAILS_KEY, status.SerializeToString()),))
     if not isinstance(error, grpc.aio.AbortError) and not nobody_listens(error):
-        log.error("call_failed", exc_info=error)
+        log.error("call_failed", **caller(method, context), exc_info=error)
         await context.abort(*INTERNAL)
     raise error
 
@@ -109,7 +118,7 @@ class Handlers:
             try:
                 return await handler(read(request, message), context)
             except Exception as error:  # noqa: BLE001 - the caller must not see our tracebacks.
-                await end_with(context, error)
+                await end_with(method, context, error)
 
         self._methods[method] = grpc.unary_unary_rpc_method_handler(
             _logged_call(method, call) if self._log_calls else call,
@@ -130,7 +139,7 @@ class Handlers:
                 async for item in handler(read(request, message), context):
                     yield item
             except Exception as error:  # noqa: BLE001 - as above.
-                await end_with(context, error)
+                await end_with(method, context, error)
 
         self._methods[method] = grpc.unary_stream_rpc_method_handler(
             _logged_stream(method, call) if self._log_calls else call,
@@ -149,7 +158,7 @@ class Handlers:
             try:
                 await handler(_Requests(request, messages), context)
             except Exception as error:  # noqa: BLE001 - as above.
-                await end_with(context, error)
+                await end_with(method, context, error)
 
         self._methods[method] = grpc.stream_stream_rpc_method_handler(
             _logged_call(method, call) if self._log_calls else call,
@@ -163,13 +172,9 @@ def _closing_line(method: str, context: Context) -> Iterator[None]:
 
     One that its caller gave up, or whose time was over, is CANCELLED.
     """
-    bound = {"method": method, "peer": context.peer()}
-    for name, value in context.invocation_metadata() or ():
-        if name == REQUEST_ID_HEADER:
-            bound["request_id"] = str(value)
     started = time.perf_counter()
     ended = "CANCELLED"
-    with structlog.contextvars.bound_contextvars(**bound):
+    with structlog.contextvars.bound_contextvars(**caller(method, context)):
         try:
             yield
             ended = "OK"

@@ -25,7 +25,7 @@ from uwfq_service.core.errors import InvalidField, SchedulerError
 from uwfq_service.core.settings import Limits
 from uwfq_service.server import convert
 from uwfq_service.server.engine import Engine
-from uwfq_service.server.rpc import INTERNAL, Context
+from uwfq_service.server.rpc import INTERNAL, Context, caller
 from uwfq_service.server.status import Stopping, to_status
 from uwfq_service.server.wire import LeaseEncoder, task_done_response, work_response
 
@@ -100,7 +100,7 @@ class WorkStream:
         outbox = self._outbox
         while True:
             while outbox:
-                await self._context.write(_encoded(*outbox.popleft()))
+                await self._context.write(self._encoded(*outbox.popleft()))
                 self._room.set()
             if not self._reading and not self._under_way:
                 return
@@ -156,14 +156,13 @@ class WorkStream:
         self._outbox.append((sequence, encode, reply))
         self._answered.set()
 
-
-def _encoded(sequence: int, encode: Encode, reply: Any) -> bytes:
-    try:
-        return encode(sequence, reply)
-    except Exception:
-        # One answer that we fail to write is no reason to let the caller wait for it.
-        log.exception("call_failed")
-        return _error(sequence, *INTERNAL)
+    def _encoded(self, sequence: int, encode: Encode, reply: Any) -> bytes:
+        try:
+            return encode(sequence, reply)
+        except Exception:
+            # One answer that we fail to write is no reason to let the caller wait for it.
+            log.exception("call_failed", **caller("Work", self._context))
+            return _error(sequence, *INTERNAL)
 
 
 def _task_done(sequence: int, reply: Any) -> bytes:
