@@ -197,6 +197,7 @@ async def test_a_long_name_does_not_burst_the_status(name: str) -> None:
         calls: list[tuple[str, Awaitable[Any]]] = [
             ("job_id", service.jobs.GetJob(rpc.GetJobRequest(job_id=name))),
             ("pool", service.jobs.ListJobs(rpc.ListJobsRequest(pool=name))),
+            ("user", service.jobs.ListJobs(rpc.ListJobsRequest(user=name))),
             ("pool", service.admin.GetPool(admin_service_pb2.GetPoolRequest(pool=name))),
             ("pool", service.admin.ListUsers(admin_service_pb2.ListUsersRequest(pool=name))),
         ]

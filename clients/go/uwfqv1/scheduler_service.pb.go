@@ -2070,7 +2070,7 @@ type ListJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only of this pool; at most 128 bytes, empty: of all.
 	Pool string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
-	// Only of this user; empty: of all.
+	// Only of this user; at most 128 bytes, empty: of all.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
 	// Only in one of these states; empty: in any.
 	States []JobState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=uwfq.v1.JobState" json:"states,omitempty"`

@@ -18,6 +18,7 @@ from uwfq_service.core.inquiry import Explanation, Inquiry
 from uwfq_service.core.model import Job
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Limits
+from uwfq_service.core.validation import text
 from uwfq_service.server import convert, convert_views, paging
 from uwfq_service.server.clock import Clock
 from uwfq_service.server.config_keys import Serving
@@ -127,6 +128,7 @@ class SchedulerRpc:
         """Jobs, newest first."""
         states = convert.job_states(request.states)
         pool, user = request.pool, request.user
+        text("user", user, self._limits.max_id_bytes)
         query = ("jobs", pool, user, sorted(states))
         after = paging.read_token(request.page_token, query, int)
 

@@ -76,7 +76,7 @@ STATED: Final = [
     ("TaskDoneRequest", "results", BATCH),
     ("RenewLeasesRequest", "worker_id", NAME),
     *(("RenewLeasesRequest", field, BATCH) for field in ("lease_ids", "started")),
-    ("ListJobsRequest", "pool", NAME),
+    *(("ListJobsRequest", field, NAME) for field in ("pool", "user")),
     *(("SetUserRequest", field, NAME) for field in ("pool", "user")),
     ("SetUserRequest", "weight", f"{MAX_WEIGHT:,}"),
     ("SetUserRequest", "max_running_slots", SLOTS),

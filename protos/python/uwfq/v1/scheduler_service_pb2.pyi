@@ -1110,7 +1110,7 @@ class ListJobsRequest(_message.Message):
     pool: _builtins.str
     """Only of this pool; at most 128 bytes, empty: of all."""
     user: _builtins.str
-    """Only of this user; empty: of all."""
+    """Only of this user; at most 128 bytes, empty: of all."""
     page_size: _builtins.int
     """Most jobs to return; 0: 100; more than 1,000: 1,000."""
     page_token: _builtins.str

@@ -1139,7 +1139,7 @@ export type ListJobsRequest = Message<"uwfq.v1.ListJobsRequest"> & {
   pool: string;
 
   /**
-   * Only of this user; empty: of all.
+   * Only of this user; at most 128 bytes, empty: of all.
    *
    * @generated from field: string user = 2;
    */

@@ -103,7 +103,7 @@ private static final long serialVersionUID = 0L;
   private volatile java.lang.Object user_ = "";
   /**
    * <pre>
-   * Only of this user; empty: of all.
+   * Only of this user; at most 128 bytes, empty: of all.
    * </pre>
    *
    * <code>string user = 2 [json_name = "user"];</code>
@@ -124,7 +124,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only of this user; empty: of all.
+   * Only of this user; at most 128 bytes, empty: of all.
    * </pre>
    *
    * <code>string user = 2 [json_name = "user"];</code>
@@ -807,7 +807,7 @@ private static final long serialVersionUID = 0L;
     private java.lang.Object user_ = "";
     /**
      * <pre>
-     * Only of this user; empty: of all.
+     * Only of this user; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string user = 2 [json_name = "user"];</code>
@@ -827,7 +827,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only of this user; empty: of all.
+     * Only of this user; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string user = 2 [json_name = "user"];</code>
@@ -848,7 +848,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only of this user; empty: of all.
+     * Only of this user; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string user = 2 [json_name = "user"];</code>
@@ -865,7 +865,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only of this user; empty: of all.
+     * Only of this user; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string user = 2 [json_name = "user"];</code>
@@ -879,7 +879,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only of this user; empty: of all.
+     * Only of this user; at most 128 bytes, empty: of all.
      * </pre>
      *
      * <code>string user = 2 [json_name = "user"];</code>

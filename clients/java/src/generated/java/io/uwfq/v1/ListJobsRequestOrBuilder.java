@@ -32,7 +32,7 @@ public interface ListJobsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only of this user; empty: of all.
+   * Only of this user; at most 128 bytes, empty: of all.
    * </pre>
    *
    * <code>string user = 2 [json_name = "user"];</code>
@@ -41,7 +41,7 @@ public interface ListJobsRequestOrBuilder extends
   java.lang.String getUser();
   /**
    * <pre>
-   * Only of this user; empty: of all.
+   * Only of this user; at most 128 bytes, empty: of all.
    * </pre>
    *
    * <code>string user = 2 [json_name = "user"];</code>
