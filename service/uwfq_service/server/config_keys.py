@@ -309,7 +309,7 @@ POOL_KEYS: Final[tuple[Key, ...]] = (
 )
 USER_KEYS: Final[tuple[Key, ...]] = (
     Key("weight", "Relative claim on the pool.", float, 1.0, 0.001, None, 1e6),
-    Key("max_running_slots", "Most slots at once; 0: no cap.", int, 0, 0, None, 2**32 - 1),
+    Key("max_running_slots", "Most slots at once; 0: no cap.", int, 0, 0, None, 1e6),
     Key(
         "max_waiting_jobs",
         "Most unfinished jobs; 0: the service's limit.",
