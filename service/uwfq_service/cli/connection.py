@@ -7,11 +7,13 @@ import functools
 import os
 import re
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure, explained
+from uwfq_service.cli.files import NamedPath
 from uwfq_service.cli.ranges import Number
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ class Connection:
 
     target: str
     tls: bool
-    ca: str | None
-    certificate: str | None
-    key: str | None
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
     #: The name in the service's certificate; ``None``: the target's.
     server_name: str | None = None
     timeout: float
@@ -121,6 +123,13 @@ def _somewhere(_context: click.Context, option: click.Parameter, target: str | N
     return target
 
 
+def _named(_context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    if name == "":
+        # Without a name nothing would be encrypted.
+        raise click.BadParameter("is empty", param=option)
+    return name
+
+
 def connected_elsewhere(default: str) -> Callable[[Command], Command]:
     """As ``connected``, for a command that learns where the service is.
 
@@ -156,6 +165,7 @@ def _with_connection(command: Command) -> Command:
         envvar="UWFQ_CA_FILE",
         show_envvar=True,
         metavar="FILE",
+        type=NamedPath(),
         help="Encrypt, and trust this CA (PEM).",
     )
     @click.option(
@@ -164,6 +174,7 @@ def _with_connection(command: Command) -> Command:
         envvar="UWFQ_CERT_FILE",
         show_envvar=True,
         metavar="FILE",
+        type=NamedPath(),
         help="This client's certificate (PEM), for mutual TLS.",
     )
     @click.option(
@@ -171,11 +182,13 @@ def _with_connection(command: Command) -> Command:
         envvar="UWFQ_KEY_FILE",
         show_envvar=True,
         metavar="FILE",
+        type=NamedPath(),
         help="The key of --cert (PEM).",
     )
     @click.option(
         "--server-name",
         metavar="NAME",
+        callback=_named,
         help="Encrypt, and expect this name in the service's certificate.  [default: the target's]",
     )
     @click.option(
@@ -192,9 +205,9 @@ def _with_connection(command: Command) -> Command:
         *arguments: Any,
         target: str | None,
         tls: bool,
-        ca: str | None,
-        certificate: str | None,
-        key: str | None,
+        ca: Path | None,
+        certificate: Path | None,
+        key: Path | None,
         server_name: str | None,
         timeout: float,
         **options: Any,

@@ -6,11 +6,13 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
+from uwfq_service.cli.files import NamedPath
 from uwfq_service.cli.output import emit, output_option, table
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.server.config_keys import KEYS, POOL_KEYS, USER_KEYS
@@ -82,6 +84,7 @@ class _ServeCommand(click.Command):
     envvar="UWFQ_CONFIG",
     show_envvar=True,
     metavar="FILE",
+    type=NamedPath(),
     help="Read settings from a TOML file; options and environment win over it.",
 )
 @_setting_options
@@ -100,7 +103,7 @@ class _ServeCommand(click.Command):
 @click.option("--check", is_flag=True, help="Check the configuration, print it, and exit.")
 @output_option
 def serve(
-    file: str | None,
+    file: Path | None,
     policy: str | None,
     settings: Sequence[str],
     check: bool,
