@@ -1,12 +1,15 @@
 """What Prometheus scrapes."""
 
 import asyncio
+import contextlib
+import socket
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.serving import Service, result, serving
 from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq_service.server import metrics
 from uwfq_service.server.app import Server
 from uwfq_service.server.config import ConfigError, load
 
@@ -95,6 +98,40 @@ async def test_other_requests_get_a_short_answer_or_none(sent: str, answered: st
         assert head.startswith(answered)
         assert answered or not head
         await scrape(service)
+
+
+async def test_who_does_not_take_in_the_answer_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The connection, and what was to be sent, would stay for as long as the other side likes."""
+    monkeypatch.setattr(metrics, "_REQUEST_SECONDS", 0.1)
+    page = bytes(32 * 1024 * 1024)
+    endpoint = metrics.MetricsEndpoint(lambda: page)
+    gave_up = asyncio.Event()
+    serve = endpoint._serve
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve(reader, writer)
+        gave_up.set()
+
+    monkeypatch.setattr(endpoint, "_serve", served)
+    await endpoint.start("127.0.0.1", 0)
+    with socket.create_connection(("127.0.0.1", endpoint.port)) as scraper:
+        scraper.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        await asyncio.wait_for(gave_up.wait(), 5)
+        scraper.settimeout(5)
+        received = await asyncio.to_thread(_all_of, scraper)
+    await endpoint.stop()
+    assert received < len(page)
+
+
+def _all_of(connection: socket.socket) -> int:
+    """Bytes that come until the other side has closed, or torn, the connection."""
+    count = 0
+    with contextlib.suppress(ConnectionResetError):
+        while more := len(connection.recv(1 << 20)):
+            count += more
+    return count
 
 
 async def test_a_head_request_has_no_body() -> None:

@@ -223,7 +223,8 @@ class MetricsEndpoint:
                 writer.write(self._answer(head))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # Whoever does not ask properly, or does not listen, gets no answer.
+            # Whoever does not ask properly, or does not listen, gets no answer, or no more of it.
+            writer.transport.abort()
         finally:
             writer.close()
 
