@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from tests.integration.serving import Service, result, serving
 from uwfq.v1 import scheduler_service_pb2 as rpc
@@ -142,10 +143,23 @@ async def test_a_head_request_has_no_body() -> None:
         assert body == ""
 
 
+async def test_the_log_says_where_metrics_are() -> None:
+    """Port 0 is whichever is free."""
+    with capture_logs() as lines:
+        async with serving(metrics__listen="127.0.0.1:0") as service:
+            assert service.server.metrics is not None
+            port = service.server.metrics.port
+    (line,) = [line for line in lines if line["event"] == "serving"]
+    assert line["metrics"] == f"127.0.0.1:{port}"
+
+
 async def test_without_an_address_nothing_is_served() -> None:
     """Which is the default."""
-    async with serving() as service:
-        assert service.server.metrics is None
+    with capture_logs() as lines:
+        async with serving() as service:
+            assert service.server.metrics is None
+    (line,) = [line for line in lines if line["event"] == "serving"]
+    assert line["metrics"] == ""
 
 
 async def test_an_address_in_use_is_an_error_that_names_the_key() -> None:

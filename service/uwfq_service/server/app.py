@@ -172,6 +172,7 @@ class Server:
         log.info(
             "serving",
             listen=self.address,
+            metrics=_address(config.metrics.listen, self.metrics.port) if self.metrics else "",
             data=config.data,
             tls=config.secure,
             pools=[pool.configure.pool for pool in config.pools],
@@ -280,8 +281,7 @@ class Server:
     @property
     def address(self) -> str:
         """Where it listens, with the port that was picked."""
-        listen = self.config.listen
-        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{self.port}"
+        return _address(self.config.listen, self.port)
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -331,6 +331,10 @@ class Server:
         if self._journal is not None:
             # Of a core that broke its own rules no snapshot is taken.
             self._journal.close(None if self.failure else self._scheduler)
+
+
+def _address(listen: str, port: int) -> str:
+    return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
 
 
 def _open_journal(config: Config) -> Journal:
