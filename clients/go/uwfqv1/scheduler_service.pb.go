@@ -2072,7 +2072,7 @@ type ListJobsRequest struct {
 	Pool string `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
 	// Only of this user; at most 128 bytes, empty: of all.
 	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
-	// Only in one of these states; empty: in any.
+	// Only in one of these states; at most 5, empty: in any.
 	States []JobState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=uwfq.v1.JobState" json:"states,omitempty"`
 	// Most jobs to return; 0: 100; more than 1,000: 1,000.
 	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`

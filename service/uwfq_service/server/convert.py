@@ -291,9 +291,10 @@ _REASON: Final = _numbers(types.SplitReason.items(), "SPLIT_REASON_")
 JOB_STATE: Final = _numbers(types.JobState.items(), "JOB_STATE_")
 
 
-def job_states(numbers: Iterable[int]) -> frozenset[str]:
+def job_states(numbers: Sequence[int]) -> frozenset[str]:
     """The core's words for the states of a filter."""
     words = {number: word for word, number in JOB_STATE.items() if number}
+    size("states", numbers, len(words))
     try:
         return frozenset(words[number] for number in numbers)
     except KeyError as unknown:

@@ -232,6 +232,10 @@ LISTS: list[tuple[str, Callable[[Limits], object]]] = [
             rpc.RenewLeasesRequest(started=[types.TaskStart()] * 2), limits
         ),
     ),
+    (
+        "states",
+        lambda _: convert.job_states([types.JOB_STATE_FAILED] * len(types.JobState.values())),
+    ),
 ]
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from uwfq.v1 import types_pb2 as types
 from uwfq_service.core.settings import Limits, Settings
 from uwfq_service.core.validation import MAX_ATTEMPTS, MAX_SECONDS, MAX_SLOTS, MAX_WEIGHT, MAX_WORK
 from uwfq_service.server.config_keys import Serving
@@ -77,6 +78,7 @@ STATED: Final = [
     ("RenewLeasesRequest", "worker_id", NAME),
     *(("RenewLeasesRequest", field, BATCH) for field in ("lease_ids", "started")),
     *(("ListJobsRequest", field, NAME) for field in ("pool", "user")),
+    ("ListJobsRequest", "states", str(len(types.JobState.values()) - 1)),
     *(("SetUserRequest", field, NAME) for field in ("pool", "user")),
     ("SetUserRequest", "weight", f"{MAX_WEIGHT:,}"),
     ("SetUserRequest", "max_running_slots", SLOTS),

@@ -1117,7 +1117,7 @@ class ListJobsRequest(_message.Message):
     """Where to go on: `next_page_token` of the page before; empty: from the newest."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.JobState.ValueType]:
-        """Only in one of these states; empty: in any."""
+        """Only in one of these states; at most 5, empty: in any."""
 
     def __init__(
         self,

@@ -1146,7 +1146,7 @@ export type ListJobsRequest = Message<"uwfq.v1.ListJobsRequest"> & {
   user: string;
 
   /**
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    *
    * @generated from field: repeated uwfq.v1.JobState states = 3;
    */

@@ -160,7 +160,7 @@ private static final long serialVersionUID = 0L;
           };
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -173,7 +173,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -185,7 +185,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -198,7 +198,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -211,7 +211,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -905,7 +905,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -917,7 +917,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -928,7 +928,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -940,7 +940,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -958,7 +958,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -974,7 +974,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -992,7 +992,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -1006,7 +1006,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -1019,7 +1019,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -1031,7 +1031,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -1048,7 +1048,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -1063,7 +1063,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Only in one of these states; empty: in any.
+     * Only in one of these states; at most 5, empty: in any.
      * </pre>
      *
      * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>

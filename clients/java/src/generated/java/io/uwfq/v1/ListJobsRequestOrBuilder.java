@@ -52,7 +52,7 @@ public interface ListJobsRequestOrBuilder extends
 
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -61,7 +61,7 @@ public interface ListJobsRequestOrBuilder extends
   java.util.List<io.uwfq.v1.JobState> getStatesList();
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -70,7 +70,7 @@ public interface ListJobsRequestOrBuilder extends
   int getStatesCount();
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -80,7 +80,7 @@ public interface ListJobsRequestOrBuilder extends
   io.uwfq.v1.JobState getStates(int index);
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
@@ -90,7 +90,7 @@ public interface ListJobsRequestOrBuilder extends
   getStatesValueList();
   /**
    * <pre>
-   * Only in one of these states; empty: in any.
+   * Only in one of these states; at most 5, empty: in any.
    * </pre>
    *
    * <code>repeated .uwfq.v1.JobState states = 3 [json_name = "states"];</code>
