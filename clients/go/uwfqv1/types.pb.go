@@ -575,7 +575,7 @@ func (x *TaskList) GetTaskWorkSlotSeconds() []float64 {
 type InputDescriptor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum > 0 and below
-	// 2^63.  Describe a larger input by coarser units, or in several stages.
+	// 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
 	UnitSizes []uint64 `protobuf:"varint,1,rep,packed,name=unit_sizes,json=unitSizes,proto3" json:"unit_sizes,omitempty"`
 	// Whether every unit may be cut inside, at any offset.
 	Splittable bool `protobuf:"varint,2,opt,name=splittable,proto3" json:"splittable,omitempty"`

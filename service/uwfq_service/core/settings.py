@@ -21,8 +21,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_tasks_per_stage: int = 10_000_000
     #: Cutting so many by their costs takes 50 ms, and everybody else waits for that.
     max_input_units: int = 50_000
-    #: Tasks whose sizes or works one call lists together: to put so many in order takes half a
-    #: second, and everybody else waits for that.
+    #: Tasks whose sizes or works, and units of input, one call lists together: to put so many in
+    #: order takes half a second, and everybody else waits for that.
     max_listed_tasks: int = 1_000_000
     #: Ranges that the inputs of one call are cut into together: half a second, likewise.
     max_ranges: int = 100_000

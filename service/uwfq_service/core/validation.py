@@ -210,8 +210,8 @@ def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
         if listed > limits.max_listed_tasks:
             raise InvalidField(
                 "stages",
-                f"list sizes or works of more than {limits.max_listed_tasks} tasks, the most in "
-                "one call; leave them out, or add stages one by one",
+                f"list sizes or works of more than {limits.max_listed_tasks} tasks and units of "
+                "input, the most in one call; leave out those of tasks, or add stages one by one",
             )
         if stage.stage in seen:
             raise InvalidField(
@@ -221,7 +221,7 @@ def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
 
 
 def _stage(stage: StageSpec, limits: Limits) -> int:
-    """How many sizes or works of tasks it lists; fields are named from the stage on."""
+    """How many tasks or units of input it lists; fields are named from the stage on."""
     listed = 0
     if not 0 < len(stage.stage) <= limits.max_id_bytes // MAX_UTF8_BYTES:
         name("stage", stage.stage, limits.max_id_bytes)
@@ -233,7 +233,7 @@ def _stage(stage: StageSpec, limits: Limits) -> int:
     if isinstance(cut, TaskList):
         listed = _task_list(cut, limits)
     elif isinstance(cut, InputDescriptor):
-        _input(cut, limits)
+        listed = _input(cut, limits)
     if stage.declared_work is not None and not 0 < stage.declared_work <= MAX_WORK:
         positive("estimated_work_slot_seconds", stage.declared_work, MAX_WORK)
     if not 1 <= stage.slots_per_task <= MAX_SLOTS:
@@ -292,7 +292,7 @@ def _task_list(tasks: TaskList, limits: Limits) -> int:
     return max(len(tasks.task_bytes), len(tasks.task_work))
 
 
-def _input(cut: InputDescriptor, limits: Limits) -> None:
+def _input(cut: InputDescriptor, limits: Limits) -> int:
     units = len(cut.unit_sizes)
     if not units:
         raise InvalidField("input.unit_sizes", "must not be empty")
@@ -309,6 +309,7 @@ def _input(cut: InputDescriptor, limits: Limits) -> None:
                 f"has {len(cut.unit_costs)} items; give {units} (one per unit) or none",
             )
         _all_within("input.unit_costs", cut.unit_costs, 1e-9, 1e9)
+    return units
 
 
 def _labels(labels: dict[str, str], limits: Limits) -> None:

@@ -263,7 +263,7 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("limits.max_tasks_per_stage", "Tasks of a stage.", low=1, high=1e8),
     _key(
         "limits.max_listed_tasks",
-        "Tasks whose sizes or works are listed in one call.",
+        "Tasks whose sizes or works, and units of input, are listed in one call.",
         low=1,
         high=1e8,
     ),

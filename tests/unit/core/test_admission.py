@@ -81,17 +81,21 @@ def test_inputs_of_one_call_are_cut_into_so_many_ranges_at_most() -> None:
     assert sum(stage.task_count for stage in submit(made, *even).stages) > 10
 
 
-def test_one_call_lists_sizes_or_works_of_so_many_tasks_at_most() -> None:
+def test_one_call_lists_so_many_tasks_and_units_at_most() -> None:
     """To put them in order takes its time, and everybody else waits for that."""
     made = Scheduler(Settings(limits=Limits(max_listed_tasks=3)))
     made.apply(ConfigurePool(pool="default", fixed_slots=4), 0.0)
     sizes = StageSpec(stage="one", cut=TaskList(count=2, task_bytes=(1, 2)))
     works = StageSpec(stage="other", cut=TaskList(count=2, task_work=(1.0, 2.0)))
-    with pytest.raises(InvalidField, match="stages: list sizes or works of more than 3 tasks"):
-        submit(made, sizes, works)
+    units = StageSpec(stage="input", cut=InputDescriptor(unit_sizes=(1, 2)))
+    more_units = StageSpec(stage="more input", cut=units.cut)
+    for pair in ((sizes, works), (sizes, units), (units, more_units)):
+        with pytest.raises(InvalidField, match="stages: list sizes or works of more than 3 tasks"):
+            submit(made, *pair)
     assert not made.state.jobs
     submit(made, sizes, job_id="j", open=True)
     assert made.apply(AddStages(job_id="j", stages=(works,)), 0.0).events
+    assert made.apply(AddStages(job_id="j", stages=(units,)), 0.0).events
     submit(made, StageSpec(stage="even", cut=TaskList(count=100)))
 
 

@@ -41,6 +41,7 @@ STATED: Final = [
     ("TaskList", "task_work_slot_seconds", WORK),
     *(("TaskList", field, LISTED) for field in ("task_bytes", "task_work_slot_seconds")),
     ("InputDescriptor", "unit_sizes", f"{LIMITS.max_input_units:,}"),
+    ("InputDescriptor", "unit_sizes", LISTED),
     ("TaskStart", "running_seconds", SECONDS),
     ("TaskSuccess", "runtime_seconds", SECONDS),
     ("TaskFailure", "runtime_seconds", SECONDS),

@@ -375,7 +375,7 @@ class InputDescriptor(_message.Message):
     @_builtins.property
     def unit_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum > 0 and below
-        2^63.  Describe a larger input by coarser units, or in several stages.
+        2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
         """
 
     @_builtins.property

@@ -195,7 +195,7 @@ export const TaskListSchema: GenMessage<TaskList> = /*@__PURE__*/
 export type InputDescriptor = Message<"uwfq.v1.InputDescriptor"> & {
   /**
    * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum > 0 and below
-   * 2^63.  Describe a larger input by coarser units, or in several stages.
+   * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
    *
    * @generated from field: repeated uint64 unit_sizes = 1;
    */

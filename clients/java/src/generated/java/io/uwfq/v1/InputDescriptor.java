@@ -57,7 +57,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-   * 2^63.  Describe a larger input by coarser units, or in several stages.
+   * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -71,7 +71,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-   * 2^63.  Describe a larger input by coarser units, or in several stages.
+   * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -83,7 +83,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-   * 2^63.  Describe a larger input by coarser units, or in several stages.
+   * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -681,7 +681,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-     * 2^63.  Describe a larger input by coarser units, or in several stages.
+     * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -695,7 +695,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-     * 2^63.  Describe a larger input by coarser units, or in several stages.
+     * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -707,7 +707,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-     * 2^63.  Describe a larger input by coarser units, or in several stages.
+     * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -720,7 +720,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-     * 2^63.  Describe a larger input by coarser units, or in several stages.
+     * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -740,7 +740,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-     * 2^63.  Describe a larger input by coarser units, or in several stages.
+     * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -758,7 +758,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-     * 2^63.  Describe a larger input by coarser units, or in several stages.
+     * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -777,7 +777,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-     * 2^63.  Describe a larger input by coarser units, or in several stages.
+     * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
      * </pre>
      *
      * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>

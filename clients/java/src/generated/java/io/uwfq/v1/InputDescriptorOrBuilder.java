@@ -13,7 +13,7 @@ public interface InputDescriptorOrBuilder extends
   /**
    * <pre>
    * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-   * 2^63.  Describe a larger input by coarser units, or in several stages.
+   * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -23,7 +23,7 @@ public interface InputDescriptorOrBuilder extends
   /**
    * <pre>
    * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-   * 2^63.  Describe a larger input by coarser units, or in several stages.
+   * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
@@ -33,7 +33,7 @@ public interface InputDescriptorOrBuilder extends
   /**
    * <pre>
    * Size of each unit in bytes (or rows: any one measure); 1 to 50,000 units, the sum &gt; 0 and below
-   * 2^63.  Describe a larger input by coarser units, or in several stages.
+   * 2^63; 1,000,000 units in one call, over all its stages.  Describe a larger input by coarser units.
    * </pre>
    *
    * <code>repeated uint64 unit_sizes = 1 [json_name = "unitSizes"];</code>
