@@ -275,6 +275,36 @@ def test_an_axis_is_logarithmic_only_when_the_times_need_it() -> None:
     assert scales == ["linear", "log"]
 
 
+@pytest.mark.parametrize(
+    ("shortest", "longest", "label", "ticks"),
+    [
+        (0.8, 57_600.0, "", ["1 s", "10 s", "1 min", "10 min", "1 h", "10 h"]),
+        (3e-7, 900.0, "", ["1 µs", "100 µs", "10 ms", "1 s", "1 min"]),
+        (1e-6, 5e6, "", ["1 µs", "10 ms", "1 min", "1 d"]),
+        # Where the numbers are plain, they stay.
+        (0.2, 200.0, ", seconds", ["1", "10", "100"]),
+        (1_800.0, 72_000.0, ", hours", ["0.5", "1", "2", "5", "10", "20"]),
+    ],
+)
+def test_times_from_moments_to_days_are_told_in_units_of_their_own(
+    shortest: float, longest: float, label: str, ticks: list[str]
+) -> None:
+    """Nobody knows how long 0.001 hours are, and 1e-06 is not read at a glance."""
+    run = run_of([finished("a", finish=shortest), finished("b", finish=longest)])
+    with style.styled():
+        figure = responses.by_user([run], ["uwfq"], style.groups_of([run]))
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert figure.get_supxlabel().startswith(f"response time{label} (logarithmic); ")
+    low, high = axes.get_xlim()
+    shown = [
+        tick.label1.get_text()
+        for tick in axes.xaxis.get_major_ticks()
+        if low <= tick.get_loc() <= high
+    ]
+    assert shown == ticks
+
+
 # ----------------------------------------------------------------------------- slots
 
 
@@ -423,6 +453,18 @@ def test_the_sum_of_many_leaves_room_for_the_single_users() -> None:
     assert figure.axes[0].get_ylim()[1] == pytest.approx(1.05)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[8:10] == ["u8", "100 others, off the scale"]
+
+
+def test_the_small_difference_has_a_unit_of_its_own() -> None:
+    """Half a minute ahead is not 0.0003 days where sums are of days."""
+    run = run_of([finished(finish=864_000.0)], launches=[Launch(0.0, 864_000.0, 0, 0, 0, 0)])
+    groups = style.groups_of([run])
+    with style.styled():
+        figure = service.over_time("uwfq", groups, service.served(run, groups, {}), 30.0)
+    sums, difference = figure.axes
+    assert sums.get_ylabel() == "service received, slot-days"
+    assert difference.get_ylabel().endswith("slot-seconds")
+    assert difference.get_ylim() == (-31.5, 31.5)
 
 
 def test_curves_are_read_one_by_one_and_in_a_settled_order() -> None:

@@ -28,8 +28,7 @@ def distribution(runs: Sequence[Run], names: Sequence[str]) -> Figure:
     figure = Figure(figsize=(9.5, 4.6))
     axes = figure.subplots()
     unit, everything = _all_responses(runs)
-    if is_wide := style.wide(everything):
-        style.logarithmic(axes, everything, most_ticks=12)
+    axes.set_xlabel("response time" + style.time_axis(axes, everything, unit, most_ticks=12))
     many = len({run.options.partitioning for run in runs}) > 1
     mean = amounts([metrics.summary(run).mean_response for run in runs])
     ranks: Counter[str] = Counter()
@@ -48,8 +47,6 @@ def distribution(runs: Sequence[Run], names: Sequence[str]) -> Figure:
         )
         ranks[key] += 1
     figure.suptitle("The further left a line runs, the sooner jobs are done", x=0.01, ha="left")
-    axes.set_xlabel(f"response time, {unit.name}" + (" (logarithmic)" if is_wide else ""))
-    style.plain_numbers(axes.xaxis)
     axes.set_ylabel("jobs done within that time")
     axes.set_ylim(0, 101)
     axes.yaxis.set_major_locator(MultipleLocator(20))
@@ -79,10 +76,9 @@ def by_user(runs: Sequence[Run], names: Sequence[str], groups: Sequence[Group]) 
     """A panel per run with a box per user."""
     figure, panels = style.panels(len(runs), 0.9 + 0.26 * len(groups))
     unit, everything = _all_responses(runs)
-    is_wide = style.wide(everything)
+    unit_name = ""
     for axes, run, name in zip(panels, runs, names, strict=True):
-        if is_wide:
-            style.logarithmic(axes, everything, most_ticks=8)
+        unit_name = style.time_axis(axes, everything, unit, most_ticks=8)
         for row, group in enumerate(groups):
             own = [job.response / unit.seconds for job in run.jobs if job.user in group.users]
             _box(axes, row, group, own)
@@ -93,9 +89,8 @@ def by_user(runs: Sequence[Run], names: Sequence[str], groups: Sequence[Group]) 
         axes.tick_params(axis="y", length=0)
     figure.suptitle("How long each user waits: further left is sooner", x=0.01, ha="left")
     figure.supxlabel(
-        f"response time, {unit.name}"
-        + (" (logarithmic)" if is_wide else "")
-        + "; box: middle half and median, whiskers: 5 % to 95 %, dot: a job beyond",
+        f"response time{unit_name}; "
+        "box: middle half and median, whiskers: 5 % to 95 %, dot: a job beyond",
         fontsize=9,
     )
     return figure

@@ -90,7 +90,7 @@ def over_time(name: str, groups: Sequence[Group], lines: Served, most_ahead: flo
     unit = style.time_unit(lines.instants[-1] - lines.instants[0])
     instants = lines.instants / unit.seconds
     most = _most(groups, lines)
-    amount = style.time_unit(most)
+    amount, gap = style.time_unit(most), style.time_unit(most_ahead)
     figure = Figure(figsize=(9.5, 6.4))
     sums, difference = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for group, got, due, ahead in zip(
@@ -106,13 +106,13 @@ def over_time(name: str, groups: Sequence[Group], lines: Served, most_ahead: flo
             linewidth=1.1,
             zorder=depth,
         )
-        difference.plot(instants, ahead / amount.seconds, color=group.colour, zorder=depth)
+        difference.plot(instants, ahead / gap.seconds, color=group.colour, zorder=depth)
     difference.axhline(0, color=style.FAINT, linewidth=0.8)
-    furthest = 1.05 * most_ahead / amount.seconds or 1
+    furthest = 1.05 * most_ahead / gap.seconds or 1
     difference.set_ylim(-furthest, furthest)
     sums.set_ylim(0, 1.05 * most / amount.seconds or 1)
     sums.set_ylabel(f"service received, slot-{amount.name}")
-    difference.set_ylabel(f"ahead (+) or behind (−),\nslot-{amount.name}")
+    difference.set_ylabel(f"ahead (+) or behind (−),\nslot-{gap.name}")
     difference.set_xlabel(f"time, {unit.name}")
     difference.margins(x=0.01)
     for axes in (sums, difference):

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from uwfq_service.printable import printable
 from uwfq_service.simulator import metrics
@@ -51,6 +51,24 @@ _POLICY_COLOURS: Final = {
 }
 _OTHER_POLICY: Final = "#cc79a7"
 _LONGEST_NAME: Final = 24
+#: Largest over smallest of times that an even axis still shows.
+_WIDE: Final = 30
+#: Smallest number on a logarithmic axis that is read at a glance; of hours and of days.
+_LEAST_PLAIN: Final = 1e-3
+_LEAST_PLAIN_OF_HOURS: Final = 0.1
+#: (seconds, what people call them), for axes that run from moments to days.
+_ROUND_TIMES: Final = tuple(
+    (size * seconds, f"{size:,} {name}")
+    for name, seconds, sizes in (
+        ("µs", 1e-6, (1, 10, 100)),
+        ("ms", 1e-3, (1, 10, 100)),
+        ("s", 1.0, (1, 10)),
+        ("min", 60.0, (1, 10)),
+        ("h", 3_600.0, (1, 10)),
+        ("d", 86_400.0, tuple(10**power for power in range(8))),
+    )
+    for size in sizes
+)
 #: Letters and pictures of some alphabets are joined by them, or kept apart.
 _JOINERS: Final = "\u200c\u200d"
 
@@ -225,19 +243,37 @@ def figure_of(value: float) -> str:
     return f"{value:,.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
 
 
-def logarithmic(axes: Axes, values: Sequence[float], *, most_ticks: int) -> None:
-    """Make the x axis logarithmic, with ticks that are read as numbers."""
+def time_axis(axes: Axes, times: Sequence[float], unit: Unit, *, most_ticks: int) -> str:
+    """Make an x axis for these times, which are given in ``unit``; returns what it is called.
+
+    It is logarithmic where times are so different that nothing else shows them all.
+    """
+    low, high = min(times), max(times)
+    if low <= 0 or high / low <= _WIDE:
+        plain_numbers(axes.xaxis)
+        return f", {unit.name}"
     axes.set_xscale("log")
-    decades = math.log10(max(values) / min(values))
-    subs = (1.0, 2.0, 5.0) if 3 * decades < most_ticks else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=most_ticks))
     axes.xaxis.set_minor_formatter(NullFormatter())
+    if low < (_LEAST_PLAIN if unit.seconds <= 1 else _LEAST_PLAIN_OF_HOURS):
+        _mark_round_times(axes, low, high, unit, most_ticks)
+        return " (logarithmic)"
+    subs = (1.0, 2.0, 5.0) if 3 * math.log10(high / low) < most_ticks else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=most_ticks))
     plain_numbers(axes.xaxis)
+    return f", {unit.name} (logarithmic)"
 
 
-def wide(values: Sequence[float]) -> bool:
-    """Whether values are so different that only a logarithmic axis shows them all."""
-    return min(values) > 0 and max(values) / min(values) > 30
+def _mark_round_times(axes: Axes, low: float, high: float, unit: Unit, most_ticks: int) -> None:
+    """Label ticks with units of their own: nobody knows how long 0.001 hours are."""
+    marks = [(seconds / unit.seconds, text) for seconds, text in _ROUND_TIMES]
+    while True:
+        shown = [mark for mark in marks if low <= mark[0] <= high]
+        # Labels with a unit are wider than numbers.
+        if 4 * len(shown) <= 3 * most_ticks:
+            break
+        marks = marks[::2]
+    axes.set_xticks([at for at, _ in shown], [text for _, text in shown])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def whole_ticks(axis: Axis) -> None:
