@@ -87,6 +87,19 @@ def test_pictures_are_part_of_the_page() -> None:
     assert not Reader(html.page([busy(workload="other")], [PICTURE])).values("src")
 
 
+def test_rows_are_headed_and_what_scrolls_has_a_name_and_can_be_reached() -> None:
+    """For those who listen to a page, or have no mouse; a table is wider than a small screen."""
+    runs = [busy("uwfq"), busy("ujf")]
+    reader = Reader(html.page(runs, [PICTURE]))
+    tables = reader.tags.count("table")
+    assert reader.values("scope").count("row") == reader.tags.count("tr") - tables
+    scrolling = reader.values("class").count("scroll")
+    assert scrolling == tables + reader.tags.count("img")
+    assert reader.values("tabindex") == ["0"] * scrolling
+    assert reader.values("role") == ["region"] * scrolling
+    assert set(reader.values("aria-label")) >= {"Response time, seconds", PICTURE.caption}
+
+
 def test_the_answer_comes_before_the_tables() -> None:
     """Who reads one line only has read the right one."""
     text = Reader(html.page([busy("uwfq"), busy("ujf")])).text
