@@ -6,8 +6,10 @@ import random
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import cramjam
 import pytest
@@ -15,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.simulator import spark_log_lines as log
+from uwfq_service.simulator.importers import spark_files
 from uwfq_service.simulator.importers.spark_codecs import decompressed
+from uwfq_service.simulator.importers.spark_files import Lines
 from uwfq_service.simulator.importers.spark_log import (
     SparkRecording,
     read_spark_logs,
@@ -208,6 +212,30 @@ def test_without_cramjam_the_remedy_is_named(
     for other in ("", ".gz", ".lzf"):
         path.write_bytes(FRAMINGS[other](text))
         assert read_spark_logs([path]) == expected
+
+
+class Piece(bytes):
+    """A part of a text that is not put behind another one by one."""
+
+    def __radd__(self, before: bytes) -> bytes:
+        raise AssertionError(f"{len(before)} bytes are copied for {len(self)} more")
+
+
+@given(st.lists(st.integers(0, 900), max_size=30))
+def test_a_line_is_put_together_once(marks: list[int]) -> None:
+    """Not anew with every piece of it: a plan may take a hundred megabytes, and a piece 32 KiB."""
+    text = b'{"Event":"a"}\n\n{"Event":"%s"}\n{"Event":"c"' % (b"b" * 850)
+    cuts = sorted({0, *marks, len(text)})
+    pieces = [Piece(text[begin:end]) for begin, end in pairwise(cuts)]
+
+    def in_pieces(source: BinaryIO) -> Generator[bytes]:
+        yield from pieces
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spark_files, "decompressed", in_pieces)
+        lines = Lines(Path(os.devnull))
+        assert list(lines) == text.split(b"\n")[:-1]
+    assert lines.cut
 
 
 @settings(max_examples=30)

@@ -131,7 +131,8 @@ class Lines:
         return str(self._path)
 
     def _lines(self) -> Iterator[bytes]:
-        rest = b""
+        # The pieces of a line whose end is still to come: a plan may take many of them.
+        parts: list[bytes] = []
         first = True
         with self._path.open("rb") as source, closing(decompressed(source)) as pieces:
             while piece := self._next(pieces):
@@ -139,10 +140,15 @@ class Lines:
                     # Said before looking for the end of the line: there may be none.
                     raise not_a_log()
                 first = False
-                *lines, rest = (rest + piece).split(b"\n")
-                yield from lines
+                *lines, rest = piece.split(b"\n")
+                if lines:
+                    lines[0] = b"".join([*parts, lines[0]])
+                    yield from lines
+                    parts = []
+                parts.append(rest)
                 if self._progress is not None:
                     self._progress(source.tell())
+        rest = b"".join(parts)
         if _is_json(rest):
             yield rest
         elif rest:
