@@ -265,7 +265,7 @@ def _check_stage(place: str, stage: StageSpec) -> None:
     if (stage.tasks is None) == (stage.work is None):
         raise WorkloadError(place, "give either tasks or work")
     if stage.work is not None:
-        _positive(f"{place}.work", stage.work)
+        _amount(f"{place}.work", stage.work)
     if stage.tasks is not None:
         if not stage.tasks:
             raise WorkloadError(f"{place}.tasks", "must not be empty")

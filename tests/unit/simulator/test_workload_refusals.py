@@ -74,7 +74,7 @@ def refusal(document: str | bytes) -> WorkloadError:
         ((*STAGE, "tasks", 2), -0.1, "is -0.1; it must be 0 to 1e+12"),
         ((*STAGE, "tasks", 1), None, "expected `float`, got `null`"),
         ((*STAGE, "tasks"), [1e12, 1e12], "sum to 2e+12; at most 1e+12 is allowed"),
-        ((*JOB, "stages", 1, "work"), 0, "is 0; it must be more than 0, at most 1e+12"),
+        ((*JOB, "stages", 1, "work"), -1, "is -1; it must be 0 to 1e+12"),
         ((*JOB, "stages", 1, "after", 0), "sort", "the job has no stage 'sort'"),
         ((*JOB, "stages", 1, "after"), "scan", "expected `array | null`, got `str`"),
     ],

@@ -13,7 +13,7 @@ from tests.oracles.workloads import random_workload
 from tests.unit.simulator.documents import REPORTED, SHOWN
 from uwfq_service.simulator.report import document as report_of
 from uwfq_service.simulator.runs import Options, Partitioning, Run
-from uwfq_service.simulator.workload import JobSpec, StageSpec, UserSpec, Workload, parse
+from uwfq_service.simulator.workload import JobSpec, StageSpec, UserSpec, Workload, dump, parse
 from uwfq_service.simulator.world import simulate
 
 
@@ -317,10 +317,12 @@ def test_a_size_that_is_not_said_is_not_taken_for_a_large_one() -> None:
     assert counts[-4:] == [8, 16, 24, 16]
 
 
-def test_jobs_without_work_finish_at_once() -> None:
-    """When they are reached, that is."""
-    given = workload(job("busy", stage("s", 2.0)), job("idle", stage("s", 0.0, 0.0), submit=1.0))
-    run = played(given)
+@pytest.mark.parametrize("partitioning", Partitioning)
+@pytest.mark.parametrize("nothing", [stage("s", 0.0, 0.0), StageSpec(stage="s", work=0.0)])
+def test_jobs_without_work_finish_at_once(nothing: StageSpec, partitioning: Partitioning) -> None:
+    """When they are reached, that is; however a stage says that it has none."""
+    given = workload(job("busy", stage("s", 2.0)), job("idle", nothing, submit=1.0))
+    run = played(parse(dump(given)), partitioning=partitioning, atr=2.0)
     assert finishes(run) == {"busy": 2.0, "idle": 2.0}
     idle = run.jobs[1]
     assert (idle.work, idle.alone, idle.slowdown, idle.fluid_finish) == (0.0, 0.0, 1.0, 1.0)
