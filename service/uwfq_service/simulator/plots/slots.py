@@ -45,7 +45,8 @@ def gantt(run: Run, name: str, groups: Sequence[Group]) -> Figure:
     figure = Figure(figsize=(9.5, 1.2 + min(7.8, max(2.4, 0.12 * run.slots))))
     axes = figure.subplots()
     for shape in _drawn(bars, groups, unit):
-        axes.add_patch(shape)
+        # Not as a patch: it would be searched for its limits, which are set below.
+        axes.add_artist(shape)
     axes.set_xlim(begin / unit.seconds, (end if end > begin else begin + 1) / unit.seconds)
     axes.set_ylim(run.slots - 0.4, -0.6)
     axes.set_xlabel(f"time, {unit.name}")
