@@ -109,6 +109,8 @@ def _users(subject: Run, reference: Run, other: str) -> str:
         return f"No user waits at all under {other}."
     less = sum(ratio < 1 - _SAME for ratio in ratios.values())
     more = sum(ratio > 1 + _SAME for ratio in ratios.values())
+    if not less and not more and all(theirs.values()):
+        return "Every user waits about as long on average."
     told = f"{less:,} of {len(ratios):,} {_user(len(ratios))} less on average"
     if not more:
         return f"{told}, and none longer."
@@ -134,10 +136,16 @@ def _lags(subject: Run, name: str, reference: Run, other: str) -> str:
 
 def _deadlines(subject: Run, baseline: Run) -> str:
     found = metrics.deadlines(subject, baseline)
+    told = [(found.slacks, found.dsr, "earlier"), (found.violations, found.dvr, "later")]
+    if not found.slacks:
+        told.reverse()
+    (count, ratio, how), (more, their_ratio, otherwise) = told
+    if not count:
+        return f"Against {found.policy}, no job finishes at another time."
+    rest = f"{more:,} {otherwise}, by {100 * their_ratio:.0f} %" if more else f"none {otherwise}"
     return (
-        f"Against {found.policy}, {found.slacks:,} of {len(subject.jobs):,} jobs finish earlier, "
-        f"by {100 * found.dsr:.0f} % of their response there on average, and "
-        f"{found.violations:,} later, by {100 * found.dvr:.0f} %."
+        f"Against {found.policy}, {count:,} of {len(subject.jobs):,} jobs finish {how}, "
+        f"by {100 * ratio:.0f} % of their response there on average, and {rest}."
     )
 
 

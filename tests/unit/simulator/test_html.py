@@ -246,10 +246,50 @@ def test_a_lag_of_the_last_bits_is_none() -> None:
         assert f"the latest job is on time under uwfq, {told}" in " ".join(answer([ours, other]))
 
 
-def test_deadlines_are_told_when_there_is_a_baseline() -> None:
-    """How many jobs gain and lose, and how much of their response there."""
-    runs = pair(1.0, 2.0)
-    assert answer(runs, runs[1])[-1] == (
-        "Against ujf, 1 of 1 jobs finish earlier, by 50 % of their response there on average, "
-        "and 0 later, by 0 %."
-    )
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told"),
+    [
+        (
+            (1.0,),
+            (2.0,),
+            (
+                "1 of 1 jobs finish earlier, by 50 % of their response there on average, "
+                "and none later"
+            ),
+        ),
+        (
+            (3.0,),
+            (2.0,),
+            (
+                "1 of 1 jobs finish later, by 50 % of their response there on average, "
+                "and none earlier"
+            ),
+        ),
+        (
+            (1.0, 5.0),
+            (2.0, 4.0),
+            (
+                "1 of 2 jobs finish earlier, by 50 % of their response there on average, "
+                "and 1 later, by 25 %"
+            ),
+        ),
+        ((2.0,), (2.0,), "no job finishes at another time"),
+    ],
+)
+def test_deadlines_are_told_when_there_is_a_baseline(
+    ours: tuple[float, ...], theirs: tuple[float, ...], told: str
+) -> None:
+    """How many jobs gain and lose, and how much of their response there; nothing of none."""
+    runs = [
+        run_of(
+            [finished(f"j{index}", finish=took) for index, took in enumerate(responses)],
+            policy=policy,
+        )
+        for policy, responses in (("uwfq", ours), ("ujf", theirs))
+    ]
+    assert answer(runs, runs[1])[-1] == f"Against ujf, {told}."
+
+
+def test_users_who_all_wait_as_long_are_told_of_at_once() -> None:
+    """Instead of none who waits less and none who waits longer."""
+    assert answer(pair(2.0, 2.0))[2] == "Every user waits about as long on average."
