@@ -250,6 +250,22 @@ def saved(user: str, name: str, query: str) -> None:
     _session().sql(query).write.mode("overwrite").saveAsTable("saved")
 
 
+def counted(user: str, name: str, source: dict[str, str]) -> int:
+    """Count the rows of a table of a database, or of a query that is asked there.
+
+    The database (Derby, in the driver's memory) has the tables ``one`` and ``two``.
+    """
+    url = "jdbc:derby:memory:shop;create=true"
+    jvm = _context()._jvm
+    assert jvm is not None
+    jvm.System.setProperty("derby.stream.error.file", "/dev/null")
+    _ask_as("writer", name + "-written")
+    for table in ("one", "two"):
+        _session().range(0, 10, 1, 1).write.mode("ignore").jdbc(url, table)
+    _ask_as(user, name)
+    return _session().read.format("jdbc").options(url=url, **source).load().count()
+
+
 def streamed(user: str, name: str, directory: str, batches: int) -> dict[str, Any]:
     """A stream that counts the rows of files by key, one file a micro-batch; what it has added up.
 
@@ -326,8 +342,8 @@ if __name__ == "__main__":
             action.__name__: action
             for action in (
                 *(start, stop, logged, ask, keep_asking, stop_asking, hold, standings, figures),
-                *(retried, failed, cancelled, cancel, barrier, cached, saved, streamed, speculated),
-                *(shuffled, executors, executor_count, short_tasks, ten_stages),
+                *(retried, failed, cancelled, cancel, barrier, cached, saved, counted, streamed),
+                *(speculated, shuffled, executors, executor_count, short_tasks, ten_stages),
             )
         }
     )

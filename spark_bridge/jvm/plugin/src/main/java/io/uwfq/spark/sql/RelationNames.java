@@ -14,6 +14,7 @@ import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
 import org.apache.spark.sql.execution.columnar.InMemoryRelation;
 import org.apache.spark.sql.execution.datasources.HadoopFsRelation;
 import org.apache.spark.sql.execution.datasources.LogicalRelation;
+import org.apache.spark.sql.execution.datasources.jdbc.JDBCRelation;
 import org.apache.spark.sql.execution.datasources.v2.DataSourceV2Relation;
 import org.apache.spark.sql.execution.datasources.v2.DataSourceV2ScanRelation;
 import scala.Option;
@@ -26,7 +27,8 @@ import scala.Option;
  * a path that are a date or a time of day ({@code 2026-01-01}, {@code 2026/01/01}, {@code
  * 20260101}, {@code 20260101T0600}). A part that merely contains digits ({@code events_2}) keeps
  * them. What a stream reads is the directories of its files. A cached table is the query that
- * filled it.
+ * filled it. A table of a database is its name there, a query that is asked there its text without
+ * literals.
  */
 final class RelationNames {
   /** More roots than this tell nothing new, and a query may list thousands of files. */
@@ -45,6 +47,10 @@ final class RelationNames {
 
   /** A month, day, hour or minute; counts only right after a date. */
   private static final Pattern SMALLER_UNIT = Pattern.compile("\\d{1,2}(\\.[a-z].*)?");
+
+  /** In a query that a database is asked: a text, a number, the name that Spark gives the query. */
+  private static final Pattern LITERAL =
+      Pattern.compile("'[^']*'|\\b\\d+(\\.\\d+)?\\b|SPARK_GEN_SUBQ_\\d+");
 
   private RelationNames() {}
 
@@ -68,6 +74,10 @@ final class RelationNames {
       // Its columns may be named after folded expressions, and so after literals.
       return Integer.toString(leaf.output().size());
     }
+    return columnsOf(leaf);
+  }
+
+  private static String columnsOf(LogicalPlan leaf) {
     return Scala.<Attribute>list(leaf.output()).stream()
         .map(column -> column.name().toLowerCase(Locale.ROOT))
         .collect(Collectors.joining(","));
@@ -87,7 +97,12 @@ final class RelationNames {
           .sorted()
           .collect(Collectors.joining(","));
     }
-    return relation.relation().getClass().getName();
+    if (relation.relation() instanceof JDBCRelation table) {
+      String query = table.jdbcOptions().tableOrQuery();
+      return table.jdbcOptions().url() + ' ' + LITERAL.matcher(query).replaceAll(MASK);
+    }
+    // Of sources that are not Spark's own nothing else is known.
+    return relation.relation().getClass().getName() + ' ' + columnsOf(relation);
   }
 
   /** An argument of a command: the table that it names; empty if it is anything else. */

@@ -13,8 +13,12 @@ import java.util.stream.IntStream;
 import org.apache.spark.api.java.function.VoidFunction2;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SQLContext;
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan;
+import org.apache.spark.sql.sources.BaseRelation;
+import org.apache.spark.sql.sources.RelationProvider;
 import org.apache.spark.sql.streaming.StreamingQuery;
+import org.apache.spark.sql.types.StructType;
 import org.junit.jupiter.api.Test;
 
 /** A query keeps its name from run to run, and no two queries share one. */
@@ -190,6 +194,36 @@ class SignatureTest extends SignatureFixture {
     stream.processAllAvailable();
     stream.stop();
     return signatures;
+  }
+
+  /** A source of somebody's, of which Spark knows the columns alone. */
+  public static final class Source implements RelationProvider {
+    @Override
+    public BaseRelation createRelation(
+        SQLContext context, scala.collection.immutable.Map<String, String> options) {
+      return new BaseRelation() {
+        @Override
+        public SQLContext sqlContext() {
+          return context;
+        }
+
+        @Override
+        public StructType schema() {
+          return StructType.fromDDL(options.apply("columns"));
+        }
+      };
+    }
+  }
+
+  private static String signatureOfSource(String columns) {
+    return PlanSignature.of(
+        plan(spark.read().format(Source.class.getName()).option("columns", columns).load()));
+  }
+
+  @Test
+  void whatOtherSourcesReadIsToldApartByItsColumns() {
+    assertEquals(signatureOfSource("id long, k int"), signatureOfSource("id long, k int"));
+    assertNotEquals(signatureOfSource("id long, k int"), signatureOfSource("id long, s string"));
   }
 
   @Test
