@@ -250,6 +250,23 @@ def saved(user: str, name: str, query: str) -> None:
     _session().sql(query).write.mode("overwrite").saveAsTable("saved")
 
 
+def aggregated(user: str, name: str, directory: str, function: str, *, of: str) -> int | None:
+    """Aggregate the rows of files; how many scans and shuffles of it the service had cut.
+
+    ``None``: this Spark has no such function.
+    """
+    _ask_as(user, name)
+    session = _session()
+    if not session.catalog.functionExists(function):
+        return None
+    session.range(0, 10_000, 1, 1).write.mode("ignore").parquet(directory)
+    session.conf.set("spark.uwfq.partitioning.minTaskBytes", "1b")
+    before = figures()["splits"]
+    session.read.parquet(directory).selectExpr(f"{function}({of})").collect()
+    session.conf.unset("spark.uwfq.partitioning.minTaskBytes")
+    return figures()["splits"] - before
+
+
 def counted(user: str, name: str, source: dict[str, str]) -> int:
     """Count the rows of a table of a database, or of a query that is asked there.
 
@@ -344,6 +361,7 @@ if __name__ == "__main__":
                 *(start, stop, logged, ask, keep_asking, stop_asking, hold, standings, figures),
                 *(retried, failed, cancelled, cancel, barrier, cached, saved, counted, streamed),
                 *(speculated, shuffled, executors, executor_count, short_tasks, ten_stages),
+                aggregated,
             )
         }
     )

@@ -37,7 +37,7 @@ final class Repeatable {
 
   /**
    * Aggregates that keep rows, or their order, as they come, and summaries that depend on what was
-   * summed up together. By name: {@code ListAgg} is new in 4.0.
+   * summed up together. By name: {@code ListAgg} is new in 4.0, {@code ApproxTopK} in 4.1.
    */
   private static final Set<String> PLACE_AGGREGATES =
       Set.of(
@@ -47,6 +47,9 @@ final class Repeatable {
           "CollectSet",
           "ListAgg",
           "ApproximatePercentile",
+          "ApproxTopK",
+          "ApproxTopKAccumulate",
+          "ApproxTopKCombine",
           "HistogramNumeric");
 
   /**

@@ -10,6 +10,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.apache.spark.MapOutputStatistics;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.CoalesceExec;
 import org.apache.spark.sql.execution.SparkPlan;
 import org.apache.spark.sql.execution.UnionExec;
 import org.apache.spark.sql.execution.adaptive.AQEShuffleReadExec;
@@ -29,7 +30,8 @@ import org.apache.spark.sql.internal.SQLConf;
  * spark.sql.shuffle.partitions}) is the most tasks that a stage can have.
  *
  * <p>A stage is left as it is when any of its shuffles was asked for by the user or by a writer
- * (repartition, rebalance), was cut at skewed partitions, or is read on the map side.
+ * (repartition, rebalance), was cut at skewed partitions, or is read on the map side; and below a
+ * {@code coalesce}, which says how many tasks there are.
  */
 public final class SplitShuffles extends QueryRule<SparkPlan> {
 
@@ -102,6 +104,8 @@ public final class SplitShuffles extends QueryRule<SparkPlan> {
         add(stage);
       } else if (node instanceof AQEShuffleReadExec read) {
         open &= !read.hasSkewedPartition() && !read.isLocalRead();
+      } else if (node instanceof CoalesceExec) {
+        open = false;
       } else if (node instanceof UnionExec) {
         hasUnion = true;
       }

@@ -79,6 +79,20 @@ class ShuffleTest extends LocalSpark {
     assertEquals(List.of(), shuffleQuestions());
   }
 
+  /** Who coalesces says how many tasks and files there are. */
+  @Test
+  void shufflesBelowACoalesceAreLeftAlone() {
+    answerShuffles(1);
+    with(
+        "spark.sql.adaptive.coalescePartitions.minPartitionSize",
+        "1k",
+        () -> {
+          assertEquals(
+              2, tasksOfLastStage(sql("SELECT k, count(*) FROM facts GROUP BY k").coalesce(2)));
+          assertEquals(List.of(), shuffleQuestions());
+        });
+  }
+
   @Test
   void skewJoinStaysAsSparkMadeIt() {
     spark
