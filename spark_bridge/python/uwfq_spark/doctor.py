@@ -154,6 +154,8 @@ def _driver_to_service(seen: Observation) -> Verdict:
     if not gauges["service.reachable"]:
         if seen.service is not None and not seen.service.error and seen.service.pool is None:
             return Status.UNKNOWN, f"{target} takes nothing for a pool that it does not have"
+        if _unranked(seen):
+            return Status.UNKNOWN, f"{target} ranks nothing in a pool of this policy"
         return (
             Status.PROBLEM,
             f"the driver does not reach {target}; Spark goes on by itself, users take turns",
@@ -194,6 +196,12 @@ def _pool(seen: Observation) -> Verdict:
             f"the service has no pool {name}",
             f"add [pools.{name}] to its configuration, or set spark.uwfq.pool to one that it has",
         )
+    if _unranked(seen):
+        return (
+            Status.PROBLEM,
+            f"the pool {name} runs policy {pool.policy}, whose order changes with every launch",
+            f"let it run one that ranks for engines: {', '.join(_RANKING_POLICIES)}",
+        )
     if not pool.workers:
         return (
             Status.PROBLEM,
@@ -207,6 +215,16 @@ def _pool(seen: Observation) -> Verdict:
         wait = "one that was killed goes after scheduling.engine_timeout, two minutes by default"
         return Status.PROBLEM, what, f"give each a pool of its own (spark.uwfq.pool); {wait}"
     return Status.OK, facts
+
+
+#: Those whose order an engine can go by until it has the next.
+_RANKING_POLICIES: Final = ("uwfq", "uwfq_paper", "cfq")
+
+
+def _unranked(seen: Observation) -> bool:
+    """Whether the service refuses to rank anything in the pool, because of its policy."""
+    pool = seen.service.pool if seen.service is not None else None
+    return pool is not None and pool.policy not in _RANKING_POLICIES
 
 
 def _users(seen: Observation) -> Verdict:

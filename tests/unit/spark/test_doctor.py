@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from uwfq_client import EstimateError, Pool
+from uwfq_service.core.policy import POLICIES
 from uwfq_spark.configuration import EXTENSIONS, PLUGIN
 from uwfq_spark.doctor import CHECKS, Finding, Status, examine, healthy
 from uwfq_spark.observation import Application, Observation, Service
@@ -289,6 +290,19 @@ def test_a_pool_that_is_not_there_is_no_fault_of_the_network() -> None:
     finding = found("service, from the driver", seen, service(pool=None))
     assert (finding.status, finding.remedy) == (Status.UNKNOWN, "")
     assert "scheduler:7170 takes nothing for a pool that it does not have" in finding.what
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_a_pool_that_is_not_ranked_is_no_fault_of_the_network(policy: str) -> None:
+    """Of some policies the service gives no order; then it says so, and Spark takes turns."""
+    ranked = POLICIES[policy].has_deadlines
+    away = application(gauges={"service.reachable": 0})
+    answered = service(pool=dataclasses.replace(POOL, policy=policy, workers=0))
+    network = found("service, from the driver", away, answered)
+    assert network.status is (Status.PROBLEM if ranked else Status.UNKNOWN)
+    pool = found("pool", away, answered)
+    assert pool.status is Status.PROBLEM
+    assert (f"policy {policy}" in pool.what) is not ranked
 
 
 def test_the_first_questions_of_an_application_may_come_too_late() -> None:
