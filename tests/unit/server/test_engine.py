@@ -230,7 +230,7 @@ async def test_a_read_that_follows_a_command_is_not_refused() -> None:
 # -- limits ---------------------------------------------------------------------------------------
 
 
-async def test_a_full_inbox_refuses(world: World) -> None:
+async def test_a_full_inbox_refuses() -> None:
     """Calls that wait for a decision or for the disk both count."""
     small = World(max_inbox=2)
     small.add_task()

@@ -236,7 +236,7 @@ def test_a_port_of_something_else_is_told_from_a_web_server() -> None:
         greeting.join()
 
 
-def test_an_address_that_nobody_listens_at_is_named(ui: FakeUi) -> None:
+def test_an_address_that_nobody_listens_at_is_named() -> None:
     """With the reason."""
     address = "http://127.0.0.1:1"
     with pytest.raises(
