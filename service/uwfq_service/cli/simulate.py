@@ -90,7 +90,14 @@ _FEWER_FAULTS: Final = (
     type=click.Choice(list(POLICIES)),
     help="Hold every run against this policy's: deadline violations and slacks.",
 )
-@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of what is drawn: a --scenario, noisy estimates, faults.",
+)
 @click.option(
     "--task-overhead",
     metavar="X",

@@ -85,8 +85,19 @@ _WITH_FILE = frozenset({"user", "pool", "job_id", "request_id", "labels"})
 @click.option("--stage", default="run", show_default=True, help="Name of the stage.")
 @click.option("--job-id", default="", help="Name of the job; the service finds one otherwise.")
 @click.option("--request-id", default="", help="Makes it safe to submit the same job twice.")
-@click.option("--job-weight", metavar="X", type=Number(0.001, 1_000_000), help="Among the user's.")
-@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="May be repeated.")
+@click.option(
+    "--job-weight",
+    metavar="X",
+    type=Number(0.001, 1_000_000),
+    help="Weight among the user's other jobs.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A label for the workers; may be repeated.",
+)
 @click.option("--wait", is_flag=True, help="Wait until it has ended; exit 1 unless it succeeded.")
 @connected
 @output_option

@@ -36,8 +36,8 @@ PERMANENT_EXIT_CODE: Final = 100
 
 @click.command(
     short_help="Run a command for every task.",
-    epilog="A command's environment: " + "UWFQ_JOB_ID, _USER, _KIND, _SIGNATURE, _LABELS "
-    "(JSON), _STAGE, _TASK_INDEX, _TASK_COUNT, _ATTEMPT, _SLOTS, _ESTIMATED_RUNTIME_SECONDS, "
+    epilog="A command's environment: UWFQ_JOB_ID, _USER, _KIND, _SIGNATURE, _LABELS (JSON), "
+    "_STAGE, _TASK_INDEX, _TASK_COUNT, _ATTEMPT, _SLOTS, _ESTIMATED_RUNTIME_SECONDS, "
     "_TIME_LIMIT_SECONDS (if any) and, for stages with an input, _RANGE_BEGIN_UNIT, "
     "_RANGE_BEGIN_OFFSET, _RANGE_END_UNIT, _RANGE_END_OFFSET. Its stdin is the payload.",
 )

@@ -286,8 +286,13 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("limits.max_workers_per_pool", "Live workers of a pool.", low=1, high=1e6),
     _key("store.snapshot_records", "Events after which a snapshot is due.", low=1000, high=1e9),
     _key("store.snapshot_bytes", "Bytes of events after which one is due.", low=2**20, high=1e12),
-    _key("store.history_records", "Events that the history keeps at most.", low=0, high=1e10),
-    _key("store.history_seconds", "The history keeps events for so long.", low=0, high=_LONG),
+    _key(
+        "store.history_records",
+        "Events kept behind snapshots for `uwfq simulate --from-journal`, at most.",
+        low=0,
+        high=1e10,
+    ),
+    _key("store.history_seconds", "Such events are kept for so long.", low=0, high=_LONG),
     _key("store.commit_records", "Most events in one commit.", low=1, high=1e5),
 )
 
