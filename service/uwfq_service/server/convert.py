@@ -1,9 +1,10 @@
-"""Protobuf to core and back: the only module that knows both languages.
+"""Protobuf to core and back; what is only looked at is ``convert_views.py``'s subject.
 
 On the way in a message becomes a command.  Here is checked what only the message can show (a oneof
 that was not set, an index that points nowhere); values are the core's to check.  But a list that is
 too long is refused before it is copied: some bytes of a message become some hundred of a command,
-and millions of them keep everybody waiting.  On the way out a reply becomes a message.
+and millions of them keep everybody waiting.  On the way out a reply becomes a message, but for
+leases and acknowledgements, which ``wire.py`` writes.
 
 Commands and replies are read once and thrown away, so these functions are written for speed: a
 field of a message is read at most once (40-90 ns each), what a lease makes redundant is not read at
@@ -24,7 +25,6 @@ from uwfq.v1 import types_pb2 as types
 from uwfq_service.core import commands, replies, splitting
 from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.events import AdmittedStage
-from uwfq_service.core.model import Lease
 from uwfq_service.core.settings import Limits
 from uwfq_service.core.stage import Stage
 from uwfq_service.core.validation import size
@@ -359,58 +359,12 @@ def _range(bounds: tuple[int, int, int, int]) -> types.InputRange:
     )
 
 
-def next_task_response(reply: replies.NextTaskReply) -> rpc.NextTaskResponse:
-    """What to run.  The service itself writes it by ``wire.py``, which must say the same."""
-    response = next_task_rest(reply)
-    response.done_acks.extend(_acks(reply.done_acks))
-    response.started_acks.extend(_acks(reply.started_acks))
-    response.leases.extend(
-        _lease(lease, expires_in)
-        for lease, expires_in in zip(reply.leases, reply.expires_in, strict=True)
-    )
-    return response
-
-
 def next_task_rest(reply: replies.NextTaskReply) -> rpc.NextTaskResponse:
-    """The answer to a poll without its leases and acknowledgements."""
+    """The answer to a poll without its leases and acknowledgements, which ``wire.py`` writes."""
     return rpc.NextTaskResponse(
         ranking=_ranking(reply.ranking) if reply.ranking is not None else None,
         revoked_lease_ids=reply.revoked,
     )
-
-
-def _lease(lease: Lease, expires_in: float) -> types.TaskLease:
-    stage = lease.stage
-    job = stage.job
-    return types.TaskLease(
-        lease_id=lease.lease_id,
-        job_id=job.job_id,
-        user=job.user.name,
-        kind=job.kind,
-        signature=job.signature,
-        stage=stage.name,
-        payload=stage.spec.payload,
-        # An empty map would be merged in Python, at the cost of all other fields together.
-        labels=job.labels or None,
-        task_count=stage.task_count,
-        slots=lease.slots,
-        time_limit_seconds=stage.spec.task_timeout,
-        task_index=lease.task,
-        attempt=lease.attempt,
-        range=input_range(stage, lease.task) if stage.spec.bounds else None,
-        expires_in_seconds=expires_in,
-        estimated_runtime_seconds=lease.estimate / lease.slots,
-    )
-
-
-def _acks(acks: Sequence[replies.Ack]) -> list[types.TaskResultAck]:
-    # The core's statuses are numbered as the protocol's.
-    return [
-        types.TaskResultAck(
-            lease_id=ack.lease_id, status=types.TaskResultStatus.ValueType(ack.status)
-        )
-        for ack in acks
-    ]
 
 
 def _ranking(ranking: replies.Ranking) -> rpc.Ranking:
@@ -428,11 +382,6 @@ def _ranking(ranking: replies.Ranking) -> rpc.Ranking:
             for ranked in ranking.stages
         ],
     )
-
-
-def task_done_response(reply: replies.TaskDoneReply) -> rpc.TaskDoneResponse:
-    """What became of the results.  The service itself writes it by ``wire.py``."""
-    return rpc.TaskDoneResponse(acks=_acks(reply.acks))
 
 
 def renew_leases_response(reply: replies.RenewReply) -> rpc.RenewLeasesResponse:

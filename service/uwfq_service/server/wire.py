@@ -2,8 +2,8 @@
 
 What a lease says of its job and stage (names, payload, labels: most of its bytes) is encoded once
 per stage and kept; per lease only its own fields are written behind that.  A protobuf reader takes
-the fields of a message in any order, so the result is the message that ``convert`` would build, for
-a quarter of the time (1 us a lease).  ``tests/unit/server/test_wire.py`` compares the two.
+the fields of a message in any order, so the result is the message that protobuf's classes would
+build, for a quarter of the time (1 us a lease).  ``tests/unit/server/test_wire.py`` compares them.
 
 Wire format, in one paragraph: a field is a key (number x 8 + type) and a value; type 0 is a varint
 (seven bits per byte, lowest first, the top bit says "more"), 1 a little-endian double, 2 a length

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.server import messages
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core import commands
 from uwfq_service.core.replies import (
@@ -14,7 +15,6 @@ from uwfq_service.core.replies import (
     TaskDoneReply,
 )
 from uwfq_service.core.scheduler import Scheduler
-from uwfq_service.server import convert
 from uwfq_service.server.wire import LeaseEncoder, task_done_response, varint, work_response
 
 texts = st.text(max_size=20)
@@ -79,7 +79,7 @@ def leased(submissions: list[commands.SubmitJob], most: int) -> NextTaskReply:
 def test_acknowledgements_are_the_message_that_protobuf_builds(reply: TaskDoneReply) -> None:
     """Whatever became of the results."""
     written = rpc.TaskDoneResponse.FromString(task_done_response(reply))
-    assert written == convert.task_done_response(reply)
+    assert written == messages.task_done_response(reply)
 
 
 @given(submissions=st.lists(jobs, max_size=4), most=st.integers(0, 700))
@@ -91,7 +91,7 @@ def test_leases_are_the_message_that_protobuf_builds(
     encoder = LeaseEncoder()
     for _ in range(2):
         written = rpc.NextTaskResponse.FromString(encoder.response(reply))
-        assert written == convert.next_task_response(reply)
+        assert written == messages.next_task_response(reply)
 
 
 @given(done=acks, started=acks, revoked=st.lists(st.integers(1, 2**60)), ranking=rankings)
@@ -103,7 +103,7 @@ def test_the_rest_of_an_answer_is_kept(
         done_acks=done, started_acks=started, revoked=tuple(revoked), ranking=ranking
     )
     written = rpc.NextTaskResponse.FromString(LeaseEncoder().response(reply))
-    assert written == convert.next_task_response(reply)
+    assert written == messages.next_task_response(reply)
 
 
 @given(number=st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([127, 128, 16383, 16384])))
@@ -137,5 +137,5 @@ def test_the_memory_for_stages_is_limited() -> None:
     assert len(reply.leases) == 50
     encoder = LeaseEncoder(cache_bytes=10_000)
     written = rpc.NextTaskResponse.FromString(encoder.response(reply))
-    assert written == convert.next_task_response(reply)
+    assert written == messages.next_task_response(reply)
     assert sum(map(len, encoder._stages.values())) <= 10_000
