@@ -24,7 +24,7 @@ from tests.e2e.command import (
 )
 from uwfq_client import SyncClient, UwfqError
 from uwfq_service.cli import main
-from uwfq_service.simulator.importers.journal import read_journal
+from uwfq_service.simulator.importers.journal import read_recording
 from uwfq_service.simulator.workload import load
 
 NOBODY = "127.0.0.1:9"
@@ -199,7 +199,7 @@ def test_a_service_that_runs_is_driven_and_left_as_it_was(tiny: Path, tmp_path: 
         users = uwfq("users", "--pool", "test", *here, "-o", "json").document["users"]
         assert {user["user"]: user["weight"] for user in users} == {"alice": 1.0, "bob": 7.0}
         # Beside the service, which goes on.
-        recorded = read_journal(data, pool="test")
+        recorded = read_recording(data, pool="test").workload
         assert uwfq("health", *here).code == 0
     check_recorded(recorded.jobs[:3], load(tiny).jobs, speed=10)
     assert recorded.slots == 4

@@ -15,7 +15,7 @@ from tests.store.real_life import HASTY, Life
 from tests.unit.simulator.journals import EPOCH, Past, Taped, stage, write
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import events as ev
-from uwfq_service.simulator.importers.journal import jobs_of, read_journal, read_recording
+from uwfq_service.simulator.importers.journal import jobs_of, read_recording
 from uwfq_service.simulator.importers.recorder import Recorder
 from uwfq_service.simulator.runs import Options
 from uwfq_service.simulator.workload import (
@@ -34,7 +34,7 @@ from uwfq_service.store.schema import DATABASE_NAME
 
 def imported(past: Past, directory: Path) -> Workload:
     """What a service with this past has recorded."""
-    return read_journal(past.write(directory), pool=past.pool)
+    return read_recording(past.write(directory), pool=past.pool).workload
 
 
 def only_job(past: Past, directory: Path) -> JobSpec:
@@ -92,7 +92,7 @@ def test_what_a_simulated_service_journals_is_the_workload_that_it_was_given(
     world.scheduler = tape = Taped(world.scheduler.settings)
     world.play()
     write(tmp_path, tape.tape, tape if compacted else None)
-    found = read_journal(tmp_path)
+    found = read_recording(tmp_path).workload
     assert found.slots == given.slots
     assert found.weights == given.weights
     assert found.jobs == tuple(_as_recorded(job) for job in given.jobs)
@@ -225,7 +225,7 @@ def test_what_comes_after_a_dropped_stage_follows_it(tmp_path: Path) -> None:
     past.at(4)
     ran("7.0")
     past.do(cmd.CloseJob(job_id="j", finished=True))
-    (job,) = read_journal(past.write(tmp_path, compacted=True)).jobs
+    (job,) = read_recording(past.write(tmp_path, compacted=True)).workload.jobs
     first, second = job.stages
     assert first.tasks == (1.0,)
     assert (second.after, second.delay) == (("5.0",), 2.0)
@@ -418,7 +418,7 @@ def test_other_pools_have_the_same_numbers_and_do_not_matter(tmp_path: Path) -> 
     past.pool = "default"
     past.run("v", slots=5, seconds=1.0)
     past.write(tmp_path)
-    batch, default = (read_journal(tmp_path, pool=pool) for pool in ("batch", "default"))
+    batch, default = (read_recording(tmp_path, pool=pool).workload for pool in ("batch", "default"))
     assert ([job.job for job in batch.jobs], batch.slots) == (["ours"], 3)
     assert ([job.job for job in default.jobs], default.slots) == (["theirs"], 5)
     assert batch.name == f"{tmp_path.name}/batch"
@@ -513,7 +513,7 @@ def test_a_snapshot_that_cannot_be_read_is_damage(after: int, tmp_path: Path) ->
     with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection, connection:
         connection.execute("UPDATE chunks SET content = substr(content, 1, 100)")
     with pytest.raises(WorkloadError, match="restore the data directory from a backup"):
-        read_journal(tmp_path, pool=next(iter(life.scheduler.pools)))
+        read_recording(tmp_path, pool=next(iter(life.scheduler.pools)))
 
 
 @pytest.mark.parametrize("stage_number", [1, 99])
@@ -530,4 +530,4 @@ def test_a_record_that_contradicts_others_is_damage(stage_number: int, tmp_path:
     ]
     past.write(tmp_path / "data")
     with pytest.raises(WorkloadError, match="contradicts itself; restore the data directory"):
-        read_journal(tmp_path / "data")
+        read_recording(tmp_path / "data")

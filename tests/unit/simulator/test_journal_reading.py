@@ -12,7 +12,7 @@ import pytest
 from tests.unit.simulator.journals import NO_SNAPSHOTS, Past, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.settings import Limits, Settings
-from uwfq_service.simulator.importers.journal import read_journal
+from uwfq_service.simulator.importers.journal import read_recording
 from uwfq_service.simulator.workload import (
     WorkloadError,
 )
@@ -34,14 +34,15 @@ def test_reading_beside_a_running_service_disturbs_nobody(tmp_path: Path) -> Non
             journal.append(past.scheduler.tape)
             loop.run_until_complete(_durable(journal, len(past.scheduler.tape)))
             before = sorted(path.name for path in tmp_path.iterdir())
-            assert [job.job for job in read_journal(tmp_path).jobs] == ["first"]
+            assert [job.job for job in read_recording(tmp_path).workload.jobs] == ["first"]
             assert sorted(path.name for path in tmp_path.iterdir()) == before
             told = len(past.scheduler.tape)
             past.submit("second", stage("a"))
             past.run()
             journal.append(past.scheduler.tape[told:])
             loop.run_until_complete(_durable(journal, len(past.scheduler.tape)))
-            assert [job.job for job in read_journal(tmp_path).jobs] == ["first", "second"]
+            jobs = read_recording(tmp_path).workload.jobs
+            assert [job.job for job in jobs] == ["first", "second"]
         finally:
             journal.close()
 
@@ -61,7 +62,7 @@ def test_reading_changes_no_file(tmp_path: Path) -> None:
     past.run()
     past.write(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    read_journal(tmp_path)
+    read_recording(tmp_path)
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
 
@@ -72,7 +73,7 @@ def test_progress_counts_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     past.submit("j", stage("a"))
     past.run()
     told: list[int] = []
-    read_journal(past.write(tmp_path), progress=told.append)
+    read_recording(past.write(tmp_path), progress=told.append)
     assert told
     assert told == list(range(2, 2 * len(told) + 1, 2))
 
@@ -83,7 +84,7 @@ def test_progress_counts_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def refusal(directory: Path, pool: str = "default") -> str:
     """The one line that says why it cannot be read."""
     with pytest.raises(WorkloadError) as caught:
-        read_journal(directory, pool=pool)
+        read_recording(directory, pool=pool)
     line = str(caught.value)
     assert "\n" not in line
     return line

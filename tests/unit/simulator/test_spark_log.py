@@ -8,7 +8,6 @@ from tests.unit.simulator import spark_log_lines as log
 from tests.unit.simulator.spark_log_lines import Event
 from uwfq_service.simulator.importers.spark_log import (
     SparkRecording,
-    read_spark_logs,
     read_spark_recording,
 )
 from uwfq_service.simulator.workload import JobSpec, Workload, WorkloadError, dump, parse
@@ -282,7 +281,7 @@ def test_pools_of_one_name_are_told_apart_by_their_owners(tmp_path: Path) -> Non
         ]
         beginning = [log.executor_added("1", 1), log.app_start(user, app)]
         logs.append(log.written(tmp_path / app, *jobs, beginning=beginning))
-    users = {job.job: job.user for job in read_spark_logs(logs).jobs}
+    users = {job.job: job.user for job in read_spark_recording(logs).workload.jobs}
     assert users == {
         "app-1/job-0": "erin/etl",
         "app-2/job-0": "fay/etl",
@@ -299,7 +298,7 @@ def test_who_started_an_application_may_stand_in_its_environment_only(tmp_path: 
         ([log.app_start(user="")], "unknown"),
     ):
         path = log.written(tmp_path / "log", *jobs, beginning=beginning)
-        assert [job.user for job in read_spark_logs([path], slots=1).jobs] == [user]
+        assert [job.user for job in read_spark_recording([path], slots=1).workload.jobs] == [user]
 
 
 # ------------------------------------------------------------------------ tasks

@@ -22,7 +22,6 @@ from uwfq_service.simulator.importers.spark_codecs import decompressed
 from uwfq_service.simulator.importers.spark_files import Lines
 from uwfq_service.simulator.importers.spark_log import (
     SparkRecording,
-    read_spark_logs,
     read_spark_recording,
 )
 from uwfq_service.simulator.workload import Workload, WorkloadError
@@ -116,7 +115,7 @@ JOBS = [event for job in range(8) for event in log.simple_job(job, 100 * job, 40
 def plain(tmp_path: Path) -> tuple[bytes, Workload]:
     """The text of a log, and what becomes of it."""
     path = log.written(tmp_path / "plain", *JOBS)
-    return path.read_bytes(), read_spark_logs([path])
+    return path.read_bytes(), read_spark_recording([path]).workload
 
 
 @pytest.mark.parametrize("suffix", FRAMINGS)
@@ -163,7 +162,7 @@ def test_a_log_may_end_anywhere(tmp_path: Path, suffix: str) -> None:
 def damaged(path: Path) -> str:
     """The refusal."""
     with pytest.raises(WorkloadError) as caught:
-        read_spark_logs([path])
+        read_spark_recording([path])
     return str(caught.value)
 
 
@@ -211,7 +210,7 @@ def test_without_cramjam_the_remedy_is_named(
     )
     for other in ("", ".gz", ".lzf"):
         path.write_bytes(FRAMINGS[other](text))
-        assert read_spark_logs([path]) == expected
+        assert read_spark_recording([path]).workload == expected
 
 
 class Piece(bytes):
@@ -283,7 +282,7 @@ def test_rolling_logs_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> 
     directory = rolling(tmp_path / "eventlog_v2_app-1", names)
     (directory / "appstatus_app-1").touch()
     (directory / ".events_1_app-1.crc").write_bytes(b"crc")
-    assert read_spark_logs([directory]) == expected
+    assert read_spark_recording([directory]).workload == expected
 
 
 def test_a_compacted_log_begins_with_what_the_cleaner_left(tmp_path: Path) -> None:
@@ -351,10 +350,10 @@ def test_a_log_counts_once(tmp_path: Path) -> None:
     """The same file twice, or a copy of it, would double its users' work."""
     path = app(tmp_path / "a", "app-a")
     with pytest.raises(WorkloadError, match="a: was given twice; name each log once"):
-        read_spark_logs([tmp_path, path])
+        read_spark_recording([tmp_path, path])
     app(tmp_path / "copy", "app-a")
     with pytest.raises(WorkloadError, match=r"copy: is of application app-a, as is .*a; give one"):
-        read_spark_logs([tmp_path])
+        read_spark_recording([tmp_path])
 
 
 # -------------------------------------------------------------------- refusals
@@ -419,7 +418,7 @@ def test_progress_is_told_in_bytes_of_the_files(tmp_path: Path) -> None:
     second = tmp_path / "b.zstd"
     second.write_bytes(zstd(app(tmp_path / "b", "app-b").read_bytes()))
     told: list[tuple[int, int]] = []
-    read_spark_logs([first, second], progress=lambda done, total: told.append((done, total)))
+    read_spark_recording([first, second], progress=lambda done, total: told.append((done, total)))
     whole = first.stat().st_size + second.stat().st_size
     assert {total for _, total in told} == {whole}
     done = [read for read, _ in told]

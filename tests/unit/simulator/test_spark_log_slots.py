@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.simulator import spark_log_lines as log
 from tests.unit.simulator.spark_log_lines import Event
-from uwfq_service.simulator.importers.spark_log import read_spark_logs
+from uwfq_service.simulator.importers.spark_log import read_spark_recording
 from uwfq_service.simulator.workload import WorkloadError
 
 
@@ -45,16 +45,16 @@ def test_slots_are_the_most_cores_there_were_by_cores_per_task(
 ) -> None:
     """Over time, as executors come and go."""
     path = log.written(tmp_path / "log", *log.simple_job(0, 500, 10), beginning=beginning)
-    assert read_spark_logs([path]).slots == slots
-    assert read_spark_logs([path], slots=99).slots == 99
+    assert read_spark_recording([path]).workload.slots == slots
+    assert read_spark_recording([path], slots=99).workload.slots == 99
 
 
 def test_without_executors_slots_must_be_given(tmp_path: Path) -> None:
     """The refusal names the option."""
     path = log.written(tmp_path / "log", *log.simple_job(0, 0, 10), beginning=[log.app_start()])
     with pytest.raises(WorkloadError, match=r"log: slots: no executor is in the log; .*--slots"):
-        read_spark_logs([path])
-    assert read_spark_logs([path], slots=3).slots == 3
+        read_spark_recording([path])
+    assert read_spark_recording([path], slots=3).workload.slots == 3
 
 
 @pytest.mark.parametrize("cpus", ["abc", "0", "-1", "nan", "1.5", ""])
@@ -65,12 +65,12 @@ def test_cores_per_task_that_are_no_number_are_refused(tmp_path: Path, cpus: str
     bad = log.written(tmp_path / "bad", *log.simple_job(0, 0, 10), beginning=beginning)
     for paths in ([bad], [good, bad]):
         with pytest.raises(WorkloadError) as caught:
-            read_spark_logs(paths)
+            read_spark_recording(paths)
         assert str(caught.value) == (
             f"{bad}: spark.task.cpus: is {cpus!r}, not a whole number from 1; "
             "say how many slots (--slots)"
         )
-        assert read_spark_logs(paths, slots=3).slots == 3
+        assert read_spark_recording(paths, slots=3).workload.slots == 3
 
 
 def test_applications_share_the_pool_while_they_overlap(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_applications_share_the_pool_while_they_overlap(tmp_path: Path) -> None:
         beginning = [log.app_start(app=f"app-{number}"), log.executor_added("1", 4, begin)]
         jobs = log.simple_job(0, begin + 100, 500)
         logs.append(log.written(tmp_path / f"log-{number}", *jobs, beginning=beginning))
-    workload = read_spark_logs(logs[::-1])
+    workload = read_spark_recording(logs[::-1]).workload
     assert workload.slots == 8
     assert workload.name == "3 Spark applications"
     assert [(job.job, job.submit) for job in workload.jobs] == [
@@ -98,4 +98,4 @@ def test_an_idle_application_keeps_its_executors_until_it_ends(
     first = log.written(tmp_path / "a", *log.simple_job(0, 0, 10), log.app_end(end))
     beginning = [log.executor_added("1", 4, 800), log.app_start(app="app-2")]
     second = log.written(tmp_path / "b", *log.simple_job(0, 800, 10), beginning=beginning)
-    assert read_spark_logs([first, second]).slots == slots
+    assert read_spark_recording([first, second]).workload.slots == slots

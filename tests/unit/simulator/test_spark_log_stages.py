@@ -9,13 +9,13 @@ import pytest
 
 from tests.unit.simulator import spark_log_lines as log
 from tests.unit.simulator.spark_log_lines import Event
-from uwfq_service.simulator.importers.spark_log import read_spark_logs
+from uwfq_service.simulator.importers.spark_log import read_spark_recording
 from uwfq_service.simulator.workload import JobSpec
 
 
 def jobs_of(tmp_path: Path, *events: Event) -> tuple[JobSpec, ...]:
     """The jobs that these events make."""
-    return read_spark_logs([log.written(tmp_path / "log", *events)]).jobs
+    return read_spark_recording([log.written(tmp_path / "log", *events)]).workload.jobs
 
 
 def waits(job: JobSpec) -> list[tuple[str, tuple[str, ...] | None, float]]:
@@ -258,7 +258,7 @@ def test_a_plan_too_deep_to_decode_is_done_without(tmp_path: Path) -> None:
         file.write(start.replace(b'"sparkPlanInfo":{}', b'"sparkPlanInfo":' + nested.encode()))
         query = log.simple_job(0, 50, 100, spark_sql_execution_id="1")
         file.write(log.text(*query, log.query_end(1, 200)))
-    (job,) = read_spark_logs([path]).jobs
+    (job,) = read_spark_recording([path]).workload.jobs
     assert (job.job, job.signature) == ("app-1/sql-1", "count at etl.py:7")
 
 

@@ -81,22 +81,15 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(f"{count} {what}" for count, what in counted if count)
 
 
-def read_journal(
+def read_recording(
     data_dir: Path, *, pool: str = "default", progress: Progress | None = None
-) -> Workload:
+) -> Recording:
     """What users submitted to ``pool`` of the service whose data directory this is.
 
     Safe beside the running service.  Raises ``WorkloadError``, with the remedy, for a directory
     that is none, that is too new or damaged, for an unknown pool, and for one without a finished
     job.
     """
-    return read_recording(data_dir, pool=pool, progress=progress).workload
-
-
-def read_recording(
-    data_dir: Path, *, pool: str = "default", progress: Progress | None = None
-) -> Recording:
-    """As ``read_journal``, with a count of what was left out."""
     try:
         pools = read_pools(data_dir)
         if pool not in pools:

@@ -120,9 +120,9 @@ class SparkRecording(msgspec.Struct, frozen=True, kw_only=True):
     left_out: LeftOut
 
 
-def read_spark_logs(
+def read_spark_recording(
     paths: Sequence[Path], *, slots: int | None = None, progress: Progress | None = None
-) -> Workload:
+) -> SparkRecording:
     """What users submitted to the Spark applications whose event logs these are.
 
     A path is a log (plain or compressed), the directory ``eventlog_v2_…`` of a rolling one, or a
@@ -131,13 +131,6 @@ def read_spark_logs(
     Raises ``WorkloadError``, with the remedy, for what is no event log, is damaged, or holds no
     finished work.
     """
-    return read_spark_recording(paths, slots=slots, progress=progress).workload
-
-
-def read_spark_recording(
-    paths: Sequence[Path], *, slots: int | None = None, progress: Progress | None = None
-) -> SparkRecording:
-    """As ``read_spark_logs``, with a count of what was left out."""
     left_out = LeftOut()
     applications = _applications(find_logs(paths), left_out, progress)
     source = str(paths[0]) if len(paths) == 1 else f"{len(paths)} paths"
