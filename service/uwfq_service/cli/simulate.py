@@ -23,9 +23,9 @@ from uwfq_service.cli.files import (
     keep_apart,
     writing,
 )
-from uwfq_service.cli.output import keep_logs_off_stdout, show, terminal
+from uwfq_service.cli.output import show, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
-from uwfq_service.cli.workload_files import check_cut, read_workload
+from uwfq_service.cli.workload_files import check_cut, read_recorded, read_workload
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
 from uwfq_service.printable import printable
@@ -220,7 +220,7 @@ def _workloads(
         workloads += [read_workload(name) for name in files]
         workloads += [_scenario(name, seed) for name in scenarios]
         if journal is not None:
-            workloads.append(_recorded(journal, pool))
+            workloads.append(read_recorded(journal, pool))
     except WorkloadError as error:
         raise Failure(str(error), REFUSED) from error
     if not workloads:
@@ -238,19 +238,6 @@ def _scenario(name: str, seed: int) -> Workload:
         return scenario(name, seed)
     except UnknownScenario as error:
         raise Failure(f"--scenario: {error}", REFUSED) from error
-
-
-def _recorded(directory: Path, pool: str) -> Workload:
-    from uwfq_service.simulator.importers.journal import read_recording
-
-    keep_logs_off_stdout()
-    try:
-        recording = read_recording(directory, pool=pool)
-    except OSError as error:
-        raise Failure(f"{error.filename or directory}: {error.strerror}", REFUSED) from error
-    if recording.left_out:
-        click.echo(f"left out: jobs {recording.left_out}", err=True)
-    return recording.workload
 
 
 def _options(options: dict[str, Any]) -> Options:

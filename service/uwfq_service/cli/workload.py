@@ -14,8 +14,9 @@ import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.files import NamedPath, OutputFile, check_writable, keep_apart, writing
-from uwfq_service.cli.output import emit, keep_logs_off_stdout, number, seconds, table, terminal
+from uwfq_service.cli.output import emit, number, seconds, table, terminal
 from uwfq_service.cli.ranges import POSITIVE, Number
+from uwfq_service.cli.workload_files import read_recorded, readable, tell_left_out
 from uwfq_service.printable import printable
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _from_google(options: dict[str, Any]) -> Workload:
     from uwfq_service.simulator.importers import google
 
     path: Path = options["google"]
-    with _readable(path):
+    with readable(path):
         return google.read_google(
             path,
             slots=options["slots"] or google.SLOTS,
@@ -211,21 +212,14 @@ def _from_spark_logs(options: dict[str, Any]) -> Workload:
     from uwfq_service.simulator.importers.spark_log import read_spark_recording
 
     paths = [Path(name) for name in (*options["spark_logs"], *options["names"])]
-    with _readable(), _bar() as advance:
+    with readable(), _bar() as advance:
         recording = read_spark_recording(paths, slots=options["slots"], progress=advance)
-    _tell_left_out(str(recording.left_out))
+    tell_left_out(str(recording.left_out))
     return recording.workload
 
 
 def _from_journal(options: dict[str, Any]) -> Workload:
-    from uwfq_service.simulator.importers.journal import read_recording
-
-    path: Path = options["journal"]
-    keep_logs_off_stdout()
-    with _readable(path), _bar("events") as advance:
-        recording = read_recording(path, pool=options["pool"] or "default", progress=advance)
-    _tell_left_out(recording.left_out and f"jobs {recording.left_out}")
-    return recording.workload
+    return read_recorded(options["journal"], options["pool"] or "default", _bar("events"))
 
 
 _READERS: Final[dict[str, Callable[[dict[str, Any]], Workload]]] = {
@@ -234,15 +228,6 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], Workload]]] = {
     "spark_logs": _from_spark_logs,
     "journal": _from_journal,
 }
-
-
-@contextlib.contextmanager
-def _readable(path: Path | None = None) -> Iterator[None]:
-    """Say in one line that a file cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        raise Failure(f"{error.filename or path}: {error.strerror}", REFUSED) from error
 
 
 @contextlib.contextmanager
@@ -280,12 +265,6 @@ def _write(made: Workload, output: Path) -> None:
         return
     with writing("--output", output):
         files.write(output, document)
-
-
-def _tell_left_out(what: str) -> None:
-    """Whoever simulates a part should not take it for the whole."""
-    if what:
-        click.echo(f"left out: {what}", err=True)
 
 
 def _summarize(made: Workload) -> None:

@@ -1,14 +1,20 @@
-"""What is played: workload files as commands name them, and whether that has an end."""
+"""What is played: workloads as commands name them, and whether that has an end."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from uwfq_service.cli.errors import REFUSED, Failure
+from uwfq_service.cli.output import keep_logs_off_stdout
 
 if TYPE_CHECKING:
+    from uwfq_service.simulator.importers.journal import Progress
     from uwfq_service.simulator.runs import Options
     from uwfq_service.simulator.workload import Workload
 
@@ -16,6 +22,8 @@ if TYPE_CHECKING:
 #: workload that makes a run last for many minutes under each policy.
 _MOST_TASKS: Final = 2_000_000
 _MOST_FOR_EACH: Final = 10
+
+_NO_BAR: Final = contextlib.nullcontext()
 
 
 def read_workload(name: str) -> Workload:
@@ -35,6 +43,35 @@ def read_workload(name: str) -> Workload:
         ) from error
     except OSError as error:
         raise Failure(f"{name or 'FILE'}: {error.strerror}", REFUSED) from error
+
+
+def read_recorded(
+    directory: Path, pool: str, bar: AbstractContextManager[Progress | None] = _NO_BAR
+) -> Workload:
+    """What the service of that data directory has recorded; what is left out goes to stderr."""
+    from uwfq_service.simulator.importers.journal import read_recording
+
+    keep_logs_off_stdout()
+    with readable(directory), bar as progress:
+        recording = read_recording(directory, pool=pool, progress=progress)
+    # Below the bar, not in it.
+    tell_left_out(recording.left_out and f"jobs {recording.left_out}")
+    return recording.workload
+
+
+@contextlib.contextmanager
+def readable(path: Path | None = None) -> Iterator[None]:
+    """Say in one line that a file cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"{error.filename or path}: {error.strerror}", REFUSED) from error
+
+
+def tell_left_out(what: str) -> None:
+    """Whoever simulates a part should not take it for the whole."""
+    if what:
+        click.echo(f"left out: {what}", err=True)
 
 
 def check_cut(workload: Workload, options: Options) -> None:
