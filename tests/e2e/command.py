@@ -15,7 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from uwfq_client import SyncClient, UwfqError
+from uwfq_service.cli import main
 
 #: Longest that anything here may take; a hang fails instead of blocking the run.
 PATIENCE_SECONDS = 60.0
@@ -65,6 +68,18 @@ def uwfq(
         cwd=cwd,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def complaint_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The complaint of a command that is asked wrongly, run in this process.
+
+    Exit code 2, one line on stderr, nothing on stdout.
+    """
+    code = main(arguments)
+    ran = Ran(code, *capsys.readouterr())
+    assert ran.out == ""
+    assert ran.code == 2, ran.err
+    return ran.error
 
 
 @dataclasses.dataclass(slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import UWFQ, uwfq
+from tests.e2e.command import UWFQ, complaint_of, uwfq
 from uwfq_service.cli import main
 from uwfq_service.server.config_keys import KEYS
 
@@ -85,13 +85,7 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 2, nothing on stdout, one line on stderr that names the option or the field."""
-    code = main(arguments)
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = err.splitlines()
-    assert line.startswith("error: ")
-    assert complaint in line
-    assert code == 2
+    assert complaint in complaint_of(capsys, *arguments)
 
 
 @pytest.mark.parametrize(

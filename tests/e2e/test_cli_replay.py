@@ -17,6 +17,7 @@ from tests.e2e.command import (
     PATIENCE_SECONDS,
     Ran,
     Running,
+    complaint_of,
     service,
     started,
     uwfq,
@@ -303,12 +304,8 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
     job = {"job": "j", "user": "u", "stages": [{"stage": "a", "taks": [1]}]}
     strange = written(tmp_path / "strange.json", {**TINY, "jobs": [job]})
     names = {"tiny": tiny, "broken": broken, "strange": strange}
-    assert main(["replay", *(each.format(**names) for each in arguments)]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = err.splitlines()
-    assert line.startswith("error: ")
-    assert complaint in line
+    asked = (each.format(**names) for each in arguments)
+    assert complaint in complaint_of(capsys, "replay", *asked)
 
 
 def test_a_workload_can_come_from_stdin() -> None:

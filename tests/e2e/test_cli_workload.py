@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.command import PATIENCE_SECONDS, UWFQ, environment, uwfq
+from tests.e2e.command import PATIENCE_SECONDS, UWFQ, complaint_of, environment, uwfq
 from tests.shared_workloads import shared_workload
 from tests.unit.simulator.journals import Past, stage
 from uwfq_service.cli import main
@@ -274,13 +274,7 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
 ) -> None:
     """Exit code 2, nothing on stdout, and no file."""
     monkeypatch.chdir(tmp_path)
-    code = main(["workload", *arguments])
-    out, err = capsys.readouterr()
-    assert out == ""
-    (line,) = err.splitlines()
-    assert line.startswith("error: ")
-    assert complaint in line
-    assert code == 2
+    assert complaint in complaint_of(capsys, "workload", *arguments)
     assert not list(tmp_path.iterdir())
 
 
