@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import time
 from collections import Counter, deque
 from pathlib import Path
 from typing import Any, Final
 
 from tests.e2e.command import PATIENCE_SECONDS, UWFQ, environment
+from tests.ports import free_port
 
 #: Small thresholds: a snapshot is due every thousand events.  Leases end soon, so that the tasks of
 #: workers that vanished come back while the loop runs.
@@ -26,14 +26,6 @@ SETTINGS: Final[dict[str, object]] = {
     "pools.default.users.user-1.weight": 2,
     "pools.default.users.user-2.weight": 0.5,
 }
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class KilledService:

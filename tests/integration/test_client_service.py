@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 import math
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from tests.certificates import make_certificates
 from tests.integration.workers import EAGER
+from tests.ports import free_port
 from uwfq_client import (
     AlreadyExists,
     Client,
@@ -265,9 +265,7 @@ async def test_a_stopping_worker_leaves_nothing_behind(target: str, client: Clie
 async def test_a_restart_of_the_service_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """Jobs, leases and results survive it; clients and workers wait it out."""
     data = str(tmp_path / "data")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     ran: list[tuple[str, int]] = []
     started, go = asyncio.Event(), asyncio.Event()
     worker = Worker(f"127.0.0.1:{port}", slots=2, prefetch=2, retry=EAGER)

@@ -11,18 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.ports import free_port
 from uwfq_service.server import acceptors
 from uwfq_service.server.acceptors import Acceptors
 
 #: Longest that a test waits for what must happen, seconds.
 PATIENCE = 10.0
-
-
-def free_port() -> int:
-    """A port that nobody has by now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel lets in one alone")
