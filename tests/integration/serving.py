@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from tests.fakes import FakeClock
-from uwfq.v1 import admin_service_pb2_grpc, scheduler_service_pb2, scheduler_service_pb2_grpc
+from uwfq.v1 import admin_service_pb2_grpc, scheduler_service_pb2_grpc
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.server.app import Server
@@ -37,14 +37,14 @@ class Service:
 
     async def submit(
         self, user: str = "ann", tasks: int = 1, **fields: Any
-    ) -> scheduler_service_pb2.SubmitJobResponse:
+    ) -> rpc.SubmitJobResponse:
         """Submit a job of one stage."""
         stage = types.StageSpec(stage="only", tasks=types.TaskList(count=tasks))
         return await self.jobs.SubmitJob(rpc.SubmitJobRequest(user=user, stages=[stage], **fields))
 
     async def poll(
         self, worker: str = "w", slots: int = 1, *, deadline: float = 5.0, **fields: Any
-    ) -> scheduler_service_pb2.NextTaskResponse:
+    ) -> rpc.NextTaskResponse:
         """Ask for work with all slots free."""
         fields.setdefault("free_slots", slots)
         return await self.jobs.NextTask(

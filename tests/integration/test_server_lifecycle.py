@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock, ManualJournal
 from tests.integration.serving import Service, refused, serving, until
-from uwfq.v1 import admin_service_pb2, scheduler_service_pb2
+from uwfq.v1 import admin_service_pb2
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.core.scheduler import Scheduler
@@ -45,7 +45,7 @@ def test_every_method_of_the_protocol_has_a_handler() -> None:
     """A method that is added to the protos and not here answers UNIMPLEMENTED; this finds it."""
     nothing = cast(Any, None)
     for descriptor, service in (
-        (scheduler_service_pb2.DESCRIPTOR, SchedulerRpc(nothing, nothing, load().server, Limits())),
+        (rpc.DESCRIPTOR, SchedulerRpc(nothing, nothing, load().server, Limits())),
         (admin_service_pb2.DESCRIPTOR, AdminRpc(nothing)),
     ):
         name = service.NAME.rpartition(".")[2]
@@ -242,7 +242,7 @@ def _methods() -> list[MethodDescriptor]:
     """All methods of our services."""
     return [
         method
-        for file in (scheduler_service_pb2.DESCRIPTOR, admin_service_pb2.DESCRIPTOR)
+        for file in (rpc.DESCRIPTOR, admin_service_pb2.DESCRIPTOR)
         for service in file.services_by_name.values()
         for method in service.methods
     ]
