@@ -49,6 +49,13 @@ from uwfq_spark import JarNotFound, UnsupportedSpark
     "--slots", type=click.IntRange(1), default=2, show_default=True, help="Cores that Spark uses."
 )
 @click.option(
+    "--atr",
+    type=click.FloatRange(0.05, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds that the bridge aims at for a task.",
+)
+@click.option(
     "--scheduler",
     "schedulers",
     type=click.Choice(list(SCHEDULERS)),
@@ -77,6 +84,7 @@ def main(
     scans: int,
     depth: int | None,
     slots: int,
+    atr: float,
     schedulers: tuple[str, ...],
     data: Path | None,
     results: Path | None,
@@ -109,6 +117,7 @@ def main(
             arrival_seconds=seconds,
             scans=scans,
             depth=depth,
+            advisory_task_runtime=atr,
             event_logs=event_logs.resolve() if event_logs else None,
         )
         outcome = run(options, progress)

@@ -28,9 +28,6 @@ from spark_bridge.demo.processes import Driver, ProcessFailed, Service
 
 import uwfq_spark
 
-#: Seconds that the bridge aims at for a task: short beside a short query.
-ADVISORY_TASK_RUNTIME_SECONDS: Final = 0.5
-
 #: How each scheduler is called, in the order of the tables.
 SCHEDULERS: Final[Mapping[str, str]] = {
     "fifo": "stock FIFO",
@@ -97,6 +94,9 @@ class Options:
     scans: int = 2
     #: How often they hash each row; ``None``: what suits the machine.
     depth: int | None = None
+    #: Seconds that the bridge aims at for a task.  A short query waits for a long one's tasks to
+    #: end, before each of its two stages; each task more costs some hundredths of a second.
+    advisory_task_runtime: float = 1.0
     #: Where the event logs stay; ``None``: nowhere.
     event_logs: Path | None = None
 
@@ -108,6 +108,7 @@ class Outcome:
     spark_version: str
     slots: int
     depth: int
+    advisory_task_runtime: float
     runs: tuple[Run, ...]
 
 
@@ -141,7 +142,13 @@ def run(options: Options, progress: Callable[[str], None]) -> Outcome:
                     _compare(rows, answers, scheduler)
                     runs.append(_run_of(scheduler, number, plan, answers))
                     progress(f"      {len(answers)} queries in {runs[-1].makespan_seconds:.1f} s")
-    return Outcome(spark_version=version, slots=options.slots, depth=depth, runs=tuple(runs))
+    return Outcome(
+        spark_version=version,
+        slots=options.slots,
+        depth=depth,
+        advisory_task_runtime=options.advisory_task_runtime,
+        runs=tuple(runs),
+    )
 
 
 def _suitable_depth(options: Options, progress: Callable[[str], None]) -> int:
@@ -217,12 +224,8 @@ def _scheduling(
             "spark.scheduler.mode": "FAIR",
             "spark.scheduler.allocation.file": str(_pools_file(directory)),
         }
-    service = stack.enter_context(
-        Service(
-            directory,
-            f"pools.default.advisory_task_runtime={ADVISORY_TASK_RUNTIME_SECONDS}",
-        )
-    )
+    atr = f"pools.default.advisory_task_runtime={options.advisory_task_runtime}"
+    service = stack.enter_context(Service(directory, atr))
     return uwfq_spark.settings(target=service.target, pyspark=options.spark_home)
 
 

@@ -50,6 +50,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "spark_version": outcome.spark_version,
         "slots": outcome.slots,
         "hashes_a_row": outcome.depth,
+        "advisory_task_runtime_seconds": outcome.advisory_task_runtime,
         "schedulers": schedulers,
     }
 

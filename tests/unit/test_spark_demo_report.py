@@ -10,6 +10,7 @@ def outcome(**makespans: list[float]) -> Outcome:
         spark_version="4.3.0",
         slots=2,
         depth=6,
+        advisory_task_runtime=1.0,
         runs=tuple(
             Run(
                 scheduler=scheduler,
