@@ -313,7 +313,7 @@ def _report(in_flight: int, rounds: Sequence[dict[str, Slice]]) -> None:
     print(f"\n{in_flight} in flight, {len(rounds)} rounds")
     print(
         f"{'workload':16}{'per s':>9}{'p50 ms':>8}{'p99 ms':>8}{'CPU us':>8}"
-        f"{'rate / no-op':>23}{'CPU / no-op':>23}"
+        f"{'rate / no-op':>25}{'CPU / no-op':>25}"
     )
     for name in rounds[0]:
         slices = [measured[name] for measured in rounds]
@@ -325,7 +325,7 @@ def _report(in_flight: int, rounds: Sequence[dict[str, Slice]]) -> None:
             f"{statistics.median(each.rate for each in slices):9,.0f}"
             f"{quantile(latencies, 0.5) * 1e3:8.2f}{quantile(latencies, 0.99) * 1e3:8.2f}"
             f"{statistics.median(each.cpu_us for each in slices):8.1f}"
-            f"{interval(rates)!s:>23}{interval(cpus)!s:>23}",
+            f"{interval(rates)!s:>25}{interval(cpus)!s:>25}",
             flush=True,
         )
 
