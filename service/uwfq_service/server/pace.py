@@ -12,9 +12,10 @@ keep a distance, the *pause*, and learn it from how busy the loop's thread is:
     it has time to spare                    shorter, and then none
 
 Few callers have soon all come.  So now and then a turn lets its pause pass and counts the *crowd*;
-those after it go when as many have come, for nobody else is to be expected.  A call that comes when
-the pause is over already goes at once.  Without a pause calls share a write only as far as they
-come while the one before is under way.
+those after it go when as many have come, for nobody else is to be expected.  While a turn counts
+nothing is decided, so most go by the count of one before.  A call that comes when the pause is over
+already goes at once.  Without a pause calls share a write only as far as they come while the one
+before is under way.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ LONGEST_PAUSE: Final = 0.015
 SHORTEST_PAUSE: Final = 0.002
 #: The pause is considered anew after this time, seconds.
 WINDOW: Final = 0.05
+#: The crowd is counted anew after this time, seconds, when the pause is another, and at once when
+#: fewer come.
+COUNT_AGAIN: Final = 0.25
 #: Part of the time that the loop's thread has a processor for: from here on it is busy, and below
 #: this it has time to spare.
 BUSY: Final = 0.65
@@ -56,8 +60,9 @@ class Pace:
         #: When the window began, and the processor time then.
         self._began = self._loop.time()
         self._used = processor_time()
-        #: Calls of the last turn in this window that let its pause pass; 0: none has yet.
+        #: Calls of the last turn that let its pause pass, 0 if they no longer count, and its time.
         self._crowd = 0
+        self._counted_at = self._began
         self._passed = False
         #: Writes in this window, and the replies that shared them.
         self._writes = self._replies = 0
@@ -78,10 +83,10 @@ class Pace:
             self._timer.cancel()
             self._timer = None
         if together:
+            now = self._loop.time()
             if self._passed:
                 self._passed = False
-                self._crowd = together
-            now = self._loop.time()
+                self._crowd, self._counted_at = together, now
             if now >= self._began + WINDOW:
                 self._learn(now)
             self._over_at = now + self.pause
@@ -99,9 +104,12 @@ class Pace:
     def _learn(self, now: float) -> None:
         used = self._processor_time()
         busy = (used - self._used) / (now - self._began)
+        pause = self.pause
         if busy < SPARE:
             self.pause = self.pause / 2 if self.pause > SHORTEST_PAUSE else 0.0
         elif busy >= BUSY and self._replies >= SIBLINGS * max(self._writes, 1):
             self.pause = min(max(4 * self.pause, SHORTEST_PAUSE), LONGEST_PAUSE)
+        if self.pause != pause or now >= self._counted_at + COUNT_AGAIN:
+            self._crowd = 0
         self._began, self._used = now, used
-        self._crowd = self._writes = self._replies = 0
+        self._writes = self._replies = 0

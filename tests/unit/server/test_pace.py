@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from uwfq_service.server.pace import LONGEST_PAUSE, SHORTEST_PAUSE, WINDOW, Pace
+from uwfq_service.server.pace import COUNT_AGAIN, LONGEST_PAUSE, SHORTEST_PAUSE, WINDOW, Pace
+
+#: Callers who are this quick are back before the longest pause is over, seconds.
+BRISK = 0.9 * LONGEST_PAUSE
 
 
 class Loop:
@@ -128,6 +131,49 @@ def test_when_the_crowd_has_come_nobody_else_is_waited_for(world: World) -> None
     assert world.turns == [1, 7]
     world.call()
     assert world.turns == [1, 7, 7]
+
+
+def test_the_crowd_is_counted_now_and_then(world: World) -> None:
+    """A turn that counts waits while nothing is decided: most go by the count of one before."""
+    crowd(world)
+    world.rounds(1, callers=1, every=BRISK, busy=1.0)
+    rounds = round(2 * COUNT_AGAIN / BRISK)
+    counted = 0
+    for _ in range(rounds):
+        before = len(world.turns)
+        for _ in range(7):
+            world.call()
+        counted += len(world.turns) == before
+        world.passes(BRISK, busy=1.0)
+    assert set(world.turns[1:]) == {7}
+    assert 2 <= counted <= 3, "the first, and again after each such time"
+
+
+def test_fewer_callers_are_counted_at_once(world: World) -> None:
+    """Those who have gone are waited for once."""
+    crowd(world)
+    world.rounds(4, callers=7, every=BRISK, busy=1.0)
+    world.turns.clear()
+    world.rounds(1, callers=3, every=BRISK, busy=1.0)
+    assert world.turns == [3]
+    world.rounds(1, callers=3, every=0.0, busy=1.0)
+    assert world.turns == [3, 3], "without a pause"
+
+
+def test_a_longer_pause_counts_anew(world: World) -> None:
+    """Fewer come in a short one, and these are not the crowd of a long one."""
+    world.pace.shared(50)
+    world.passes(WINDOW, busy=1.0)
+    world.call()
+    assert world.pace.pause == SHORTEST_PAUSE
+    world.rounds(2, callers=4, every=0.9 * SHORTEST_PAUSE, busy=1.0)
+    world.pace.shared(50)
+    world.passes(WINDOW, busy=1.0)
+    world.call()
+    assert world.pace.pause > SHORTEST_PAUSE
+    world.turns.clear()
+    world.rounds(1, callers=4, every=0.0, busy=1.0)
+    assert not world.turns, "four were all who came in the short one"
 
 
 def test_the_pause_ends_with_the_work(world: World) -> None:
