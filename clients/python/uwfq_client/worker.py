@@ -20,12 +20,10 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
-import logging
 import os
-import signal
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -34,8 +32,7 @@ from uwfq_client.channel import DEFAULT_TARGET, Endpoint, Keepalive, Option, Tls
 from uwfq_client.execution import ExecutorKind, Handler
 from uwfq_client.retry import TIRELESS, RetryPolicy
 from uwfq_client.session import Session, SessionOptions
-
-log = logging.getLogger("uwfq_client")
+from uwfq_client.signals import stopping
 
 AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
@@ -181,7 +178,7 @@ class Worker:
         try:
             if self._stop_requested:
                 session.request_stop()
-            with _signals(session, grace_seconds) if signals else contextlib.nullcontext():
+            with stopping(session, grace_seconds) if signals else contextlib.nullcontext():
                 await session.serve()
         finally:
             self._serving = self._stop_requested = False
@@ -249,29 +246,6 @@ class Worker:
             failed=session.launcher.failed,
             polls=session.polls,
         )
-
-
-@contextlib.contextmanager
-def _signals(session: Session, grace_seconds: float | None) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the session; a second one makes it give up."""
-
-    def stop() -> None:
-        if session.stopping:
-            session.give_up()
-        else:
-            session.request_stop(grace_seconds)
-            if held := len(session.ledger.held()):
-                # Else whoever has pressed Ctrl-C wonders whether anybody has noticed.
-                log.info("stopping; tasks to finish first: %d; a second signal gives them up", held)
-
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        session.loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            session.loop.remove_signal_handler(number)
 
 
 def _processors() -> int:
