@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import pathlib
+import re
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -156,8 +157,11 @@ class Endpoint:
 
 def is_loopback(target: str) -> bool:
     """Whether the target is on this machine, as far as its text tells."""
-    host = target.removeprefix("ipv4:").removeprefix("ipv6:").rpartition(":")[0].strip("[]")
-    if host == "localhost" or target.startswith("unix:"):
+    if target.startswith("unix:"):
+        return True
+    address = re.sub("^(dns|ipv4|ipv6):(///)?", "", target)
+    host = re.sub(r":\d+$", "", address).strip("[]")
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
