@@ -392,6 +392,13 @@ async def test_a_handler_may_submit_jobs_of_its_own(target: str, client: Client)
         assert (await client.wait(job.job_id, timeout=20.0)).succeeded
 
 
+async def test_thousands_of_calls_at_once_are_all_taken_in(target: str) -> None:
+    """Not one has to be tried again, though they come faster than the service looks."""
+    async with Client(target, timeout=60.0, retry=RetryPolicy(max_attempts=1)) as client:
+        pools = await asyncio.gather(*(client.get_pool() for _ in range(4_000)))
+    assert len(pools) == 4_000
+
+
 async def test_a_worker_has_a_slot_for_each_processor_that_it_may_use(
     client: Client, target: str
 ) -> None:

@@ -366,6 +366,10 @@ def _event_log(config: Config, scheduler: Scheduler) -> logs.EventLog:
     return logs.EventLog(logs.LEVELS[config.log.level], job_name)
 
 
+#: Far more than can come between two turns of the event loop.
+_MAX_PENDING_CALLS: Final = 100_000
+
+
 def channel_options(config: Config) -> list[tuple[str, Any]]:
     """Options of the gRPC server."""
     return [
@@ -380,6 +384,10 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
         # Clients may ping while they wait in a long poll, or between calls.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        # gRPC would cancel calls without a word, once 1,000 have come that we have not taken in.
+        # Of more than `server.max_inbox` each is refused with the reason, and when to come back.
+        ("grpc.server.max_pending_requests", _MAX_PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_CALLS),
     ]
 
 
