@@ -1,5 +1,6 @@
 package io.uwfq.client;
 
+import java.util.Arrays;
 import java.util.function.Consumer;
 
 /**
@@ -38,6 +39,13 @@ final class HandlerRun implements Runnable {
     if (runner != null) {
       runner.interrupt();
     }
+  }
+
+  /** Whether the handler has called {@code System.exit}, which does not return. */
+  synchronized boolean exits() {
+    return runner != null
+        && Arrays.stream(runner.getStackTrace())
+            .anyMatch(frame -> frame.getClassName().equals("java.lang.Shutdown"));
   }
 
   private synchronized boolean begin() {

@@ -179,6 +179,17 @@ final class Launcher {
     revoke(attempt, "it ran longer than its limit of " + limit + " s");
   }
 
+  /** Those whose handlers have called {@code System.exit} have failed: none of them will return. */
+  void endWhatExits() {
+    for (Attempt attempt : ledger.inProgress()) {
+      if (attempt.run.exits()) {
+        end(attempt, Outcome.lost("its handler has called System.exit"));
+      }
+    }
+    launch();
+    onChange.run();
+  }
+
   /** Lets go of everything, whether or not its handler can be stopped. */
   void giveUp() {
     for (Attempt attempt : ledger.abandon()) {

@@ -194,6 +194,11 @@ final class Ledger {
     return ran;
   }
 
+  /** Those that run. */
+  List<Attempt> inProgress() {
+    return attempts.values().stream().filter(attempt -> attempt.room == Room.RUNNING).toList();
+  }
+
   /** By its lease; null if it is not (or no longer) known. */
   Attempt find(long leaseId) {
     return attempts.get(leaseId);

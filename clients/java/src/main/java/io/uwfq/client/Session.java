@@ -152,6 +152,11 @@ final class Session {
     loop.execute(() -> stop(grace));
   }
 
+  /** Does not wait for handlers that have called {@code System.exit}, and wait themselves. */
+  void endWhatExits() {
+    loop.execute(launcher::endWhatExits);
+  }
+
   /** Completes when all is over, with what ended it if that was no stop. */
   CompletableFuture<Void> ended() {
     return ended;

@@ -13,6 +13,7 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Asks the service for tasks, runs a handler for each, and reports how it went.
@@ -37,6 +38,9 @@ import java.util.concurrent.Executor;
  */
 public final class Worker implements AutoCloseable {
   private static final Logger log = System.getLogger("io.uwfq.client");
+
+  /** How often a worker that is waited for looks whether a handler has called System.exit. */
+  private static final long EXIT_CHECK_SECONDS = 1;
 
   private final WorkerOptions options;
   private final Session session;
@@ -82,7 +86,8 @@ public final class Worker implements AutoCloseable {
    * Serves until SIGTERM (or Ctrl-C), or until another thread stops it.
    *
    * <p>On a signal the worker finishes and reports what it holds, at most for the builder's {@code
-   * grace}, and only then lets the JVM end.
+   * grace}, and only then lets the JVM end. Likewise when anybody calls {@code System.exit}; a
+   * handler that does so has failed.
    *
    * @throws UwfqException when no waiting would mend what the service says: there is no such pool,
    *     it is not permitted, it is not UWFQ
@@ -173,9 +178,23 @@ public final class Worker implements AutoCloseable {
     awaitEnd();
   }
 
-  /** How it ended is {@link #run}'s to throw, and {@link #ended}'s to tell; it was logged. */
+  /**
+   * How it ended is {@link #run}'s to throw, and {@link #ended}'s to tell; it was logged.
+   *
+   * <p>This may be a shutdown hook's wait, for which a handler waits that has called {@code
+   * System.exit}, and which the worker would wait for.
+   */
   private void awaitEnd() {
-    session.ended().handle((nothing, failure) -> nothing).join();
+    boolean over = false;
+    while (!over) {
+      session.endWhatExits();
+      over =
+          session
+              .ended()
+              .handle((nothing, failure) -> true)
+              .completeOnTimeout(false, EXIT_CHECK_SECONDS, TimeUnit.SECONDS)
+              .join();
+    }
   }
 
   /**

@@ -155,6 +155,32 @@ class RealServiceTest {
   }
 
   @Test
+  void aHandlerThatEndsTheProcessHasFailed() throws Exception {
+    SubmitJobRequest.Builder exits = job("j", 1).setKind("exit");
+    exits.getStagesBuilder(0).setMaxAttempts(1);
+    client.submit(exits.build());
+    String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+    Process worker =
+        new ProcessBuilder(
+                java,
+                "-cp",
+                System.getProperty("java.class.path"),
+                ExitingWorker.class.getName(),
+                service.target())
+            .redirectErrorStream(true)
+            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+            .start();
+    try {
+      // The worker waits for the handler, and System.exit for the worker.
+      Job job = client.waitFor("j", Duration.ofMinutes(1));
+      assertTrue(job.getCause().contains("its handler has called System.exit"), job.getCause());
+      assertEquals(ExitingWorker.EXIT_STATUS, worker.waitFor());
+    } finally {
+      worker.destroyForcibly();
+    }
+  }
+
+  @Test
   void aKilledServiceLosesNothing() throws Exception {
     int tasks = 400;
     ConcurrentHashMap<Integer, Integer> runs = new ConcurrentHashMap<>();
