@@ -112,6 +112,9 @@ class Endpoint:
     #: More channel arguments; they win over ours.
     options: Sequence[Option] = ()
 
+    def __post_init__(self) -> None:
+        checks.target(self.target)
+
     def blocking_channel(self) -> grpc.Channel:
         """A channel for calls that block."""
         if self._tls is None:

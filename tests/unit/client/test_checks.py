@@ -1,6 +1,7 @@
 """Options of clients that make no sense are refused where they are given, by name."""
 
 import math
+import re
 
 import pytest
 
@@ -37,6 +38,24 @@ def test_a_client_has_time_for_its_calls(kind: type[Client | SyncClient], timeou
     """Each call would end as if the service were slow."""
     with pytest.raises(ValueError, match=f"timeout is {timeout!r}"):
         kind("nowhere", timeout=timeout)
+
+
+@pytest.mark.parametrize("kind", [Client, SyncClient, Worker])
+@pytest.mark.parametrize(
+    "target", ["", "http://127.0.0.1:7170", "GRPCS://uwfq:7170", "127.0.0.1:72706", "[::1]:0"]
+)
+def test_a_target_is_somewhere(kind: type[Client | SyncClient | Worker], target: str) -> None:
+    """Or it is looked for until the time-out, or another service is asked (72706 is 7170)."""
+    with pytest.raises(ValueError, match=f"target is {re.escape(repr(target))}"):
+        kind(target)
+
+
+@pytest.mark.parametrize(
+    "target", ["uwfq:7170", "uwfq", "[::1]:7170", "dns:///uwfq:7170", "unix:/run/uwfq:99999"]
+)
+def test_any_other_target_is_for_grpc_to_find(target: str) -> None:
+    """Its names are its own."""
+    SyncClient(target).close()
 
 
 @pytest.mark.parametrize(
