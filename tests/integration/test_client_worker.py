@@ -14,7 +14,7 @@ import pytest
 from tests.integration import client_handlers
 from tests.integration.fake_service import FakeService, Refusal, exhausted, unavailable
 from tests.integration.workers import EAGER, nothing
-from uwfq_client import Measurement, NotFound, PermanentFailure, Task, Worker
+from uwfq_client import Client, Measurement, NotFound, PermanentFailure, RetryPolicy, Task, Worker
 from uwfq_client.ledger import Ledger
 
 
@@ -191,6 +191,18 @@ async def test_a_result_does_not_wait_for_a_parked_poll(service: FakeService) ->
         go.set()
         await service.until(lambda: len(service.results) == 2)
         assert len(service.requests["TaskDone"]) >= 1
+
+
+async def test_polls_that_nobody_parks_come_ever_more_slowly(service: FakeService) -> None:
+    """However few tries a policy allows: nothing has failed."""
+    once = RetryPolicy(max_attempts=1, initial_backoff_seconds=3600.0, max_backoff_seconds=3600.0)
+    worker = Worker(service.target, slots=1, poll_seconds=0.0, retry=once)
+    worker.handler("noop")(nothing)
+    async with worker, Client(service.target) as client:
+        await service.until(lambda: service.requests["NextTask"])
+        for _ in range(50):
+            await client.list_pools()
+        assert len(service.requests["NextTask"]) == 1
 
 
 async def test_a_parked_poll_is_asked_anew_when_more_slots_are_free(service: FakeService) -> None:

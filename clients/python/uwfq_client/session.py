@@ -46,7 +46,7 @@ from uwfq_client.errors import (
 from uwfq_client.execution import ExecutorKind, Handler
 from uwfq_client.launcher import Launcher
 from uwfq_client.ledger import Attempt, Ledger
-from uwfq_client.retry import Backoff, RetryPolicy
+from uwfq_client.retry import TIRELESS, Backoff, RetryPolicy
 from uwfq_client.transport import AsyncTransport
 
 log = logging.getLogger("uwfq_client")
@@ -174,7 +174,10 @@ class Session:
     # ---------------------------------------------------------------------------------------- poll
 
     async def _poll_for_ever(self) -> None:
-        backoff = Backoff(self._options.retry)
+        retry = self._options.retry
+        backoff = Backoff(retry)
+        # An answer that comes too soon is no try that has failed, so no policy counts it.
+        pause = Backoff(dataclasses.replace(retry, max_attempts=TIRELESS.max_attempts))
         try:
             while True:
                 await self._wanted.wait()
@@ -186,10 +189,11 @@ class Session:
                     except UwfqError as error:
                         await self._endure(error, backoff)
                         continue
+                    backoff.reset()
                     if fruitful or self.loop.time() - sent_at > _HASTY_SECONDS:
-                        backoff.reset()
+                        pause.reset()
                     else:
-                        await asyncio.sleep(backoff.next_wait() or 0.0)
+                        await asyncio.sleep(pause.next_wait() or 0.0)
         except UwfqError as error:
             self._fail(error)
 
