@@ -174,6 +174,10 @@ class JobFailed(UwfqError):
         #: The job in its last state.
         self.job = job
 
+    def __reduce__(self) -> tuple[type[JobFailed], tuple[Job]]:
+        """Travel between processes by the job, not by the sentence about it."""
+        return JobFailed, (self.job,)
+
 
 class PermanentFailure(Exception):
     """Raise it in a handler: no other attempt can succeed, so the job fails at once.

@@ -136,8 +136,12 @@ class Worker:
         ... async def sum_range(task):
         ...     return Measurement(rows=12)
         """
+        if callable(kind):
+            raise TypeError("it is @worker.handler(kind), or @worker.handler() for all other kinds")
 
         def register(function: AnyHandler) -> AnyHandler:
+            if not callable(function):
+                raise TypeError(f"the handler for kind {kind!r} is {function!r}, and not callable")
             if kind in self._handlers:
                 raise ValueError(f"there is a handler for kind {kind!r} already")
             self._handlers[kind] = function

@@ -2,10 +2,11 @@
 
 import math
 import re
+from typing import Any
 
 import pytest
 
-from uwfq_client import Client, Keepalive, RetryPolicy, SyncClient, Worker
+from uwfq_client import Client, Keepalive, RetryPolicy, SyncClient, Task, Worker
 
 
 @pytest.mark.parametrize("name", ["time_seconds", "timeout_seconds"])
@@ -77,3 +78,20 @@ def test_an_option_that_no_worker_could_work_with_is_refused_by_name(
     """At once; a batch of 0 and a wait of NaN used to leave the worker idle, without a word."""
     with pytest.raises(ValueError, match=f"{option} is {value}, and must be"):
         Worker("127.0.0.1:1", **{option: value})  # type: ignore[arg-type]
+
+
+def test_a_decorator_without_its_parentheses_is_refused() -> None:
+    """It would register nothing, and the function would be gone."""
+    worker = Worker()
+    with pytest.raises(TypeError, match=r"@worker\.handler\(kind\)"):
+
+        @worker.handler  # type: ignore[arg-type]
+        def handle(task: Task) -> None:
+            """The kind, by mistake."""
+
+
+@pytest.mark.parametrize("handler", [None, "sum", 3])
+def test_what_cannot_be_called_is_no_handler(handler: Any) -> None:
+    """Each of its tasks would fail, and their jobs with them."""
+    with pytest.raises(TypeError, match=f"the handler for kind 'k' is {handler!r}"):
+        Worker(handlers={"k": handler})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import doctest
 import importlib
+import pickle
 import pkgutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from uwfq_client import (
     EstimateSource,
     Input,
     InvalidArgument,
+    JobFailed,
     JobState,
     ResourceExhausted,
     SplitReason,
@@ -175,6 +177,19 @@ def test_errors_without_details_are_typed_all_the_same(trailers: Any) -> None:
 def test_loopback_is_recognised(target: str, loopback: bool) -> None:
     """It is not asked for through a proxy."""
     assert is_loopback(target) is loopback
+
+
+def test_errors_travel_between_processes() -> None:
+    """A pool of processes breaks where the error of a task cannot be read."""
+    busy = ResourceExhausted("full", reason="BACKLOG_FULL", retry_after_seconds=1.0)
+    copy = pickle.loads(pickle.dumps(busy))
+    assert type(copy) is ResourceExhausted
+    assert vars(copy) == vars(busy)
+    job = convert.job(types_pb2.Job(job_id="j", state=types_pb2.JOB_STATE_FAILED, cause="no disk"))
+    failed = JobFailed(job)
+    copy = pickle.loads(pickle.dumps(failed))
+    assert isinstance(copy, JobFailed)
+    assert (str(copy), copy.job) == (str(failed), job)
 
 
 def test_mutual_tls_needs_both_halves() -> None:
