@@ -70,6 +70,8 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _listening  # noqa: PLW0603  # As above.
+    _listening = False
     if _forking.mask is not None:
         signal.set_wakeup_fd(-1)
         # Not SIGINT: Ctrl-C reaches every process of a terminal, and the worker decides what
