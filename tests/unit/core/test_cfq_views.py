@@ -8,6 +8,7 @@ from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import views
 from uwfq_service.core.replies import JobReply
+from uwfq_service.core.settings import Settings
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -33,4 +34,21 @@ def test_deadlines_and_active_users_are_shown(restarted: bool) -> None:
     core.at(100.0)
     core.submit("cy", "c", stage("s", 1.0))
     assert views.pool_status(core.scheduler, pool, core.now).active_users == 1
+    assert not views.user_status(core.user("ada"), core.now).active
+
+
+def test_a_restart_keeps_the_active_users_of_forgotten_jobs() -> None:
+    """What is served on is its user's, whether the job took less and is not remembered any more."""
+    core = Driver("cfq", slots=2, settings=Settings(retention_seconds=10.0))
+    core.submit("ada", "a", stage("s", 60.0))
+    (lease,) = core.poll()
+    core.at(1.0)
+    core.done(lease, 1.0)
+    core.at(20.0)
+    assert not list(core.scheduler.jobs())
+    core.reload()
+    assert views.user_status(core.user("ada"), core.now).active
+    pool = core.scheduler.pools[POOL]
+    assert views.pool_status(core.scheduler, pool, core.now).active_weight == 1.0
+    core.at(40.0)
     assert not views.user_status(core.user("ada"), core.now).active

@@ -15,7 +15,7 @@ from uwfq_service.core.policy.stage_order import OrderPolicy, UserOrder
 from uwfq_service.core.virtual_time import Countdown, FluidClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from uwfq_service.core.model import Job, User
     from uwfq_service.core.stage import Stage
@@ -24,28 +24,32 @@ if TYPE_CHECKING:
 class StageClock:
     """One stage as a member of the fluid cluster: equal shares, until its work is served."""
 
-    __slots__ = ("active", "end", "exit_entry", "number", "stage", "weight")
+    __slots__ = ("active", "end", "exit_entry", "number", "user", "weight")
 
     def __init__(
-        self, number: int, end: Any, stage: Stage | None, active: Counter[User] | None = None
+        self,
+        number: int,
+        end: Any,
+        user: User | None = None,
+        active: Counter[User] | None = None,
     ) -> None:
         self.number = number
         self.weight = WEIGHT_SCALE
         self.end = end
         self.exit_entry: tuple[Any, int, Any] | None = None
-        self.stage = stage
-        #: Where stages that are served are counted for their users; ``None``: this one is not.
+        #: Whose stage it is, and where it counts for its user while it is served: its job may be
+        #: forgotten by then.  ``None``: it is not served.
+        self.user = user
         self.active = active
-        if active is not None and stage is not None:
-            active[stage.job.user] += 1
+        if active is not None and user is not None:
+            active[user] += 1
 
     def leave(self, end: Any) -> None:
         """Served; the deadline stays."""
-        if self.active is not None and self.stage is not None:
-            user = self.stage.job.user
-            self.active[user] -= 1
-            if not self.active[user]:
-                del self.active[user]
+        if self.active is not None and self.user is not None:
+            self.active[self.user] -= 1
+            if not self.active[self.user]:
+                del self.active[self.user]
 
 
 class CfqPolicy(OrderPolicy):
@@ -75,7 +79,7 @@ class CfqPolicy(OrderPolicy):
 
     def add_stage(self, stage: Stage, now: Any) -> None:
         end = self._clock.value(now) + self.number(stage.work)
-        stage.policy_state = StageClock(stage.launch_serial, end, stage, self._active)
+        stage.policy_state = StageClock(stage.launch_serial, end, stage.job.user, self._active)
         self._clock.enter(stage.policy_state, now)
 
     def _narrow_order(self) -> UserOrder:
@@ -111,18 +115,25 @@ class CfqPolicy(OrderPolicy):
         return user in self._active
 
     def dump(self) -> Any:
-        stages = [[clock.number, clock.end] for clock in self._clock.active.values()]
+        served: Iterable[Any] = self._clock.active.values()
+        stages = [[c.number, c.end, None if c.user is None else c.user.number] for c in served]
         return [self._clock.dump(), stages]
 
     def load(self, state: Any, users: dict[int, User], jobs: dict[int, Job], now: Any) -> None:
         fluid, actives = state
-        members: dict[int, Any] = {n: StageClock(n, end, None) for n, end in actives}
-        for job in jobs.values():
-            for stage in job.stages:
-                clock = members.get(stage.launch_serial)
-                if clock is not None:
-                    clock = StageClock(clock.number, clock.end, stage, self._active)
-                    members[clock.number] = stage.policy_state = clock
+        stages = {stage.launch_serial: stage for job in jobs.values() for stage in job.stages}
+        members: dict[int, Any] = {}
+        for number, end, *newer in actives:
+            stage = stages.get(number)
+            user = None
+            if stage is not None:
+                user = stage.job.user
+            elif newer:
+                # An older image does not say whose a stage of a forgotten job is.
+                user = users.get(newer[0])
+            members[number] = StageClock(number, end, user, self._active)
+            if stage is not None:
+                stage.policy_state = members[number]
         self._clock = FluidClock.load(fluid, members)
 
     def dump_job(self, job: Job) -> Any:
@@ -137,4 +148,4 @@ class CfqPolicy(OrderPolicy):
             stage = job.stages[index]
             if stage.policy_state is None:
                 # It has left the virtual system, but its deadline stays.
-                stage.policy_state = StageClock(stage.launch_serial, end, stage)
+                stage.policy_state = StageClock(stage.launch_serial, end)
