@@ -79,3 +79,31 @@ def test_what_is_forgotten_is_given_back_at_once(policy: str) -> None:
         assert records() == before
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("policy", ["cfq", "uwfq", "uwfq_paper"])
+def test_what_was_forgotten_before_a_restart_is_given_back(policy: str) -> None:
+    """The fluid cluster serves on what nobody remembers any more, and lets go of it in the end."""
+    driver = Driver(policy, slots=1, settings=Settings(retention_jobs=0))
+    for number in range(3):
+        driver.submit("ada", f"job-{number}", stage("s", 4.0))
+    # As many workers: they are faster than the fluid cluster, whose slots are set.
+    leases = [driver.poll(f"w-{number}") for number in range(3)]
+    driver.at(4.0)
+    for number, (lease,) in enumerate(leases):
+        driver.done(lease, 4.0, worker=f"w-{number}")
+    assert not driver.scheduler.state.jobs
+    driver.submit("ada", "next", stage("s", 1.0))
+    driver.reload()
+    gc.collect()
+    gc.disable()
+    try:
+        before = records()
+        driver.at(100.0)
+        driver.poll()
+        # What has become of a user's jobs is looked at when the next one is wanted.
+        driver.scheduler.pools["pool"].policy.first()
+        place = StageClock if policy == "cfq" else JobClock
+        assert before - records() == {place: 3}
+    finally:
+        gc.enable()

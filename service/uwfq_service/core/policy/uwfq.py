@@ -356,6 +356,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             clocks: dict[int, JobClock] = {}
             for number, weight, finish, chained, deadline, corrected, *newer in present:
                 clock = JobClock(number, weight, jobs.get(number))
+                clock.forgotten = clock.job is None
                 clock.key = (finish, number, clock)
                 clock.turn = _turn(clock, newer)
                 clock.present = newer[1] if newer else True
