@@ -80,6 +80,7 @@ class Dispatch:
         started = self._reports.starts(name, command.started, now) if command.started else ()
         done = self._reports.results(name, command.done, now) if command.done else ()
         if command.ranking:
+            pool.policy.advance(now)
             return NextTaskReply(
                 done_acks=done, started_acks=started, ranking=ranking_for(self._state, command)
             )

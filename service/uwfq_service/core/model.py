@@ -305,8 +305,10 @@ class Pool:
     unfinished_jobs: int = 0
     running_slots: int = 0
     launchable_tasks: int = 0
-    #: Rises whenever the order of the launchable stages may have changed; soft.
+    #: Rises whenever an event may have changed the order of the launchable stages; soft.
     order_version: int = 1
+    #: What the order of that version went by beside events (``ranking.order_version``).
+    order_shares: Any = None
 
     @property
     def slots(self) -> int:

@@ -14,11 +14,24 @@ from uwfq_service.core.replies import RankedStage, Ranking
 
 if TYPE_CHECKING:
     from uwfq_service.core.commands import NextTask
+    from uwfq_service.core.model import Pool
     from uwfq_service.core.stage import Stage
     from uwfq_service.core.state import State
 
 #: Most stages in a ranking, whatever it asks for.
 MAX_RANKED_STAGES: Final = 1000
+
+
+def order_version(pool: Pool) -> int:
+    """Rises whenever the order of the pool's launchable stages may have changed.
+
+    Time alone may have changed it: a user who leaves virtual time leaves more for the others.
+    """
+    shares = pool.policy.shares_in_order()
+    if shares != pool.order_shares:
+        pool.order_shares = shares
+        pool.order_version += 1
+    return pool.order_version
 
 
 def ranking_for(state: State, command: NextTask) -> Ranking:
@@ -44,7 +57,7 @@ def ranking_for(state: State, command: NextTask) -> Ranking:
         )
         for stage, launch in zip(stages, launches, strict=True)
     ]
-    return Ranking(version=pool.order_version, stages=tuple(ranked))
+    return Ranking(version=order_version(pool), stages=tuple(ranked))
 
 
 def _launches(stages: list[Stage], free: int) -> list[int]:

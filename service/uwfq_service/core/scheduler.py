@@ -32,7 +32,7 @@ from uwfq_service.core.errors import (
 )
 from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
 from uwfq_service.core.policy.base import first_within
-from uwfq_service.core.ranking import ranking_for
+from uwfq_service.core.ranking import order_version, ranking_for
 from uwfq_service.core.replies import Done, JobReply, Ranking, Reply, UserReply
 from uwfq_service.core.reports import Reports
 from uwfq_service.core.room import Room
@@ -221,7 +221,7 @@ class Scheduler:
 
     def order_version(self, pool: str) -> int:
         """Rises whenever the order of the pool's launchable stages may have changed."""
-        return self.state.pools[pool].order_version
+        return order_version(self.state.pools[pool])
 
     def ranking(self, poll: cmd.NextTask) -> Ranking:
         """The ranking that a poll for one, which was decided before, asks for, as it is by now."""

@@ -114,6 +114,34 @@ def test_the_version_rises_when_what_runs_changes_the_order() -> None:
     assert after.version > before.version
 
 
+@pytest.mark.parametrize("change", ["user leaves", "more slots"])
+def test_the_version_rises_when_shares_change_the_order(change: str) -> None:
+    """A user's unseen jobs let others go ahead once the user has its share of the slots."""
+    core = Driver(slots=6)
+    core.submit("ada", "a", open=True, engine_id="e", signature="new")
+    spec = cmd.StageSpec(stage="s", cut=cmd.TaskList(count=5))
+    core.apply(cmd.AddStages(job_id="a", stages=(spec,)))
+    for user, work in (("bo", 400.0), ("cy", 2.0)):
+        core.submit(user, user, stage("s", work), engine_id="e")
+
+    def task(index: int) -> cmd.TaskRef:
+        return cmd.TaskRef(attempt=1, job_id="a", stage="s", task_index=index)
+
+    core.report("e", task(0), cmd.TaskSuccess(runtime=1))
+    core.renew("e", started=tuple(cmd.TaskStart(task=task(index)) for index in (1, 2)))
+    before = core.rank("e", slots=6)
+    # Two slots are the share of one of three users.
+    assert [ranked.job_id for ranked in before.stages] == ["cy", "bo", "a"]
+    assert core.rank("e", slots=6).version == before.version
+    if change == "user leaves":
+        core.at(2.0)
+    else:
+        core.apply(cmd.ConfigurePool(pool=POOL, fixed_slots=9))
+    after = core.rank("e", slots=6)
+    assert [ranked.job_id for ranked in after.stages] == ["cy", "a", "bo"]
+    assert core.scheduler.order_version(POOL) == after.version > before.version
+
+
 def test_a_ranking_has_no_more_stages_than_the_limit() -> None:
     """Whatever it asks for: an answer must fit into a message."""
     core = Driver()

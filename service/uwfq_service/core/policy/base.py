@@ -304,6 +304,10 @@ class Policy(ABC):
         """How many of ``slots`` slots are due to ``user`` now."""
         return slots * user.weight / self.active_weight() if self.is_active(user) else 0.0
 
+    def shares_in_order(self) -> Any | None:
+        """The slots and weights that shares come from, while the order goes by shares, too."""
+        return None
+
     def active_users(self) -> int:
         """Number of virtually active users."""
         return 0

@@ -324,6 +324,9 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     def active_weight(self) -> int:
         return self._clock.active_weight
 
+    def shares_in_order(self) -> Any | None:
+        return (self._clock.slots, self._clock.active_weight) if self._unseen else None
+
     def active_users(self) -> int:
         return len(self._clock.active)
 
