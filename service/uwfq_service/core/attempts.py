@@ -345,8 +345,8 @@ class Attempts:
         if not stage.job.engine_id:
             # A second report on it is told that it is stale.
             self._void(lease)
-        if event.timed_out:
-            lease.worker.revoked.append(lease.lease_id)
+            if event.timed_out:
+                lease.worker.revoked.append(lease.lease_id)
         running_changed(stage, -1)
         stage.job.pool.policy.work_done(stage.job, self._state.at)
         if not self._leaves_task_undone(lease):

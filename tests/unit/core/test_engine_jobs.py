@@ -122,6 +122,18 @@ def test_an_engine_renews_what_it_was_leased_and_nothing_that_it_placed() -> Non
     assert [renewal.lease_id for renewal in engine.core.renew(ENGINE)] == [lease.lease_id]
 
 
+def test_an_engine_is_told_of_no_lease_when_an_attempt_runs_over_its_time_limit() -> None:
+    """Its own attempts are none: at its next report of that one it hears that it is stale."""
+    engine = Engine()
+    engine.add("s", 1, task_timeout=2.0)
+    engine.begin("s", 0)
+    engine.core.at(3.0)
+    assert engine.job.failed_attempts == 1
+    assert engine.core.renew(ENGINE) == ()
+    assert engine.core.ask(ENGINE, slots=4, free_slots=4).revoked == ()
+    assert engine.end("s", 0) == [AckStatus.STALE]
+
+
 class TestTheEnd:
     def test_a_query_that_ran_no_task_has_succeeded(self) -> None:
         """Closed without a stage; and it cost nothing."""
