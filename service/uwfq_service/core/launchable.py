@@ -49,7 +49,7 @@ def offer(stage: Stage, at: Any) -> None:
     job = stage.job
     insert_index(job.offered, stage.index)
     job.pool.policy.offer(stage, at)
-    _order_changed(job.user)
+    order_changed(job.user)
 
 
 def withdraw(stage: Stage, at: Any) -> None:
@@ -57,11 +57,11 @@ def withdraw(stage: Stage, at: Any) -> None:
     job = stage.job
     job.offered.remove(stage.index)
     job.pool.policy.withdraw(stage, at)
-    _order_changed(job.user)
+    order_changed(job.user)
 
 
-def _order_changed(user: User) -> None:
-    """What is offered of ``user`` is something else; of one who is paused nobody sees it."""
+def order_changed(user: User) -> None:
+    """What is offered of ``user`` stands elsewhere; of one who is paused nobody sees it."""
     if not user.paused:
         user.pool.order_version += 1
 

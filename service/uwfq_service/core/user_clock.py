@@ -370,21 +370,21 @@ class UserClock:
         chain.add(job.turn, work)
         job.chained = True
 
-    def advance_debt(self, job: JobClock, charged: Number, used: Number, v: Number) -> None:
+    def advance_debt(self, job: JobClock, charged: Number, used: Number, v: Number) -> bool:
         """Of the work that ``job`` is ``charged`` for it has ``used`` so much.
 
-        What of that the serial server has not done yet becomes debt.
+        What of that the serial server has not done yet becomes debt.  Whether there was any.
         """
         self.sync(v)
         if not job.chained:
-            return
+            return False
         self._anchor_chain(v)
         left = self.chain.value(job.turn)
         owed = used - (charged - left)
         if owed > left:
             owed = left
         if owed <= 0:
-            return
+            return False
         if owed < left:
             self.chain.set_value(job.turn, left - owed)
         else:
@@ -393,6 +393,7 @@ class UserClock:
         if owed == left:
             job.deadline = self.debt_end
         self.displaced.append(job)
+        return True
 
     def _owe(self, amount: Number, v: Number) -> None:
         """Let the serial server work off ``amount`` more before it goes on."""

@@ -11,6 +11,7 @@ from tests.oracles.driver import POOL, Driver, stage
 from tests.oracles.picker import DEADLINE_POLICIES
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.ranking import MAX_RANKED_STAGES
+from uwfq_service.core.settings import Settings
 
 
 def test_launch_now_respects_a_users_cap() -> None:
@@ -140,6 +141,77 @@ def test_the_version_rises_when_shares_change_the_order(change: str) -> None:
     after = core.rank("e", slots=6)
     assert [ranked.job_id for ranked in after.stages] == ["cy", "a", "bo"]
     assert core.scheduler.order_version(POOL) == after.version > before.version
+
+
+def order(core: Driver) -> tuple[int, list[str]]:
+    """The version of the order for the engine ``e``, and its jobs in that order."""
+    ranking = core.rank("e", slots=4)
+    assert core.scheduler.order_version(POOL) == ranking.version
+    return ranking.version, [ranked.job_id for ranked in ranking.stages]
+
+
+def test_the_version_rises_when_a_job_without_stages_puts_off_others() -> None:
+    """Its user's jobs behind it wait longer from its arrival on, not from its first stage on."""
+    core = Driver(slots=4)
+    core.submit("ada", "a", stage("s", 10.0), engine_id="e")
+    core.submit("bo", "b", stage("s", 15.0), engine_id="e")
+    version, jobs = order(core)
+    assert jobs == ["a", "b"]
+    core.submit("ada", "first", open=True, declared_work=8.0, engine_id="e")
+    after, jobs = order(core)
+    assert jobs == ["b", "a"]
+    assert after > version
+
+
+def test_the_version_rises_when_a_debt_puts_off_others() -> None:
+    """What a job has used more than it was charged for all of its user's jobs wait for."""
+    core = Driver(slots=4)
+    core.submit("ada", "large", stage("s", *[1.0] * 8), engine_id="e")
+
+    def run(index: int) -> None:
+        ref = cmd.TaskRef(attempt=1, job_id="large", stage="s", task_index=index)
+        core.report("e", ref, cmd.TaskSuccess(runtime=3.0))
+
+    run(0)
+    version, jobs = order(core)
+    run(1)
+    assert order(core) == (version, ["large"]), "nobody else is there"
+    core.submit("ada", "small", stage("s", 2.0), engine_id="e")
+    core.submit("bo", "b", stage("s", 10.0), engine_id="e")
+    version, jobs = order(core)
+    assert jobs == ["small", "b", "large"]
+    charge = core.scheduler.job("large").work
+    run(2)
+    after, jobs = order(core)
+    assert jobs == ["b", "small", "large"]
+    assert core.scheduler.job("large").work == charge
+    assert after > version
+
+
+def test_the_version_rises_when_a_signature_is_seen() -> None:
+    """A job is unseen no more when the first of its signature has ended, and goes by its deadline.
+
+    Whether or not that tells anything new of its work.
+    """
+    core = Driver(slots=4, settings=Settings(prior_work=10.0))
+
+    def task(job: str, index: int) -> cmd.TaskRef:
+        return cmd.TaskRef(attempt=1, job_id=job, stage="s", task_index=index)
+
+    for user, tasks, signature in (("ada", 5, "new"), ("cy", 2, "new"), ("di", 1, "other")):
+        spec = cmd.StageSpec(stage="s", cut=cmd.TaskList(count=tasks))
+        core.submit(user, user, spec, signature=signature, engine_id="e")
+    core.submit("bo", "bo", stage("s", 40.0), engine_id="e")
+    core.report("e", task("ada", 0), cmd.TaskSuccess(runtime=2.0))
+    core.report("e", task("cy", 0), cmd.TaskSuccess(runtime=5.0))
+    starts = [task("ada", 1), task("ada", 2), task("cy", 1)]
+    core.renew("e", started=tuple(cmd.TaskStart(task=start) for start in starts))
+    version, jobs = order(core)
+    assert jobs == ["di", "bo", "ada"]
+    core.report("e", task("cy", 1), cmd.TaskSuccess(runtime=5.0))
+    after, jobs = order(core)
+    assert jobs == ["ada", "di", "bo"]
+    assert after > version
 
 
 def test_a_ranking_has_no_more_stages_than_the_limit() -> None:

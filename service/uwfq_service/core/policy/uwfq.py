@@ -30,6 +30,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from uwfq_service.core.launchable import order_changed
 from uwfq_service.core.policy.base import Policy
 from uwfq_service.core.policy.heads import HeadOrder, NarrowHeads
 from uwfq_service.core.policy.user_queue import HEAD_FIELDS, UserQueue
@@ -110,6 +111,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         # An arrival only ever puts off the end of a user who is active, and that is found out then.
         if not was_active:
             self._clock.enter(user_clock, now)
+        # With nothing to launch yet it puts off the user's jobs behind it all the same.
+        self._moved(job.user)
         head = queue.head
         if head is not None and not self._is_behind(clock, head):
             self._mark(queue)
@@ -142,13 +145,15 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         if clock.corrected and clock.chained:
             queue: UserQueue = job.user.policy_state
             used = job.measured + job.running_work(now)
-            queue.clock.advance_debt(clock, job.work, used, self._clock.value(now))
+            if queue.clock.advance_debt(clock, job.work, used, self._clock.value(now)):
+                self._moved(job.user)
             self._mark(queue)
             self._mark_narrow(queue)
 
     def recognise(self, job: Job) -> None:
         if job.policy_state.launchable:
             job.user.policy_state.unseen -= 1
+        self._moved(job.user)
         self._note_probe(job)
         self._mark(job.user.policy_state)
         self._mark_narrow(job.user.policy_state)
@@ -178,6 +183,12 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             pool.order_version += pool.launchable_tasks > user.launchable_tasks
         if self._narrow:
             self._mark_narrow(queue)
+
+    def _moved(self, user: User) -> None:
+        """Jobs of ``user`` stand elsewhere: another order, if there is anything to put in order."""
+        queue: UserQueue = user.policy_state
+        if queue.launchable > 1 or user.pool.launchable_tasks > user.launchable_tasks:
+            order_changed(user)
 
     def _note_probe(self, job: Job) -> None:
         """Find out whether the job's first task is still to say what the job costs."""
