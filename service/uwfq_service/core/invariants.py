@@ -172,10 +172,14 @@ def _check_probes(state: State, pool: Pool) -> None:
             assert clock.running_slots == running, f"{job!r}: slots of a guess are counted"
         waits = job.guessed and running > 0 and not job.estimated_done
         assert clock.probed == waits, f"{job!r}: waits for its probe, and for nothing else"
+    unseen_jobs = 0
     for user in pool.users.values():
         if user.policy_state is not None:
             unseen = [job for job in state.jobs.values() if job.user is user and _is_unseen(job)]
             assert user.policy_state.unseen == len(unseen), f"{user!r}: unseen jobs are counted"
+            unseen_jobs += len(unseen)
+    by_shares = pool.policy.shares_in_order() is not None
+    assert by_shares == (unseen_jobs > 0), f"{pool!r} goes by shares while there are unseen jobs"
 
 
 def _is_unseen(job: Job) -> bool:

@@ -122,8 +122,9 @@ def test_the_version_rises_when_shares_change_the_order(change: str) -> None:
     core.submit("ada", "a", open=True, engine_id="e", signature="new")
     spec = cmd.StageSpec(stage="s", cut=cmd.TaskList(count=5))
     core.apply(cmd.AddStages(job_id="a", stages=(spec,)))
-    for user, work in (("bo", 400.0), ("cy", 2.0)):
-        core.submit(user, user, stage("s", work), engine_id="e")
+    # The user's first job, which is known, stands in no other's way.
+    for user, job, work in (("ada", "first", 0.5), ("bo", "bo", 400.0), ("cy", "cy", 2.0)):
+        core.submit(user, job, stage("s", work), engine_id="e")
 
     def task(index: int) -> cmd.TaskRef:
         return cmd.TaskRef(attempt=1, job_id="a", stage="s", task_index=index)
@@ -132,14 +133,14 @@ def test_the_version_rises_when_shares_change_the_order(change: str) -> None:
     core.renew("e", started=tuple(cmd.TaskStart(task=task(index)) for index in (1, 2)))
     before = core.rank("e", slots=6)
     # Two slots are the share of one of three users.
-    assert [ranked.job_id for ranked in before.stages] == ["cy", "bo", "a"]
+    assert [ranked.job_id for ranked in before.stages] == ["first", "cy", "bo", "a"]
     assert core.rank("e", slots=6).version == before.version
     if change == "user leaves":
         core.at(2.0)
     else:
         core.apply(cmd.ConfigurePool(pool=POOL, fixed_slots=9))
     after = core.rank("e", slots=6)
-    assert [ranked.job_id for ranked in after.stages] == ["cy", "a", "bo"]
+    assert [ranked.job_id for ranked in after.stages] == ["first", "cy", "a", "bo"]
     assert core.scheduler.order_version(POOL) == after.version > before.version
 
 

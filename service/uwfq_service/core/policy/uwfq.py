@@ -58,6 +58,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         clock = FluidClock(number(now), number(0))
         HeadOrder.__init__(self, clock, trusts_estimates=not self.corrects_estimates)
         self._narrow: dict[int, NarrowHeads] = {}  # type: ignore[assignment]
+        #: Launchable jobs, of all users, of signatures that nobody has seen.
+        self._unseen_jobs = 0
         # No need to pass through a method of ours: this is called for every event.
         self.advance = self._clock.advance  # type: ignore[method-assign]
 
@@ -153,6 +155,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
     def recognise(self, job: Job) -> None:
         if job.policy_state.launchable:
             job.user.policy_state.unseen -= 1
+            self._unseen_jobs -= 1
         self._moved(job.user)
         self._note_probe(job)
         self._mark(job.user.policy_state)
@@ -220,6 +223,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             queue.launchable += 1
             if job.guessed and job.signature:
                 queue.unseen += 1
+                self._unseen_jobs += 1
             queue.push(clock)
             head = queue.head
             if head is None or not self._is_behind(clock, head):
@@ -247,6 +251,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         queue.launchable -= 1
         if job.guessed and job.signature:
             queue.unseen -= 1
+            self._unseen_jobs -= 1
         if queue.head is clock:
             self._mark(queue)
 
@@ -336,7 +341,9 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         return self._clock.active_weight
 
     def shares_in_order(self) -> Any | None:
-        return (self._clock.slots, self._clock.active_weight) if self._unseen else None
+        if not self._unseen_jobs or not self.corrects_estimates:
+            return None
+        return self._clock.slots, self._clock.active_weight
 
     def active_users(self) -> int:
         return len(self._clock.active)
