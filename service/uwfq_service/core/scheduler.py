@@ -30,7 +30,7 @@ from uwfq_service.core.errors import (
     TasksAreLeased,
     UnknownJob,
 )
-from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState
+from uwfq_service.core.model import WEIGHT_SCALE, Job, JobState, scaled_weight
 from uwfq_service.core.policy.base import first_within
 from uwfq_service.core.ranking import order_version, ranking_for
 from uwfq_service.core.replies import Done, JobReply, Ranking, Reply, UserReply
@@ -435,11 +435,8 @@ class Scheduler:
             max_running_slots=_or(command.max_running_slots, user.max_running_slots if user else 0),
             max_waiting_jobs=_or(command.max_waiting_jobs, user.max_waiting_jobs if user else 0),
         )
-        if user is None or (event.weight, event.max_running_slots, event.max_waiting_jobs) != (
-            user.weight / WEIGHT_SCALE,
-            user.max_running_slots,
-            user.max_waiting_jobs,
-        ):
+        asked = (scaled_weight(event.weight), event.max_running_slots, event.max_waiting_jobs)
+        if user is None or asked != (user.weight, user.max_running_slots, user.max_waiting_jobs):
             self._forget_users(pool, idle_users, now)
             self._decider.emit(event)
         return UserReply(user=pool.users[command.user])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.invariants import check
@@ -66,3 +68,16 @@ def test_a_poll_that_is_repeated_gets_no_more_than_the_first_time() -> None:
     first, second = driver.poll(slots=2, poll_id=7)
     driver.done(first, 0.0)
     assert driver.poll(slots=2, poll_id=7) == (second,)
+
+
+@pytest.mark.parametrize("weight", [1 / 3, 2.0, 0.0010000004])
+def test_what_an_operator_has_set_already_is_no_news(weight: float) -> None:
+    """Though of a weight no more than six decimals are kept."""
+    driver = Driver()
+    command = cmd.SetUser(pool=POOL, user="ada", weight=weight, max_running_slots=2)
+    driver.apply(command)
+    told = len(driver.events)
+    driver.apply(command)
+    assert len(driver.events) == told
+    driver.apply(cmd.SetUser(pool=POOL, user="ada", weight=2 * weight))
+    assert len(driver.events) == told + 1
