@@ -164,7 +164,7 @@ def _describe(stage: Stage) -> LaunchableStage:
         job_weight=Fraction(job.weight, WEIGHT_SCALE),
         deadline=Fraction(0 if deadline is None else deadline),
         placed_by=job.engine_id,
-        unseen=job.guessed and bool(job.signature),
+        unseen=job.unseen,
         probed=_is_probed(job),
         awaits_probe=_awaits_probe(job),
     )

@@ -14,7 +14,7 @@ or placed by an engine), the order is that of the stages which it can, as if the
 | uwfq, uwfq_paper | deadline of the job, arrival of the job, number of the stage |
 
 Under ``uwfq`` a user may be in debt: the user's jobs keep their order, but none of them is more
-urgent than the end of the debt.  And a job may be *unseen* (nothing is known of its signature): of
+urgent than the end of the debt.  And a job may be *unseen* (nothing is known of its like): of
 those that are their users' first ones, the one whose user runs on the fewest slots per weight is
 next, unless that is the user's share of the pool already and somebody else wants to run.  A job
 may be *probed*: its charge is a guess, and its first task runs.  Of each user's jobs those come
@@ -56,7 +56,7 @@ class LaunchableStage:
     job_weight: Fraction = ONE
     #: Of the job; under cfq of the stage.
     deadline: Fraction = ZERO
-    #: Whether nothing is known of the job's signature.
+    #: Whether nothing is known of jobs like it.
     unseen: bool = False
     #: Whether nothing is known of the job until the first of its tasks, one of which runs, is done.
     probed: bool = False

@@ -186,9 +186,9 @@ class Estimator:
         expected = (count * own.expect(size, exponent) + PULL * expected) / (count + PULL)
         return _prediction(expected, Source.SIGNATURE_USER, own)
 
-    def knows(self, signature: str) -> bool:
-        """Whether whole jobs of a signature have been seen."""
-        return (_JOBS, signature, "") in self._cards
+    def knows(self, signature: str, user: str = "") -> bool:
+        """Whether whole jobs of a signature (empty: any) have been seen, under a user if given."""
+        return (_JOBS, signature, user) in self._cards
 
     def observe(
         self,

@@ -114,6 +114,7 @@ def _dump_job(job: Job) -> dict[str, Any]:
         "user": job.user.name,
         "fields": [getattr(job, name) for name in _JOB],
         "guessed": job.guessed,
+        "unseen": job.unseen,
         "void_leases": [[key, *value] for key, value in (job.void_leases or {}).items()],
         "policy_state": job.pool.policy.dump_job(job),
         "stages": [_dump_stage(stage) for stage in job.stages],
@@ -247,12 +248,13 @@ def _load_job(state: State, image: dict[str, Any]) -> None:
 def _load_guess(state: State, job: Job, image: dict[str, Any]) -> None:
     """What the job's charge rests on, as it was: the estimator may have forgotten meanwhile."""
     if job.ended:
-        job.guessed = image.get("guessed", False)
+        job.guessed, job.unseen = image.get("guessed", False), image.get("unseen", False)
     elif "guessed" not in image:
         # An older image does not say.
         state.note_guess(job, [stage.spec for stage in job.stages])
     elif image["guessed"]:
-        state.mark_guess(job)
+        # An older image tells only by the signature.
+        state.mark_guess(job, unseen=image.get("unseen", bool(job.signature)))
 
 
 def _load_stage(job: Job, image: dict[str, Any]) -> None:

@@ -183,8 +183,8 @@ def _check_probes(state: State, pool: Pool) -> None:
 
 
 def _is_unseen(job: Job) -> bool:
-    """Whether it has something to launch, and nobody has seen its signature."""
-    return bool(job.guessed and job.signature and job.offered)
+    """Whether it has something to launch, and nobody has seen its like."""
+    return bool(job.unseen and job.offered)
 
 
 def _check_virtual_time(pool: Pool, policy: UwfqPolicy, now: Any) -> None:

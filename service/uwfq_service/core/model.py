@@ -155,6 +155,10 @@ class Job(msgspec.Struct, eq=False):
     #: Whether the charge is a guess: nothing was known of the job's signature, which it may not
     #: have, when it came, nor is yet.
     guessed: bool = False
+    #: Whether not even the guess rests on anything like it: no job of its signature had ended when
+    #: it came, nor has since; where it has no signature, none of the pool had, nor has one of its
+    #: user since, and its charge has not been overtaken.
+    unseen: bool = False
     policy_state: Any = None
 
     @property

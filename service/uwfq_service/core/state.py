@@ -62,6 +62,12 @@ def _tells_of_the_whole(job: Job) -> bool:
     return several and any(stage.done for stage in stages)
 
 
+def _seen_with(job: Job) -> tuple[str, ...]:
+    """What an unseen job is found by once a job like it has ended."""
+    pool = job.pool.name
+    return (pool, job.signature) if job.signature else (pool, "", job.user.name)
+
+
 def link_dependencies(stage: Stage) -> None:
     """Let ``stage`` wait for those of its stages that are not done; all must be there."""
     for index in stage.spec.after:
@@ -86,8 +92,9 @@ class State:
         self.jobs: dict[str, Job] = {}
         self.jobs_by_number: dict[int, Job] = {}
         self.jobs_by_request: dict[tuple[str, str, str], Job] = {}
-        #: Derived: by pool and signature, unfinished jobs that came when nothing was known of it.
-        self.guessed: dict[tuple[str, str], dict[int, Job]] = {}
+        #: Derived: unfinished jobs that are unseen, by pool and signature or, where they have none,
+        #: by pool, "" and user.
+        self.unseen: dict[tuple[str, ...], dict[int, Job]] = {}
         #: Derived: by pool and engine, its unfinished jobs in the order of their admission.
         self.engine_jobs: dict[tuple[str, str], dict[int, Job]] = {}
         #: Those about which something is known since the latest end of a job, and was not before.
@@ -226,34 +233,54 @@ class State:
             stage.source in GUESSES or stage.fingerprint for stage in stages
         ):
             return
-        if not job.signature or not self.estimators[job.pool.name].knows(job.signature):
-            self.mark_guess(job)
+        # An empty signature is known when any job is.
+        known = self.estimators[job.pool.name].knows(job.signature)
+        if not job.signature or not known:
+            self.mark_guess(job, unseen=not known)
 
-    def mark_guess(self, job: Job) -> None:
+    def mark_guess(self, job: Job, *, unseen: bool) -> None:
         """An unfinished job's charge is a guess; without a signature it is never known better."""
         job.guessed = True
-        if job.signature:
-            self.guessed.setdefault((job.pool.name, job.signature), {})[job.number] = job
+        job.unseen = unseen
+        if unseen:
+            self.unseen.setdefault(_seen_with(job), {})[job.number] = job
 
     def _end_guesses(self, ended: Job) -> None:
         """A job has ended: it waits for nothing, and others of its signature may be known now.
 
+        So may others of its user that have none: they stay guesses, but have a deadline like any.
         Those that came first; where they are many, the rest at the next ends of such jobs.
         """
+        if ended.unseen:
+            self._forget_unseen(ended)
         self.recognised = []
-        key = (ended.pool.name, ended.signature)
-        guessed = self.guessed.get(key)
-        if guessed is None:
+        if not self.unseen:
             return
-        guessed.pop(ended.number, None)
-        if self.estimators[ended.pool.name].knows(ended.signature):
-            self.recognised = list(islice(guessed.values(), RECOGNISED_AT_ONCE))
+        pool, estimator = ended.pool, self.estimators[ended.pool.name]
+        if ended.signature and estimator.knows(ended.signature):
+            self.recognised = self._seen_at_once((pool.name, ended.signature))
             for job in self.recognised:
-                del guessed[job.number]
                 job.guessed = False
-                job.pool.policy.recognise(job)
-        if not guessed:
-            del self.guessed[key]
+                self._see(job)
+        if estimator.knows("", ended.user.name):
+            for job in self._seen_at_once((pool.name, "", ended.user.name)):
+                self._see(job)
+
+    def _seen_at_once(self, subject: tuple[str, ...]) -> list[Job]:
+        return list(islice(self.unseen.get(subject, {}).values(), RECOGNISED_AT_ONCE))
+
+    def _see(self, job: Job) -> None:
+        """Something is known of an unseen job now."""
+        self._forget_unseen(job)
+        job.unseen = False
+        job.pool.policy.recognise(job)
+
+    def _forget_unseen(self, job: Job) -> None:
+        subject = _seen_with(job)
+        unseen = self.unseen[subject]
+        del unseen[job.number]
+        if not unseen:
+            del self.unseen[subject]
 
     def _stages_added(self, event: ev.StagesAdded) -> None:
         job = self.jobs_by_number[event.job]
@@ -297,6 +324,9 @@ class State:
             # What it was charged for at least was a guess.
             job.floor_work = event.work
         job.pool.policy.advance(event.at)
+        if job.unseen and not job.signature and not cheaper:
+            # What it has used says more than the guess did.
+            self._see(job)
         self._charge(job, event.work)
         if cheaper:
             # What runs will overtake the charge the sooner.

@@ -127,7 +127,7 @@ def test_no_end_of_a_job_charges_more_than_so_many_anew(
         check(core.scheduler, core.now)
         charged.append([name for name in waiting if core.scheduler.job(name).work < 50.0])
     assert charged == [waiting[:3], waiting[:6], waiting, waiting]
-    assert not core.scheduler.state.guessed
+    assert not core.scheduler.state.unseen
 
 
 def test_a_restart_knows_who_is_unseen() -> None:
@@ -163,14 +163,15 @@ def test_a_job_that_fails_teaches_nothing() -> None:
     core.cancel("a")
     assert core.scheduler.job("b").work == 50.0
     core.cancel("b")
-    assert not core.scheduler.state.guessed
+    assert not core.scheduler.state.unseen
 
 
-def test_unseen_jobs_share_the_slots_as_their_users_do() -> None:
+@pytest.mark.parametrize("signatures", [("never seen", "nor this"), ("", "")])
+def test_unseen_jobs_share_the_slots_as_their_users_do(signatures: tuple[str, str]) -> None:
     """A long job of one user leaves the others' first jobs their share of the slots."""
     core = Driver(slots=8)
-    core.submit("big", "big", tasks(100), signature="never seen")
-    core.submit("small", "small", tasks(4), signature="nor this")
+    core.submit("big", "big", tasks(100), signature=signatures[0])
+    core.submit("small", "small", tasks(4), signature=signatures[1])
     leases = core.poll("w", slots=8)
     assert Counter(lease.stage.job.user.name for lease in leases) == {"big": 4, "small": 4}
 
@@ -192,6 +193,46 @@ def test_weights_count_for_unseen_jobs_too() -> None:
         core.submit(user, user, tasks(100), signature=user)
     leases = core.poll("w", slots=8)
     assert Counter(lease.stage.job.user.name for lease in leases) == {"heavy": 6, "light": 2}
+
+
+def unseen(core: Driver) -> set[str]:
+    """Jobs whose deadlines rest on nothing; the core's own account of them is in order."""
+    check(core.scheduler, core.now)
+    return {job.job_id for job in core.scheduler.jobs() if job.unseen and not job.ended}
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_without_a_signature_a_job_is_seen_when_one_of_its_user_has_ended(restart: bool) -> None:
+    """It stays a guess, and what comes later is not unseen: the pool has a history."""
+    core = Driver(slots=4)
+    core.submit("ann", "first", tasks(1))
+    core.submit("ann", "second", tasks(100))
+    core.submit("bob", "other", tasks(100))
+    (lease,) = core.poll("w")
+    assert unseen(core) == {"first", "second", "other"}
+    if restart:
+        core.reload()
+    core.at(1.0)
+    core.report("w", ref(lease), cmd.TaskSuccess(runtime=1.0))
+    assert core.scheduler.job("second").guessed
+    assert unseen(core) == {"other"}
+    core.submit("eve", "third", tasks(100))
+    assert unseen(core) == {"other"}
+    if restart:
+        core.reload()
+    core.cancel("other")
+    assert not core.scheduler.state.unseen
+
+
+def test_without_a_signature_a_job_is_seen_when_its_charge_is_overtaken() -> None:
+    """It has used more than was guessed, so it is one of the large ones, and has a turn as such."""
+    core = Driver(slots=2, settings=Settings(prior_work=4.0))
+    for user in ("ann", "bob"):
+        core.submit(user, user, tasks(4))
+    lease, _ = core.poll("w", slots=2)
+    core.at(9.0)
+    core.done(lease, 9.0)
+    assert unseen(core) == set()
 
 
 def names(leases: tuple[Lease, ...]) -> list[str]:

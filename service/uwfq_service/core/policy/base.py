@@ -149,7 +149,7 @@ class Policy(ABC):
         """``job.work`` is about to change by ``change``."""
 
     def recognise(self, job: Job) -> None:
-        """``job.guessed`` is not set any more: the first job of its signature has ended."""
+        """``job.unseen`` is not set any more: the first job like it has ended, say."""
 
     def work_done(self, job: Job, now: Any) -> None:
         """Attempts of ``job`` have ended, or its charge has changed."""

@@ -45,11 +45,12 @@ class HeadOrder(Generic[Q]):
         """Whether a job's deadline is no more than a guess; the paper trusts its estimates."""
         if not job.guessed or self._trusts_estimates:
             return False
-        return bool(job.signature) or job.policy_state.probed
+        probed: bool = job.policy_state.probed
+        return probed or job.unseen
 
     def _ratio(self, job: Job) -> Any:
         """Slots that the user runs on per unit of weight, which counts for an unseen job alone."""
-        if not job.signature or not self._is_unseen(job):
+        if not job.unseen or self._trusts_estimates:
             return 0
         return job.user.running_slots * WEIGHT_SCALE / job.user.weight
 

@@ -54,7 +54,7 @@ class UserQueue:
         self.probed: list[tuple[int, JobClock]] = []
         #: Number of launchable jobs; the heaps may hold more.
         self.launchable = 0
-        #: How many of them are of a signature that nobody has seen.
+        #: How many of them are unseen.
         self.unseen = 0
         self.head: JobClock | None = None
         #: The head's valid entry in the pool's order.

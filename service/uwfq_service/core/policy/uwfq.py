@@ -12,9 +12,10 @@ it), and those that it has finished, by their fixed D.  The better of the two to
 Time alone never changes a D, and an event of one user changes no other user's, so an event costs
 the recomputing of one head.  Entries of all heaps that have become false stay until they surface.
 
-A job of a signature that nobody has *seen* has a deadline that means little.  Such heads wait in a
-heap of their own, the user with the fewest running slots per weight first, and one whose user has
-its share of the slots lets all others go ahead: it fares as it would under user-job fairness.
+A job of a signature that nobody has *seen* has a deadline that means little, and so has one without
+a signature that came before any job of the pool had ended.  Such heads wait in a heap of their own,
+the user with the fewest running slots per weight first, and one whose user has its share of the
+slots lets all others go ahead: it fares as it would under user-job fairness.
 
 A job whose charge is a guess, with a signature or without, starts with a single task, the *probe*.
 Until that has ended the job lets all others go ahead, of its user and of everybody: it may be a
@@ -221,9 +222,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             queue: UserQueue = job.user.policy_state
             clock.launchable = True
             queue.launchable += 1
-            if job.guessed and job.signature:
-                queue.unseen += 1
-                self._unseen_jobs += 1
+            queue.unseen += job.unseen
+            self._unseen_jobs += job.unseen
             queue.push(clock)
             head = queue.head
             if head is None or not self._is_behind(clock, head):
@@ -249,9 +249,8 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         clock: JobClock = job.policy_state
         clock.launchable = False
         queue.launchable -= 1
-        if job.guessed and job.signature:
-            queue.unseen -= 1
-            self._unseen_jobs -= 1
+        queue.unseen -= job.unseen
+        self._unseen_jobs -= job.unseen
         if queue.head is clock:
             self._mark(queue)
 
