@@ -57,7 +57,7 @@ USER_QUANTILE: Final = 0.8
 POOL_QUANTILE: Final = 0.9
 #: How many declarations there must be before what they agree on counts; the least factor (its ln)
 #: worth the trouble, and the largest, beyond which it is no habit but another unit.
-LEAST_DECLARATIONS: Final = 4
+LEAST_DECLARATIONS: Final = 2
 LEAST_CALIBRATION: Final = math.log(1.1)
 LARGEST_CALIBRATION: Final = math.log(100)
 #: Part of the cards that those with a single note may keep from older ones.  It is the time that a
