@@ -57,6 +57,20 @@ def test_an_image_that_does_not_say_what_is_a_guess_is_read() -> None:
     check(loaded, driver.now)
 
 
+def test_an_image_that_does_not_say_what_is_unseen_is_read() -> None:
+    """In older snapshots a guess was unseen if it had a signature, and not if it had none."""
+    driver = Driver()
+    driver.submit("ada", "signed", one_task(), signature="new")
+    driver.submit("ada", "plain", one_task())
+    image = msgspec.msgpack.decode(msgspec.msgpack.encode(driver.scheduler.dump()))
+    for each in image["jobs"]:
+        del each["unseen"]
+    loaded = Scheduler.load(image, Settings())
+    assert [loaded.job(name).unseen for name in ("signed", "plain")] == [True, False]
+    assert loaded.job("plain").guessed
+    check(loaded, driver.now)
+
+
 def test_another_prior_holds_from_the_next_start_on() -> None:
     """Nothing is known of a pool's jobs, and the operator has changed what that means."""
     driver = Driver(settings=Settings(prior_work=100.0))
