@@ -59,7 +59,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         clock = FluidClock(number(now), number(0))
         HeadOrder.__init__(self, clock, trusts_estimates=not self.corrects_estimates)
         self._narrow: dict[int, NarrowHeads] = {}  # type: ignore[assignment]
-        #: Launchable jobs, of all users, of signatures that nobody has seen.
+        #: Launchable jobs, of all users, that are unseen.
         self._unseen_jobs = 0
         # No need to pass through a method of ours: this is called for every event.
         self.advance = self._clock.advance  # type: ignore[method-assign]
