@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Number(click.FloatRange):
@@ -25,3 +28,10 @@ class Number(click.FloatRange):
 
 #: A number above 0.
 POSITIVE = Number(min=0, min_open=True)
+
+
+def seed_option(what: str) -> Callable[[F], F]:
+    """``--seed``; ``what`` is drawn from it."""
+    return click.option(
+        "--seed", metavar="N", type=click.IntRange(min=0), default=0, show_default=True, help=what
+    )

@@ -16,7 +16,7 @@ from uwfq_service.cli.connection import Connection, connected_if_asked
 from uwfq_service.cli.errors import REFUSED, Failure, explained
 from uwfq_service.cli.files import OutputFile, check_writable, keep_apart, writing
 from uwfq_service.cli.output import seconds, show, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number
+from uwfq_service.cli.ranges import POSITIVE, Number, seed_option
 from uwfq_service.cli.workload_files import check_cut, read_workload
 from uwfq_service.core.policy import POLICIES
 
@@ -93,14 +93,7 @@ _MUCH_OVERHEAD: Final = 0.1
     show_default=True,
     help="What submitters declare: exact, declared, learned, none, noisy:SIGMA, scaled:FACTOR.",
 )
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of noisy estimates.",
-)
+@seed_option("Seed of noisy estimates.")
 @click.option("--compare", is_flag=True, help="Simulate it, too, and show both side by side.")
 @click.option(
     "--output",

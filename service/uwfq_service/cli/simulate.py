@@ -24,7 +24,7 @@ from uwfq_service.cli.files import (
     writing,
 )
 from uwfq_service.cli.output import show, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number
+from uwfq_service.cli.ranges import POSITIVE, Number, seed_option
 from uwfq_service.cli.workload_files import check_cut, read_recorded, read_workload
 from uwfq_service.core.policy import POLICIES
 from uwfq_service.core.validation import MAX_SECONDS
@@ -90,14 +90,7 @@ _FEWER_FAULTS: Final = (
     type=click.Choice(list(POLICIES)),
     help="Hold every run against this policy's: deadline violations and slacks.",
 )
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of what is drawn: a --scenario, noisy estimates, faults.",
-)
+@seed_option("Seed of what is drawn: a --scenario, noisy estimates, faults.")
 @click.option(
     "--task-overhead",
     metavar="X",

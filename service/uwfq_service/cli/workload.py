@@ -15,7 +15,7 @@ import click
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.files import NamedPath, OutputFile, check_writable, keep_apart, writing
 from uwfq_service.cli.output import emit, number, seconds, table, terminal
-from uwfq_service.cli.ranges import POSITIVE, Number
+from uwfq_service.cli.ranges import POSITIVE, Number, seed_option
 from uwfq_service.cli.workload_files import read_recorded, readable, tell_left_out
 from uwfq_service.printable import printable
 
@@ -47,14 +47,7 @@ _GOES_WITH: Final = {
 )
 @click.argument("names", metavar="[NAME]", nargs=-1)
 @click.option("--list", "listing", is_flag=True, help="List the names that there are.")
-@click.option(
-    "--seed",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="What NAME is drawn from; the same seed draws the same file.",
-)
+@seed_option("What NAME is drawn from; the same seed draws the same file.")
 @click.option(
     "--from-google",
     "google",
