@@ -12,8 +12,10 @@ keep a distance, the *pause*, and learn it from how busy the loop's thread is:
     it has time to spare                    shorter, and then none
 
 Few callers have soon all come.  So now and then a turn lets its pause pass and counts the *crowd*;
-those after it go when as many have come, for nobody else is to be expected.  While a turn counts
-nothing is decided, so most go by the count of one before.  A call that comes when the pause is over
+those after it go when as many have come, for nobody else is to be expected.  If fewer come, the
+mean of both is the crowd: a turn that has counted very many takes most of the next pause, and few
+come in the rest.  While a turn counts nothing is decided, so most go by the count of one before.  A
+call that comes when the pause is over
 already goes at once.  Without a pause calls share a write only as far as they come while the one
 before is under way.
 """
@@ -31,8 +33,7 @@ LONGEST_PAUSE: Final = 0.015
 SHORTEST_PAUSE: Final = 0.002
 #: The pause is considered anew after this time, seconds.
 WINDOW: Final = 0.05
-#: The crowd is counted anew after this time, seconds, when the pause is another, and at once when
-#: fewer come.
+#: The crowd is counted anew after this time, seconds, and when the pause becomes longer.
 COUNT_AGAIN: Final = 0.25
 #: Part of the time that the loop's thread has a processor for: from here on it is busy, and below
 #: this it has time to spare.
@@ -60,7 +61,7 @@ class Pace:
         #: When the window began, and the processor time then.
         self._began = self._loop.time()
         self._used = processor_time()
-        #: Calls of the last turn that let its pause pass, 0 if they no longer count, and its time.
+        #: Calls that are waited for, 0 if they are to be counted anew, and when they were counted.
         self._crowd = 0
         self._counted_at = self._began
         self._passed = False
@@ -86,7 +87,8 @@ class Pace:
             now = self._loop.time()
             if self._passed:
                 self._passed = False
-                self._crowd, self._counted_at = together, now
+                self._crowd = (self._crowd + together) // 2 if self._crowd else together
+                self._counted_at = now
             if now >= self._began + WINDOW:
                 self._learn(now)
             self._over_at = now + self.pause
@@ -109,7 +111,7 @@ class Pace:
             self.pause = self.pause / 2 if self.pause > SHORTEST_PAUSE else 0.0
         elif busy >= BUSY and self._replies >= SIBLINGS * max(self._writes, 1):
             self.pause = min(max(4 * self.pause, SHORTEST_PAUSE), LONGEST_PAUSE)
-        if self.pause != pause or now >= self._counted_at + COUNT_AGAIN:
+        if self.pause > pause or now >= self._counted_at + COUNT_AGAIN:
             self._crowd = 0
         self._began, self._used = now, used
         self._writes = self._replies = 0

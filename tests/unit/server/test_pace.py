@@ -149,15 +149,44 @@ def test_the_crowd_is_counted_now_and_then(world: World) -> None:
     assert 2 <= counted <= 3, "the first, and again after each such time"
 
 
-def test_fewer_callers_are_counted_at_once(world: World) -> None:
-    """Those who have gone are waited for once."""
+def test_callers_who_have_gone_are_soon_not_waited_for(world: World) -> None:
+    """The crowd shrinks by half of what it was too large."""
     crowd(world)
     world.rounds(4, callers=7, every=BRISK, busy=1.0)
     world.turns.clear()
-    world.rounds(1, callers=3, every=BRISK, busy=1.0)
-    assert world.turns == [3]
+    # Seven are waited for, then five, then four, then three.
+    world.rounds(3, callers=3, every=LONGEST_PAUSE, busy=1.0)
+    assert world.turns == [3, 3, 3]
+    world.passes(WINDOW - 3 * LONGEST_PAUSE, busy=1.0)
     world.rounds(1, callers=3, every=0.0, busy=1.0)
-    assert world.turns == [3, 3], "without a pause"
+    world.rounds(1, callers=3, every=0.0, busy=1.0)
+    assert world.turns == [3, 3, 3, 3, 3], "without a pause"
+
+
+def test_few_after_a_turn_of_very_many_are_not_the_crowd(world: World) -> None:
+    """That turn took most of the pause; had it gone on so, each turn would be one of few."""
+    crowd(world)
+    world.rounds(1, callers=1, every=0.0, busy=1.0)
+    world.rounds(1, callers=181, every=LONGEST_PAUSE, busy=1.0)
+    world.rounds(1, callers=5, every=LONGEST_PAUSE, busy=1.0)
+    assert world.turns == [1, 181, 5]
+    world.rounds(1, callers=92, every=0.0, busy=1.0)
+    assert world.turns == [1, 181, 5]
+    world.call()
+    assert world.turns == [1, 181, 5, 93]
+
+
+def test_a_shorter_pause_keeps_the_crowd(world: World) -> None:
+    """Callers who all come before it is over are as many as before."""
+    crowd(world)
+    world.rounds(1, callers=1, every=0.0, busy=1.0)
+    world.rounds(1, callers=7, every=LONGEST_PAUSE, busy=1.0)
+    world.passes(WINDOW, busy=0.2)
+    world.call()
+    assert 0 < world.pace.pause < LONGEST_PAUSE
+    world.turns.clear()
+    world.rounds(1, callers=7, every=0.0, busy=1.0)
+    assert world.turns == [7]
 
 
 def test_a_longer_pause_counts_anew(world: World) -> None:
