@@ -16,7 +16,13 @@ def make_certificates(folder: Path) -> Path:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
     new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    openssl(*new, "-days", "2", "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.pem")
+    openssl(
+        *new,
+        *("-days", "2", "-subj", "/CN=test CA"),
+        # Python 3.13 asks an authority for it.
+        *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+        *("-keyout", "ca.key", "-out", "ca.pem"),
+    )
     for name in ("server", "client"):
         openssl(
             *new,
