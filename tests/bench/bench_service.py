@@ -43,6 +43,8 @@ SCHEDULER = "/uwfq.v1.SchedulerService/"
 #: lease and report there, give or take a factor of two (sigma 0.5, lognormal, per job).
 SUBMITTED, LEASED, CYCLED = served.POOLS
 ESTIMATES = {SUBMITTED: 1.0, LEASED: 1.0, CYCLED: 0.02}
+#: More submissions than are answered here; what is missing is made in the slice.
+MOST_PER_SECOND = 10_000
 #: Where each worker of a slice has room for; more than any slice leases.
 WORKER_SLOTS = 1_000_000
 
@@ -57,6 +59,7 @@ class Load:
         self._random = random.Random(1)
         self._jobs = 0
         self._polls = 0
+        self._submissions: deque[bytes] = deque()
         #: Leases, with the moment at which they came.
         self._leased: deque[tuple[types.TaskLease, float]] = deque()
         self._carried: dict[int, tuple[Sequence[types.TaskLease], float]] = {}
@@ -77,8 +80,25 @@ class Load:
         await self._noop_call(self._noop_request)
         return 1
 
-    async def submit(self, _: int, pool: str = SUBMITTED, tasks: int = 1) -> int:
+    def prepare(self, count: int) -> None:
+        """Have so many submissions at hand: a slice is not to measure how they are made."""
+        while len(self._submissions) < count:
+            self._submissions.append(self._submission(SUBMITTED))
+
+    async def submit(self, _: int) -> int:
         """Submit a job."""
+        if not self._submissions:
+            self.prepare(1)
+        await self._submit_call(self._submissions.popleft())
+        self.submitted += 1
+        return 1
+
+    async def fill(self, pool: str) -> None:
+        """Submit a job of many tasks."""
+        await self._submit_call(self._submission(pool, tasks=10_000))
+        self.submitted += 1
+
+    def _submission(self, pool: str, tasks: int = 1) -> bytes:
         self._jobs += 1
         stage = types.StageSpec(stage="only", tasks=types.TaskList(count=tasks))
         runtime = ESTIMATES[pool] * self._random.lognormvariate(0, 0.5)
@@ -90,9 +110,7 @@ class Load:
             estimated_work_slot_seconds=runtime * tasks,
             stages=[stage],
         )
-        await self._submit_call(request.SerializeToString())
-        self.submitted += 1
-        return 1
+        return request.SerializeToString()
 
     def poll_request(self, worker: int, batch: int) -> rpc.NextTaskRequest:
         """A poll for a batch that carries the results of the worker's last one."""
@@ -261,7 +279,12 @@ async def measure(args: argparse.Namespace, port: int, server_pid: int) -> None:
 
         unary("no-op", load.noop)
         unary("no-op again", load.noop)
-        unary("SubmitJob", load.submit)
+
+        def submit(in_flight: int, seconds: float) -> Awaitable[Slice]:
+            load.prepare(round(MOST_PER_SECOND * seconds))
+            return unary_slice(load.submit, in_flight, seconds)
+
+        workloads["SubmitJob"] = submit
         unary("NextTask", load.next_task)
         unary("TaskDone", load.task_done)
         for batch in (1, 10, 100):
@@ -286,7 +309,7 @@ async def _backlog(load: Load) -> None:
     """Enough waiting tasks for every slice."""
     for pool in (LEASED, CYCLED):
         for _ in range(1000):
-            await load.submit(0, pool, tasks=10_000)
+            await load.fill(pool)
 
 
 async def _rounds(
