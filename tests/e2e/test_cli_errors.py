@@ -105,7 +105,7 @@ def test_what_is_asked_wrongly_is_refused_in_one_line(
         ('{"stages": [{"stage": "a", "tasks": {"task_bytes": [1, -1]}}]}', "tasks.task_bytes[1]"),
         ('{"stages": [{"stage": "a", "max_attempts": -1}]}', "$.stages[0].max_attempts"),
         ('{"stages": [{"stage": "a", "input": {"unit_sizes": [-1]}}]}', "input.unit_sizes[0]"),
-        ('{"stages": [{"stage": "a", "input": {"files": ["a\\u0000b"]}}]}', "null byte"),
+        ('{"stages": [{"stage": "a", "input": {"files": ["a\\u0000b"]}}]}', "embedded null"),
         ('{"input_bytes": 18446744073709551616, "stages": []}', "$.input_bytes"),
         ('{"stages": [{"stage": "a", "payload": ' + "[" * 100_000, "recursion depth"),
     ],

@@ -38,6 +38,8 @@ def main(archive: Path) -> None:
                 f"-XX:ArchiveClassesAtExit={archive} -Xlog:cds=error",
             )
             .config("spark.driver.host", "127.0.0.1")
+            # Its own choice is whatever PATH calls python3.
+            .config("spark.pyspark.python", sys.executable)
             .config("spark.ui.port", "0")
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.log.level", "ERROR")

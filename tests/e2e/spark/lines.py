@@ -52,7 +52,9 @@ def quick_start(python: str | Path) -> str:
 
 def environment(line: str) -> dict[str, str]:
     """Of a program that runs on a line of Spark."""
-    return processes.environment(SPARK_SUBMIT_OPTS=quick_start(PYTHONS[line]))
+    python = PYTHONS[line]
+    # Spark's own choice for its workers is whatever PATH calls python3.
+    return processes.environment(SPARK_SUBMIT_OPTS=quick_start(python), PYSPARK_PYTHON=str(python))
 
 
 def run(line: str, script: Path, *arguments: str) -> str:
