@@ -315,7 +315,8 @@ type StageSpec struct {
 	// Name, unique within the job; 1 to 128 bytes.
 	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
 	// Names of the stages that must be done first; they may be in this request or already part of the
-	// job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+	// job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+	// stage can start at once.
 	After []string `protobuf:"bytes,2,rep,name=after,proto3" json:"after,omitempty"`
 	// How the stage is cut into tasks.  Absent: by its estimated work alone, into as many equal tasks
 	// as the advisory task runtime asks for.

@@ -18,6 +18,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_labels: int = 32
     max_labels_bytes: int = 4096
     max_stages_per_job: int = 1000
+    #: Dependencies that the stages of one call name together: to look up so many takes tens of
+    #: milliseconds, and everybody else waits for that.
+    max_dependencies: int = 50_000
     max_tasks_per_stage: int = 10_000_000
     #: Cutting so many by their costs takes 50 ms, and everybody else waits for that.
     max_input_units: int = 50_000

@@ -200,8 +200,15 @@ def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
     if len(stages) > limits.max_stages_per_job:
         size("stages", stages, limits.max_stages_per_job)
     seen = set()
-    listed = 0
+    listed = dependencies = 0
     for index, stage in enumerate(stages):
+        dependencies += len(stage.after)
+        if dependencies > limits.max_dependencies:
+            raise InvalidField(
+                "stages",
+                f"name more than {limits.max_dependencies} dependencies (after), the most in one "
+                "call; leave out those that follow from others, or add stages one by one",
+            )
         try:
             listed += _stage(stage, limits)
         except InvalidField as refusal:

@@ -260,6 +260,12 @@ KEYS: Final[tuple[Key, ...]] = (
     _key("limits.max_labels", "Labels of a job.", low=0, high=10_000),
     _key("limits.max_labels_bytes", "Size of a job's labels together.", low=0, high=2**24),
     _key("limits.max_stages_per_job", "Stages of a job.", low=1, high=65_535),
+    _key(
+        "limits.max_dependencies",
+        "Stages that are named in the `after` of those of one call.",
+        low=1,
+        high=1e8,
+    ),
     _key("limits.max_tasks_per_stage", "Tasks of a stage.", low=1, high=1e8),
     _key(
         "limits.max_listed_tasks",

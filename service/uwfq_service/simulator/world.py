@@ -364,6 +364,7 @@ def _settings(options: Options) -> Settings:
             max_id_bytes=MAX_NAME_BYTES,
             max_signature_bytes=MAX_TEXT_BYTES,
             max_stages_per_job=UNLIMITED,
+            max_dependencies=UNLIMITED,
             max_tasks_per_stage=UNLIMITED,
             max_listed_tasks=UNLIMITED,
             max_input_units=UNLIMITED,

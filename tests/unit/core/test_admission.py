@@ -99,6 +99,22 @@ def test_one_call_lists_so_many_tasks_and_units_at_most() -> None:
     submit(made, StageSpec(stage="even", cut=TaskList(count=100)))
 
 
+def test_one_call_names_so_many_dependencies_at_most() -> None:
+    """To look them up takes its time, and everybody else waits for that."""
+    made = Scheduler(Settings(limits=Limits(max_dependencies=3)))
+    made.apply(ConfigurePool(pool="default", fixed_slots=4), 0.0)
+    first, second = StageSpec(stage="first"), StageSpec(stage="second", after=("first",))
+    third = StageSpec(stage="third", after=("first", "second"))
+    fourth = StageSpec(stage="fourth", after=("third",))
+    # However often it is the same one, and before the names are looked at.
+    for stages in ((first, second, third, fourth), (StageSpec(stage="x", after=("",) * 4),)):
+        with pytest.raises(InvalidField, match="stages: name more than 3 dependencies"):
+            submit(made, *stages)
+    assert not made.state.jobs
+    submit(made, first, second, third, job_id="j", open=True)
+    assert made.apply(AddStages(job_id="j", stages=(fourth,)), 0.0).events
+
+
 def test_what_the_job_declares_is_shared_among_stages_that_declare_nothing() -> None:
     """A job of 10 with a stage of 4 leaves 6 to the other two, which look alike."""
     reply = submit(

@@ -27,7 +27,7 @@ WORK: Final = f"at most {MAX_WORK:g}".replace("+", "")
 
 STATED: Final = [
     *(("StageSpec", field, NAME) for field in ("stage", "after")),
-    ("StageSpec", "after", STAGES),
+    *(("StageSpec", "after", most) for most in (STAGES, f"{LIMITS.max_dependencies:,}")),
     ("StageSpec", "estimated_work_slot_seconds", WORK),
     ("StageSpec", "slots_per_task", SLOTS),
     ("StageSpec", "payload", f"{LIMITS.max_payload_bytes // 1024} KiB"),

@@ -254,7 +254,8 @@ class StageSpec(_message.Message):
     @_builtins.property
     def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the stages that must be done first; they may be in this request or already part of the
-        job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+        job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+        stage can start at once.
         """
 
     @_builtins.property

@@ -41,7 +41,8 @@ export type StageSpec = Message<"uwfq.v1.StageSpec"> & {
 
   /**
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    *
    * @generated from field: repeated string after = 2;
    */

@@ -150,7 +150,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -163,7 +164,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -175,7 +177,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -188,7 +191,8 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1353,7 +1357,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1367,7 +1372,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1379,7 +1385,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1392,7 +1399,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1406,7 +1414,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1426,7 +1435,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1445,7 +1455,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1464,7 +1475,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -1480,7 +1492,8 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * Names of the stages that must be done first; they may be in this request or already part of the
-     * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+     * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+     * stage can start at once.
      * </pre>
      *
      * <code>repeated string after = 2 [json_name = "after"];</code>

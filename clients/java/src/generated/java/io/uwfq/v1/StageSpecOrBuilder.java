@@ -33,7 +33,8 @@ public interface StageSpecOrBuilder extends
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -44,7 +45,8 @@ public interface StageSpecOrBuilder extends
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -54,7 +56,8 @@ public interface StageSpecOrBuilder extends
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
@@ -65,7 +68,8 @@ public interface StageSpecOrBuilder extends
   /**
    * <pre>
    * Names of the stages that must be done first; they may be in this request or already part of the
-   * job.  At most 1,000, each 1 to 128 bytes.  Empty: the stage can start at once.
+   * job.  At most 1,000, each 1 to 128 bytes; 50,000 in one call, over all its stages.  Empty: the
+   * stage can start at once.
    * </pre>
    *
    * <code>repeated string after = 2 [json_name = "after"];</code>
