@@ -23,7 +23,7 @@ from uwfq_service.core.estimation import GUESSES, Source
 from uwfq_service.core.events import AdmittedStage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from uwfq_service.core.commands import StageSpec, SubmitJob
     from uwfq_service.core.estimation import Estimator
@@ -312,19 +312,38 @@ def _refuse_cycle(
     # In most jobs every stage names earlier ones, and there is nothing to search.
     if all(not after or after[-1] < first + i for i, after in enumerate(afters)):
         return
-    waits = {first + i: {b for b in after if b >= first} for i, after in enumerate(afters)}
-    free = [i for i, before in waits.items() if not before]
+    waits = {i: [b - first for b in after if b >= first] for i, after in enumerate(afters)}
+    if (caught := in_a_cycle(waits)) is not None:
+        raise InvalidField(
+            f"stages[{places[caught]}].after",
+            f"stage {specs[caught].stage!r} waits for itself, directly or through others",
+        )
+
+
+def in_a_cycle(waits: Mapping[int, Sequence[int]]) -> int | None:
+    """The first of a circle of those that wait for each other; ``None``: there is no circle.
+
+    O(those who wait + for how many).
+    """
+    left = {index: set(before) for index, before in waits.items()}
+    waiting_for: dict[int, list[int]] = {}
+    for index, before in left.items():
+        for other in before:
+            waiting_for.setdefault(other, []).append(index)
+    free = [index for index, before in left.items() if not before]
     while free:
         done = free.pop()
-        del waits[done]
-        for i, before in waits.items():
-            if done in before:
-                before.discard(done)
-                if not before:
-                    free.append(i)
-    if waits:
-        position = min(waits) - first
-        raise InvalidField(
-            f"stages[{places[position]}].after",
-            f"stage {specs[position].stage!r} waits for itself, directly or through others",
-        )
+        del left[done]
+        for index in waiting_for.get(done, ()):
+            left[index].discard(done)
+            if not left[index]:
+                free.append(index)
+    if not left:
+        return None
+    # Some of what is left merely waits for a circle; going back far enough leads into one.
+    path: dict[int, None] = {}
+    at = min(left)
+    while at not in path:
+        path[at] = None
+        at = min(left[at])
+    return min(list(path)[list(path).index(at) :])

@@ -148,6 +148,18 @@ def test_a_circle_of_stages_is_refused() -> None:
         )
 
 
+def test_of_stages_behind_a_circle_none_is_said_to_be_in_it() -> None:
+    """The one that is named is the first of those that wait for each other."""
+    with pytest.raises(InvalidField) as refusal:
+        submit(
+            scheduler(),
+            StageSpec(stage="omelette", after=("egg",)),
+            StageSpec(stage="hen", after=("egg",)),
+            StageSpec(stage="egg", after=("hen",)),
+        )
+    assert str(refusal.value).startswith("stages[1].after: stage 'hen' waits for itself")
+
+
 def test_an_open_job_takes_each_stage_once() -> None:
     """The same stage again changes nothing; other content under its name is a conflict."""
     made = scheduler()
