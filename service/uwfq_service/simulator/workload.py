@@ -15,12 +15,13 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from uwfq_service.core.admission import in_a_cycle
 from uwfq_service.simulator.compression import codec_of
 
 #: The version of the format that is read and written.
@@ -252,7 +253,7 @@ def _check_job(place: str, job: JobSpec) -> None:
                     f"{place}.stages[{index}].after[{before}]", f"the job has no stage {name!r}"
                 )
     waits = dict(enumerate(job.stage_afters()))
-    if (caught := _in_a_cycle(waits)) is not None:
+    if (caught := in_a_cycle(waits)) is not None:
         raise WorkloadError(
             f"{place}.stages[{caught}].after",
             f"stage {job.stages[caught].stage!r} waits for itself, directly or through others",
@@ -284,37 +285,11 @@ def _check_sequences(jobs: Sequence[JobSpec]) -> None:
         if job.after is not None and job.after not in position:
             raise WorkloadError(f"jobs[{index}].after", f"there is no job {job.after!r}")
         waits[index] = () if job.after is None else (position[job.after],)
-    if (caught := _in_a_cycle(waits)) is not None:
+    if (caught := in_a_cycle(waits)) is not None:
         raise WorkloadError(
             f"jobs[{caught}].after",
             f"job {jobs[caught].job!r} waits for itself, directly or through others",
         )
-
-
-def _in_a_cycle(waits: Mapping[int, Sequence[int]]) -> int | None:
-    """The first of a circle of those that wait for each other; ``None``: there is no circle."""
-    left = {index: set(before) for index, before in waits.items()}
-    waiting_for: dict[int, list[int]] = {}
-    for index, before in left.items():
-        for other in before:
-            waiting_for.setdefault(other, []).append(index)
-    free = [index for index, before in left.items() if not before]
-    while free:
-        done = free.pop()
-        del left[done]
-        for index in waiting_for.get(done, ()):
-            left[index].discard(done)
-            if not left[index]:
-                free.append(index)
-    if not left:
-        return None
-    # Some of what is left merely waits for a circle; going back far enough leads into one.
-    path: dict[int, None] = {}
-    at = min(left)
-    while at not in path:
-        path[at] = None
-        at = min(left[at])
-    return min(list(path)[list(path).index(at) :])
 
 
 def _name(place: str, value: str, max_bytes: int = MAX_NAME_BYTES) -> None:
