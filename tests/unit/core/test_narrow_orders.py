@@ -87,6 +87,17 @@ def test_workers_of_many_sizes_make_submissions_no_dearer(policy: str) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+def test_a_narrow_order_is_made_without_putting_all_jobs_in_order_first(policy: str) -> None:
+    """Everybody waits for the poll that makes it."""
+    core = Driver(policy)
+    core.submit("v", "wide", WIDE, declared_work=0.5)
+    for number in range(1000):
+        core.submit("u", f"j{number}", stage("s", 1.0))
+    assert calls_of(partial(core.poll, slots=1)) < 30 * 1000
+    assert len(core.scheduler.state.leases) == 1
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize(("passed", "at_cap"), [(0, 64), (64, 64), (64, 1)])
 @pytest.mark.parametrize("seed", range(2))
 def test_narrow_orders_follow_whatever_happens(

@@ -143,6 +143,15 @@ class UserQueue:
         """D of a job, or when the user's debt is worked off, whichever is later."""
         return max(self.clock.deadline(job), self.clock.debt_end)
 
+    def jobs(self) -> list[JobClock]:
+        """All launchable jobs, in any order.  O(n)."""
+        self._take_displaced(self.clock.displaced)
+        jobs = {key[1]: key[2] for key in self.unserved}
+        jobs.update((number, job) for _, number, job in self.fixed)
+        jobs.update(self.probed)
+        # The heaps hold others, too, and some twice.
+        return [job for job in jobs.values() if job.launchable]
+
     def launchable_jobs(self) -> Iterator[tuple[Any, int, JobClock]]:
         """All launchable jobs as (D, number, job), most urgent first.
 

@@ -294,7 +294,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
 
     def _offered(self) -> Iterator[Stage]:
         for queue in self._queues.values():
-            for _, _, clock in queue.launchable_jobs():
+            for clock in queue.jobs():
                 for index in clock.job.offered:
                     yield clock.job.stages[index]
 
