@@ -21,6 +21,7 @@ from uwfq_service.core.timers import TimerKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from uwfq_service.core.model import Worker
     from uwfq_service.core.state import State
 
 #: Looking up a member of an enum costs as much as two calls under Python 3.11.
@@ -134,7 +135,7 @@ class Attempts:
             return
         if fitting:
             self._start(leases[:fitting], leases[0].granted_at)
-        worker.queued += leases[fitting:]
+        worker.queued.update((lease.lease_id, lease) for lease in leases[fitting:])
 
     def _note_leases(self, leases: Sequence[Lease]) -> None:
         """Let live leases on one stage at one worker be found: by their ids, and at both."""
@@ -152,7 +153,7 @@ class Attempts:
         """Prefetched leases have begun to run."""
         for lease_id, started_at in zip(event.leases, event.started_at, strict=True):
             lease = self._state.leases[lease_id]
-            lease.worker.queued.remove(lease)
+            del lease.worker.queued[lease_id]
             self._start((lease,), started_at)
             self.watch_overrun(lease.stage.job)
 
@@ -422,7 +423,7 @@ class Attempts:
             del worker.leases[lease_id]
             del stage.leases[lease_id]
             if started_at is None:
-                worker.queued.remove(lease)
+                del worker.queued[lease_id]
             else:
                 started += slots
                 started_sum += started_at - submitted_at
@@ -451,11 +452,19 @@ class Attempts:
         job.measured += work
         stage.measured += work
         user.service_ended += work
-        while worker.queued and worker.started_slots + worker.queued[0].slots <= worker.slots:
-            next_lease = worker.queued.popleft()
-            self._start((next_lease,), self._state.at)
-            self.watch_overrun(next_lease.stage.job)
+        if worker.queued:
+            self._begin_queued(worker)
         return estimate
+
+    def _begin_queued(self, worker: Worker) -> None:
+        """Let what waits in the worker's queue begin, as far as its slots go."""
+        while worker.queued:
+            lease_id, lease = next(iter(worker.queued.items()))
+            if worker.started_slots + lease.slots > worker.slots:
+                return
+            del worker.queued[lease_id]
+            self._start((lease,), self._state.at)
+            self.watch_overrun(lease.stage.job)
 
     @staticmethod
     def _leaves_task_undone(lease: Lease) -> bool:
@@ -529,7 +538,7 @@ class Attempts:
             stage.placed[lease.task, lease.attempt] = lease
             stage.live[lease.task] = stage.live.get(lease.task, 0) + 1
         if started_at is None:
-            worker.queued.append(lease)
+            worker.queued[lease.lease_id] = lease
         else:
             self._start((lease,), started_at)
         if lease.expires_at is not None:

@@ -139,7 +139,7 @@ class Dispatch:
         if worker is not None:
             # Before its results: each would count the next lease of its queue as begun.
             reported = {result.task.lease_id for result in command.done}
-            queued = [each for each in worker.queued if each.lease_id not in reported]
+            queued = [each for each in worker.queued.values() if each.lease_id not in reported]
             self._reports.return_leases(queued, now)
         done = self._reports.results(name, command.done, now)
         if worker is not None:

@@ -125,7 +125,7 @@ def _check_worker(worker: Worker) -> None:
     started = sum(lease.slots for lease in leases if lease.started_at is not None)
     assert worker.started_slots == started, "started slots add up"
     queued = [lease.lease_id for lease in leases if lease.started_at is None]
-    assert sorted(lease.lease_id for lease in worker.queued) == sorted(queued), "the queue is true"
+    assert list(worker.queued) == queued, "the queue is true"
 
 
 def _check_pool(state: State, pool: Pool) -> None:

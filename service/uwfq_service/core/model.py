@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_left
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -271,7 +271,7 @@ class Worker:
     #: Slots of the leases that run.
     started_slots: int = 0
     #: Prefetched leases that wait for a slot of the worker, oldest first.
-    queued: deque[Lease] = field(default_factory=deque)
+    queued: OrderedDict[int, Lease] = field(default_factory=OrderedDict)
     alive_until: Any = 0.0
     #: When the worker's silence is looked at next; ``None``: not at all.
     timer: Any = None
