@@ -75,12 +75,12 @@ class Attempts:
         self._state.next_lease = lease_id
         count = len(event.tasks)
         if event.poll_id:
-            ids = tuple(range(event.lease_id, lease_id))
-            before = worker.last_poll_leases if worker.last_poll_id == event.poll_id else ()
+            granted = worker.last_poll_leases
             # A repeated poll is granted others when those of the first time are gone.
-            more = before and before[-1] in self._state.leases
-            worker.last_poll_leases = before + ids if more else ids
-            worker.last_poll_id = event.poll_id
+            more = granted and granted[-1] in self._state.leases
+            if worker.last_poll_id != event.poll_id or not more:
+                worker.last_poll_id, worker.last_poll_leases = event.poll_id, []
+            worker.last_poll_leases += range(event.lease_id, lease_id)
         self._state.timers.set(event.expires_at, _LEASES, (event.lease_id, count))
         self.watch_overrun(job)
         running_changed(stage, count)

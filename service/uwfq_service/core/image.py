@@ -100,7 +100,7 @@ def _dump_pool(state: State, pool: Pool) -> dict[str, Any]:
         "overhead": pool.overhead,
         "users": [[getattr(user, name) for name in _USER] for user in pool.users.values()],
         "workers": [
-            [w.name, w.slots, w.prefetch, w.engine, w.last_poll_id, list(w.last_poll_leases)]
+            [w.name, w.slots, w.prefetch, w.engine, w.last_poll_id, w.last_poll_leases.copy()]
             for w in pool.workers.values()
         ],
         "policy_state": pool.policy.dump(),
@@ -211,7 +211,7 @@ def _load_pool(state: State, image: dict[str, Any]) -> None:
     for name, slots, prefetch, engine, poll_id, poll_leases in image["workers"]:
         worker = pool.workers[name] = Worker(pool, name)
         worker.slots, worker.prefetch, worker.engine = slots, prefetch, engine
-        worker.last_poll_id, worker.last_poll_leases = poll_id, tuple(poll_leases)
+        worker.last_poll_id, worker.last_poll_leases = poll_id, list(poll_leases)
         pool.live_slots += slots
     state.pools[pool.name] = pool
     state.estimators[pool.name] = Estimator.load(

@@ -264,7 +264,7 @@ class Worker:
     #: Live leases in the order of their grant.
     leases: dict[int, Lease] = field(default_factory=dict)
     last_poll_id: int = 0
-    last_poll_leases: tuple[int, ...] = ()
+    last_poll_leases: list[int] = field(default_factory=list)
 
     # Derived, or soft: a restart may lose it.
     leased_slots: int = 0

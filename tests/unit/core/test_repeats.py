@@ -57,7 +57,7 @@ def test_a_poll_that_is_repeated_when_its_leases_are_gone_gets_others() -> None:
     told = driver.poll(slots=2, poll_id=7)
     assert [lease.lease_id for lease in told] == [lease.lease_id for lease in again]
     worker = driver.scheduler.pools[POOL].workers["w"]
-    assert worker.last_poll_leases == tuple(lease.lease_id for lease in again)
+    assert worker.last_poll_leases == [lease.lease_id for lease in again]
     check(driver.scheduler, driver.now)
 
 
