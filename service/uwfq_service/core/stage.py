@@ -46,7 +46,7 @@ class Stage(msgspec.Struct, eq=False):
     done: int = 0
     #: Tasks that a lease could be granted on, once the stage is ready.
     waiting: int = 0
-    #: Place in the launch order up to which every task has been claimed.
+    #: Place in the launch order up to which every task has been claimed; its own has not.
     cursor: int = 0
     #: Places before the cursor that wait again.
     returned: SortedList[int] | None = None
@@ -125,17 +125,6 @@ class Stage(msgspec.Struct, eq=False):
         bounds = self.spec.bounds
         return splitting.task_range(bounds, task) if bounds else None
 
-    def next_place(self) -> int:
-        """The place that is launched next; the stage must have a waiting task."""
-        if self.returned:
-            return self.returned[0]
-        place = self.cursor
-        claimed = self.claimed
-        if claimed is not None:
-            while claimed[place >> 3] >> (place & 7) & 1:
-                place += 1
-        return place
-
     def task_at(self, place: int) -> int:
         """The task at a place of the launch order."""
         return place if self.launch_order is None else self.launch_order[place]
@@ -143,7 +132,7 @@ class Stage(msgspec.Struct, eq=False):
     def next_tasks(self, count: int) -> tuple[int, ...]:
         """The tasks that are launched next, in order; at most ``count``.  Changes nothing."""
         if count == 1:
-            return (self.task_at(self.next_place()),)
+            return (self.task_at(self.returned[0] if self.returned else self.cursor),)
         if not self.returned and self.claimed is None and self.launch_order is None:
             return tuple(range(self.cursor, min(self.cursor + count, self.task_count)))
         places = self.returned[:count] if self.returned else []
@@ -161,9 +150,12 @@ class Stage(msgspec.Struct, eq=False):
         return tuple(self.launch_order[place] for place in places)
 
     def claim_next(self) -> int:
-        """Take the next place out of the waiting ones; there must be one."""
-        if self.returned or self.claimed is not None:
-            place = self.next_place()
+        """Take the next place out of the waiting ones; there must be one.
+
+        Not of a stage whose tasks an engine places.
+        """
+        if self.returned:
+            place = self.returned[0]
             self.claim(place)
             return place
         place = self.cursor
