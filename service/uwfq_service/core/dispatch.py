@@ -192,7 +192,7 @@ class Dispatch:
                 stage = first_within(pool.policy, most)
             if stage is None:
                 break
-            count = self._fitting_tasks(stage, worker, slots, tasks - len(leases))
+            count = self._fitting_tasks(stage, slots, tasks - len(leases))
             if not count:
                 self._pass_over(stage, worker, slots, now)
                 passed.append(stage)
@@ -213,13 +213,10 @@ class Dispatch:
         self._take_back(passed)
         return leases
 
-    def _fitting_tasks(self, stage: Stage, worker: Worker, slots: int, tasks: int) -> int:
+    def _fitting_tasks(self, stage: Stage, slots: int, tasks: int) -> int:
         """How many tasks of ``stage`` may be leased together now."""
         job = stage.job
         needs = stage.slots_per_task
-        if worker.slots < needs:
-            # They would wait here for slots that never come.
-            return 0
         if job.user.max_running_slots:
             slots = cap_room(job.user, slots)
         if slots < needs:
@@ -304,7 +301,7 @@ class Dispatch:
         user = stage.job.user
         # A user at the cap may stay there for long, however many slots run free.
         wanted = stage.key in user.launchable and needs <= min(worker.slots, cap_room(user, needs))
-        if wanted and not self._fitting_tasks(stage, worker, slots, 1):
+        if wanted and not self._fitting_tasks(stage, slots, 1):
             return False
         worker.holds = None
         self._holders.pop(stage.key, None)
