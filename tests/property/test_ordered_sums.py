@@ -131,12 +131,6 @@ class AgainstAList(RuleBasedStateMachine):
         assert [copy.prefix_sum(k) for k, _ in copy] == [self.sums.prefix_sum(k) for k, _ in copy]
         self.sums = copy
 
-    @rule()
-    def clear(self) -> None:
-        if self.seq % 5 == 0:  # Seldom: long sequences are worth more.
-            self.sums.clear()
-            self.items.clear()
-
     @invariant()
     def same_items(self) -> None:
         self.sums._check()

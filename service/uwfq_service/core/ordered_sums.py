@@ -155,10 +155,6 @@ class OrderedSums(Generic[K, V]):
         else:
             self._total = None
 
-    def clear(self) -> None:
-        """Take everything out."""
-        self.__init__(packed=self._packed)  # type: ignore[misc]
-
     def _front_changed(self) -> None:
         """Follow the index to its first chunk, and do without it when no other is left."""
         index = self._index
