@@ -64,10 +64,7 @@ def job_fingerprint(command: SubmitJob) -> bytes:
 
 
 class Admission:
-    """Estimates and cuts the stages of one job.
-
-    ``known`` maps the names of the stages that the job has already to their indices.
-    """
+    """Estimates and cuts the stages of one job."""
 
     def __init__(
         self,
@@ -109,6 +106,7 @@ class Admission:
     ) -> tuple[AdmittedStage, ...]:
         """Cut ``specs``; ``alone``: they are the whole of a closed job of one stage.
 
+        ``known`` maps the names of the stages that the job has already to their indices.
         ``places`` says where each stands in the caller's list, if that has others as well.
         """
         afters = resolve_dependencies(specs, known, places)

@@ -233,7 +233,7 @@ class Attempts:
                     if not begun:
                         stage.unbegun = stage.unbegun or {}
                         stage.unbegun[lease.task] = stage.unbegun.get(lease.task, 0) + 1
-                if self._leaves_task_undone(lease):
+                if self._count_out(lease):
                     back += 1
                     stage.give_back(lease.task if lease.place < 0 else lease.place)
             running_changed(stage, -len(leases))
@@ -350,7 +350,7 @@ class Attempts:
                 lease.worker.revoked.append(lease.lease_id)
         running_changed(stage, -1)
         stage.job.pool.policy.work_done(stage.job, self._state.at)
-        if not self._leaves_task_undone(lease):
+        if not self._count_out(lease):
             self.stage_progressed(stage)
             return
         place = lease.task if lease.place < 0 else lease.place
@@ -380,7 +380,7 @@ class Attempts:
         lease.stage.job.pool.policy.advance(event.at)
         self._remove_lease(lease, event.runtime)
         lease.stage.job.wasted += event.runtime * lease.slots
-        self._leaves_task_undone(lease)
+        self._count_out(lease)
         if lease.attempt > 1:
             self._set_attempts(lease.stage, lease)
         running_changed(lease.stage, -1)
@@ -467,8 +467,8 @@ class Attempts:
             self.watch_overrun(lease.stage.job)
 
     @staticmethod
-    def _leaves_task_undone(lease: Lease) -> bool:
-        """Whether an attempt that ended without a result leaves its task to be done again."""
+    def _count_out(lease: Lease) -> bool:
+        """An attempt has ended without a result; whether its task is to be done again."""
         stage, task = lease.stage, lease.task
         if stage.live is None or stage.won is None:
             return True

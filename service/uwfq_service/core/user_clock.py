@@ -45,7 +45,7 @@ from uwfq_service.core.model import WEIGHT_SCALE
 from uwfq_service.core.ordered_sums import OrderedSums
 from uwfq_service.core.virtual_time import Number
 
-#: The debt's number in the order of the chain; jobs count from 0.
+#: The debt's number in the order of the chain; no job has a negative one.
 DEBT_NUMBER: Final = -1
 
 #: A job's place in its user's order: user deadline, admission number, the job's clock.
