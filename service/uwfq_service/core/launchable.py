@@ -24,8 +24,10 @@ def make_ready(stage: Stage, at: Any) -> None:
     stage.ready = True
     stage.launch_serial = pool.launch_serial
     pool.launch_serial += 1
-    pool.policy.add_stage(stage, at)
-    waiting_changed(stage, stage.waiting, at)
+    if not stage.over:
+        # One that was dropped meanwhile will not run.
+        pool.policy.add_stage(stage, at)
+        waiting_changed(stage, stage.waiting, at)
 
 
 def waiting_changed(stage: Stage, change: int, at: Any) -> None:

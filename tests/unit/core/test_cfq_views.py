@@ -7,7 +7,8 @@ import pytest
 from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core import views
-from uwfq_service.core.replies import JobReply
+from uwfq_service.core.invariants import check
+from uwfq_service.core.replies import AckStatus, JobReply
 from uwfq_service.core.settings import Settings
 
 
@@ -52,3 +53,22 @@ def test_a_restart_keeps_the_active_users_of_forgotten_jobs() -> None:
     assert views.pool_status(core.scheduler, pool, core.now).active_weight == 1.0
     core.at(40.0)
     assert not views.user_status(core.user("ada"), core.now).active
+
+
+def test_a_stage_that_was_dropped_before_it_could_start_is_not_served() -> None:
+    """Virtual time would run slower for the sake of what will never run."""
+    core = Driver("cfq", slots=1)
+    core.rank("engine", slots=1)
+    stages = (stage("s", 1.0), stage("t", 9.0, after="s"))
+    core.submit("ada", "a", *stages, engine_id="engine", open=True)
+    core.apply(cmd.DropStages(job_id="a", stages=("t",)))
+    core.at(1.0)
+    done = cmd.TaskRef(job_id="a", stage="s")
+    assert core.report("engine", done, cmd.TaskSuccess(runtime=1.0)) is AckStatus.ACCEPTED
+    pool = core.scheduler.pools[POOL]
+    assert core.scheduler.job("a").stages[1].ready
+    assert views.pool_status(core.scheduler, pool, core.now).active_users == 0
+    core.submit("bo", "b", stage("s", 4.0))
+    core.at(2.0)
+    assert pool.policy.virtual_time(core.now) == 2.0
+    check(core.scheduler, core.now)
