@@ -398,7 +398,7 @@ class State:
             job.pool.policy.forget_job(job)
             # Job and stages name each other, so that nothing less than a full collection, which
             # the service cannot afford, would find that nobody else does.
-            job.stages = []
+            job.stages, job.stage_by_name = [], None
 
     def _users_forgotten(self, event: ev.UsersForgotten) -> None:
         pool = self.pools[event.pool]

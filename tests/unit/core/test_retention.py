@@ -8,26 +8,32 @@ from collections import Counter
 import pytest
 
 from tests.oracles.driver import Driver, stage
-from uwfq_service.core.model import Job
-from uwfq_service.core.policy import POLICIES
+from uwfq_service.core import commands as cmd
+from uwfq_service.core.model import Job, User
+from uwfq_service.core.policy import POLICIES, base
 from uwfq_service.core.policy.cfq import StageClock
-from uwfq_service.core.settings import Settings
+from uwfq_service.core.policy.stage_order import UserStages
+from uwfq_service.core.policy.user_queue import UserQueue
+from uwfq_service.core.settings import Limits, Settings
 from uwfq_service.core.stage import Stage
 from uwfq_service.core.timers import TimerKind
 from uwfq_service.core.user_clock import JobClock
 
-#: What there is of each job, stage and place in virtual time.
-RECORDS = (Job, Stage, JobClock, StageClock)
+#: What there is of each job, stage and user, and of their places in orders and in virtual time.
+RECORDS = (Job, Stage, User, JobClock, StageClock, UserQueue, UserStages)
 USERS = ("ada", "ben")
 
 
 def records() -> Counter[type]:
-    """How many records of jobs exist in this process, used or not."""
+    """How many records exist in this process, used or not."""
     return Counter(type(each) for each in gc.get_objects() if isinstance(each, RECORDS))
 
 
 def run_rounds(driver: Driver, rounds: range) -> None:
-    """In each round a job of each user, of two stages, half of them estimated too low."""
+    """In each round a job of each user, of two stages, half of them estimated too low.
+
+    And one that an engine runs.
+    """
     for number in rounds:
         driver.at(100.0 * number)
         for user in USERS:
@@ -37,6 +43,10 @@ def run_rounds(driver: Driver, rounds: range) -> None:
             driver.at(driver.now + 2.0)
             for lease in leases:
                 driver.done(lease, 1.0 + number % 2)
+        job = driver.submit("eva", f"eva-{number}", open=True, engine_id="engine")
+        driver.apply(cmd.AddStages(job_id=job.job_id, stages=(stage("s", 1.0),), close=True))
+        task = cmd.TaskRef(job_id=job.job_id, stage="s")
+        driver.report("engine", task, cmd.TaskSuccess(runtime=1.0))
 
 
 def test_forgetting_is_due_once_however_many_jobs_end() -> None:
@@ -76,6 +86,36 @@ def test_what_is_forgotten_is_given_back_at_once(policy: str) -> None:
         run_rounds(driver, range(10))
         before = records()
         run_rounds(driver, range(10, 30))
+        assert records() == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_users_and_narrow_orders_are_given_back_at_once(
+    policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of users that are forgotten, and of an order that was dropped, nothing is left either."""
+    monkeypatch.setattr(base, "OFFERS_TO_KEEP", -1000)
+    limits = Limits(max_users_per_pool=3)
+    driver = Driver(policy, slots=2, settings=Settings(limits=limits, retention_jobs=0))
+
+    def run(rounds: range) -> None:
+        for number in rounds:
+            driver.at(100.0 * number)
+            driver.submit(f"user-{number}", "wide", stage("s", 0.5, slots_per_task=2))
+            driver.submit(f"user-{number}", "narrow", stage("s", 1.0))
+            (lease,) = driver.poll(slots=1)
+            driver.done(lease, 1.0)
+            driver.cancel("wide")
+
+    gc.collect()
+    gc.disable()
+    try:
+        # The three that fill the pool are forgotten when a fourth one comes.
+        run(range(9))
+        before = records()
+        run(range(9, 30))
         assert records() == before
     finally:
         gc.enable()

@@ -143,6 +143,11 @@ class NarrowHeads(HeadOrder[NarrowQueue], NarrowOrder):
     def pause_changed(self, user: User) -> None:
         self.user_changed(user.number, None)
 
+    def forget_user(self, user: User) -> None:
+        queue = self._queues.pop(user.number, None)
+        if queue is not None:
+            queue.close()
+
     def user_changed(self, user: int, job: JobClock | None) -> None:
         """Something has changed that may concern the user's head; ``job`` has another place."""
         queue = self._queues.get(user)

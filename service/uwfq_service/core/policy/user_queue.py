@@ -234,8 +234,10 @@ class NarrowQueue(UserQueue):
         return self.head is job.policy_state
 
     def close(self) -> None:
-        """The narrow order is given up."""
+        """The narrow order is given up, or the user is forgotten."""
         self._main.narrow.remove(self)
+        # Which names the queue.
+        self.entry = None
 
     def _take_displaced(self, displaced: list[JobClock]) -> None:
         self._main._take_displaced(displaced)  # noqa: SLF001 - of the same class

@@ -170,6 +170,10 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
             clock.let_go()
 
     def forget_user(self, user: User) -> None:
+        queue: UserQueue | None = user.policy_state
+        if queue is not None:
+            queue.clock.debt.forgotten = True
+            queue.clock.debt.let_go()
         Policy.forget_user(self, user)
         HeadOrder.forget_user(self, user)
 
