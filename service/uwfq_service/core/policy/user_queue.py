@@ -91,8 +91,9 @@ class UserQueue:
         if entries > 2 * self.launchable + 64:
             self._compact()
 
-    def _take_displaced(self, displaced: list[JobClock]) -> None:
+    def take_displaced(self) -> None:
         """Put those where they belong that time or a correction has moved meanwhile."""
+        displaced = self.clock.displaced
         while displaced:
             job = displaced.pop()
             if job.launchable:
@@ -104,7 +105,7 @@ class UserQueue:
     def best(self) -> tuple[Any, int, JobClock] | None:
         """The most urgent launchable job as (D, number, job)."""
         if self.clock.displaced:
-            self._take_displaced(self.clock.displaced)
+            self.take_displaced()
         return self._first(self.unserved, self.fixed) or self._best_probed()
 
     def _first(
@@ -145,7 +146,7 @@ class UserQueue:
 
     def jobs(self) -> list[JobClock]:
         """All launchable jobs, in any order.  O(n)."""
-        self._take_displaced(self.clock.displaced)
+        self.take_displaced()
         jobs = {key[1]: key[2] for key in self.unserved}
         jobs.update((number, job) for _, number, job in self.fixed)
         jobs.update(self.probed)
@@ -158,7 +159,7 @@ class UserQueue:
         O(n) for the first, and O(log n) for each that follows.  A job that is launched, or comes to
         another place, while they are told may be left out.
         """
-        self._take_displaced(self.clock.displaced)
+        self.take_displaced()
         unserved, fixed = self.unserved.copy(), self.fixed.copy()
         told: set[int] = set()
         while (first := self._first(unserved, fixed)) is not None:
@@ -239,8 +240,8 @@ class NarrowQueue(UserQueue):
         # Which names the queue.
         self.entry = None
 
-    def _take_displaced(self, displaced: list[JobClock]) -> None:
-        self._main._take_displaced(displaced)  # noqa: SLF001 - of the same class
+    def take_displaced(self) -> None:
+        self._main.take_displaced()
 
     def _is_unserved(self, key: JobKey) -> bool:
         return key[1] in self.offered and super()._is_unserved(key)

@@ -162,6 +162,10 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
         self._mark(job.user.policy_state)
         self._mark_narrow(job.user.policy_state)
 
+    def end_job(self, job: Job, now: Any) -> None:
+        # They would pile up where nobody asks what goes first, for nothing waits when it is asked.
+        job.user.policy_state.take_displaced()
+
     def forget_job(self, job: Job) -> None:
         clock: JobClock | None = job.policy_state
         job.policy_state = None
