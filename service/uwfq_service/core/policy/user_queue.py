@@ -144,8 +144,8 @@ class UserQueue:
         """D of a job, or when the user's debt is worked off, whichever is later."""
         return max(self.clock.deadline(job), self.clock.debt_end)
 
-    def jobs(self) -> list[JobClock]:
-        """All launchable jobs, in any order.  O(n)."""
+    def in_any_order(self) -> list[JobClock]:
+        """All launchable jobs.  O(n)."""
         self.take_displaced()
         jobs = {key[1]: key[2] for key in self.unserved}
         jobs.update((number, job) for _, number, job in self.fixed)

@@ -302,7 +302,7 @@ class UwfqPolicy(HeadOrder[UserQueue], Policy):
 
     def _offered(self) -> Iterator[Stage]:
         for queue in self._queues.values():
-            for clock in queue.jobs():
+            for clock in queue.in_any_order():
                 for index in clock.job.offered:
                     yield clock.job.stages[index]
 
