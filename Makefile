@@ -55,11 +55,13 @@ COPY_JAR := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy
 SPARK_CLASSES := $(VENV)/spark-classes.jsa $(SPARK35)/spark-classes.jsa
 
 # The clients in other languages, each with a Makefile of its own, whose steps are not made to run side
-# by side.
+# by side.  Make takes a path with spaces for several, so an absolute one stands in quotes, and no
+# function of make sees it again.
 CLIENTS := go java node
+FROM_CLIENT := $(if $(filter /%,$(VENV)),,../../)
 AT_CLIENTS = unset MAKEFLAGS; clients=$$(clients/testable $(CLIENTS)); for client in $$clients; do \
 	$(MAKE) --no-print-directory -C clients/$$client \
-	BUF=$(abspath $(BIN))/buf UWFQ_COMMAND=$(abspath $(BIN))/uwfq
+	BUF='$(FROM_CLIENT)$(BIN)/buf' UWFQ_COMMAND='$(abspath $(BIN))/uwfq'
 
 # The parts of `make test`.  JOBS of them run side by side, for each leaves some of two cores idle: what
 # is installed and lint, the other languages' beside what computes on one core and looks at no clock,
@@ -90,6 +92,7 @@ END = @rm $(LOG)
 
 help: ## Show what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo; sed -n 's/^#   \([A-Z]*=\)/  \1/p' Makefile
 
 setup: $(WHEEL) ## Build .venv from the lock file and install the built wheel
 
@@ -148,7 +151,7 @@ $(SPARK35)/.wheel: $(WHEEL_BUILT) tests/spark/requirements-3.5.txt
 	@$(SPARK35)/$(PIP_OF) install --require-hashes --requirement tests/spark/requirements-3.5.txt
 	@$(SPARK35)/$(PIP_OF) install --no-deps --no-index --force-reinstall build/wheel/uwfq-*.whl
 	@$(IF_JVM) $(MVN) --non-recursive $(COPY_JAR) -Dartifact=$(CONNECT35) \
-		-DoutputDirectory=$$(echo $(abspath $(SPARK35))/lib/python*/site-packages/pyspark/jars); fi
+		-DoutputDirectory="$$(echo '$(abspath $(SPARK35))'/lib/python*/site-packages/pyspark/jars)"; fi
 	@touch $@
 
 $(VENV)/spark-classes.jsa: $(DEPENDENCIES)
@@ -183,7 +186,7 @@ test: ## Lint, then every test, against the installed wheel
 test-jvm:
 	+$(BEGIN)
 	@$(IF_JVM) $(MVN) verify --fail-at-end -Duwfq.shade.skip=true \
-		-Duwfq.command=$(abspath $(BIN)/uwfq) -Dmaven.test.redirectTestOutputToFile=true; fi $(KEPT)
+		-Duwfq.command='$(abspath $(BIN))/uwfq' -Dmaven.test.redirectTestOutputToFile=true; fi $(KEPT)
 	$(END)
 
 test-clients:

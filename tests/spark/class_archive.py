@@ -35,7 +35,7 @@ def main(archive: Path) -> None:
                 "spark.driver.extraJavaOptions",
                 "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "
                 # It warns of every class that it leaves out.
-                f"-XX:ArchiveClassesAtExit={archive} -Xlog:cds=error",
+                f'"-XX:ArchiveClassesAtExit={archive}" -Xlog:cds=error',
             )
             .config("spark.driver.host", "127.0.0.1")
             # Its own choice is whatever PATH calls python3.

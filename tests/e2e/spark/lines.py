@@ -47,7 +47,7 @@ def quick_start(python: str | Path) -> str:
     """
     options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     archive = Path(python).parents[1] / "spark-classes.jsa"
-    return f"{options} -XX:SharedArchiveFile={archive}" if archive.exists() else options
+    return f'{options} "-XX:SharedArchiveFile={archive}"' if archive.exists() else options
 
 
 def environment(line: str) -> dict[str, str]:
