@@ -70,6 +70,7 @@ record BuiltFor(String line, String scala) {
     CodeSource source = BuiltFor.class.getProtectionDomain().getCodeSource();
     return source == null || source.getLocation() == null
         ? "of the bridge"
-        : source.getLocation().getPath();
+        // A URL spells a space.
+        : source.getLocation().getPath().replace("%20", " ");
   }
 }
