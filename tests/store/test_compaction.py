@@ -54,6 +54,17 @@ async def until_stats(watched: Watched[SqliteJournal], **wanted: int) -> None:
     )
 
 
+async def none_begun(watched: Watched[SqliteJournal], since: int) -> bool:
+    """Whether what is on disk has led to no compaction after the first ``since``, good or bad."""
+    # The writer looks whether one is due when it has told of a commit: so before the next one.
+    last = watched.journal.stats().appended + 1
+    await watched.until_durable(watched.journal.append(numbered(last, 1)))
+    housekeeper = watched.journal._housekeeper
+    assert housekeeper is not None
+    ended = housekeeper.snapshots + housekeeper.failures
+    return not housekeeper._compaction.running and ended == since
+
+
 async def until_tidy(watched: Watched[SqliteJournal]) -> None:
     """Wait until there is no snapshot in the making, and nothing left to clear for the last one."""
     housekeeper = watched.journal._housekeeper
@@ -80,6 +91,8 @@ async def test_a_long_tail_becomes_a_snapshot(tmp_path: Path) -> None:
         assert [snapshot.sequence for snapshot in complete_snapshots(connection)] == [covered]
         events = connection.execute("SELECT min(seq), max(seq) FROM events").fetchone()
         assert events == (covered + 1, 1510)
+        tail = connection.execute("SELECT sum(length(record)) FROM events").fetchone()
+        assert tail == (stats.tail_bytes,)
     assert len(list(read_history(tmp_path))) == 755
     watched = open_sqlite(tmp_path)
     watched.journal.close()
@@ -145,8 +158,8 @@ async def test_a_failing_compaction_hurts_nothing_and_is_repeated(
     watched = open_sqlite(tmp_path, EARLY)
     watched.journal.append(numbered(1, 1000))
     await until_stats(watched, snapshot_failures=1)
-    await watched.until_durable(watched.journal.append(numbered(1001, 999)))
-    assert watched.journal.stats().snapshot_failures == 1
+    await watched.until_durable(watched.journal.append(numbered(1001, 998)))
+    assert await none_begun(watched, since=1)
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     await watched.until_durable(watched.journal.append(numbered(2000, 1)))
     await until_stats(watched, snapshot_failures=2)
@@ -156,6 +169,22 @@ async def test_a_failing_compaction_hurts_nothing_and_is_repeated(
     assert watched.failures == []
     watched.journal.close()
     assert reopened(tmp_path) == numbered(1, 3000)
+
+
+async def test_a_snapshot_waits_for_a_tail_of_half_its_size(tmp_path: Path) -> None:
+    """So the work that goes into snapshots stays in proportion, however large the state."""
+    watched = open_sqlite(tmp_path, StoreOptions(snapshot_records=10))
+    watched.journal.append(numbered(1, 1000))
+    await until_stats(watched, snapshots=1, tail_records=0)
+    watched.journal.append(numbered(1001, 20))
+    await watched.until_durable(1020)
+    assert await none_begun(watched, since=1)
+    large = watched.journal.stats().snapshot_bytes // 2
+    while watched.journal.stats().tail_bytes < large:
+        last = watched.journal.stats().appended + 1
+        await watched.until_durable(watched.journal.append(numbered(last, 20)))
+    await until_stats(watched, snapshots=2)
+    watched.journal.close()
 
 
 async def test_an_upgrade_under_a_running_service_only_delays_snapshots(
