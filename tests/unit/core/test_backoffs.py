@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.oracles.driver import Driver, stage
+from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.events import TaskFailed, TasksReady
 from uwfq_service.core.invariants import check
@@ -21,6 +21,24 @@ def in_backoff(tasks: int) -> Driver:
         core.fail(lease, 0.0)
     assert len(core.scheduler.job("a").stages[0].backing_off or ()) == tasks
     return core
+
+
+def test_a_backoff_doubles_up_to_its_longest_and_is_spread_by_the_jitter() -> None:
+    """The longest ones are spread, too: tasks that failed together do not come back together."""
+    core = Driver()
+    core.scheduler = Scheduler(
+        Settings(retry_backoff=1.0, retry_backoff_max=5.0), jitter=lambda: 0.75
+    )
+    core.apply(cmd.ConfigurePool(pool=POOL))
+    core.submit("ada", "a", stage("s", 1.0, max_attempts=9))
+    waits = []
+    for _ in range(5):
+        (lease,) = core.poll()
+        core.fail(lease, 0.0)
+        failed = core.events_of(TaskFailed)[-1]
+        waits.append(failed.retry_at - failed.at)
+        core.at(failed.retry_at)
+    assert waits == [0.75, 1.5, 3.0, 3.75, 3.75]
 
 
 class Instant(float):

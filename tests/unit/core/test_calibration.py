@@ -166,6 +166,22 @@ def test_nobody_drives_out_what_is_known_of_another() -> None:
     assert estimator.calibration("alice") == pytest.approx(3.0)
 
 
+def test_who_has_declared_nothing_for_longest_is_forgotten_first() -> None:
+    """As many habits are kept as there may be cards."""
+    estimator = Estimator(prior_work=1.0, capacity=4)
+
+    def declare(user: str) -> None:
+        for _ in range(LEAST_DECLARATIONS):
+            estimator.observe_declared(user, 1.0, 3.0)
+
+    for user in ("alice", "bob", "cy", "di", "alice", "new"):
+        declare(user)
+    known = {
+        user for user in ("alice", "bob", "cy", "di", "new") if estimator.calibration(user) > 1
+    }
+    assert known == {"alice", "cy", "di", "new"}
+
+
 def test_a_restart_knows_the_habit() -> None:
     """It is in the estimator's image."""
     estimator = Estimator(prior_work=1.0)

@@ -134,6 +134,23 @@ def test_an_engine_is_told_of_no_lease_when_an_attempt_runs_over_its_time_limit(
     assert engine.end("s", 0) == [AckStatus.STALE]
 
 
+@pytest.mark.parametrize("told", ["begins", "has ended"])
+def test_an_attempt_began_no_earlier_than_its_job(told: str) -> None:
+    """However long it has run by the engine's clock: nothing is charged for before it was asked."""
+    engine = Engine()
+    engine.core.at(10.0)
+    engine.core.submit("ann", "late", stage("s", 1.0, 1.0), engine_id=ENGINE)
+    ref = cmd.TaskRef(job_id="late", stage="s", task_index=0, attempt=1)
+    engine.core.at(12.0)
+    if told == "begins":
+        engine.core.renew(ENGINE, started=(cmd.TaskStart(task=ref, running=7.0),))
+    else:
+        engine.core.report(ENGINE, ref, cmd.TaskFailure(message="oh", runtime=7.0))
+    job = engine.core.scheduler.job("late")
+    assert job.started_at == 10.0
+    engine.check()
+
+
 class TestTheEnd:
     def test_a_query_that_ran_no_task_has_succeeded(self) -> None:
         """Closed without a stage; and it cost nothing."""

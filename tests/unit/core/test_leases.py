@@ -92,6 +92,19 @@ def test_a_lease_that_was_lost_is_revoked_only_if_its_job_failed(good: bool) -> 
     assert renewal.status is (LeaseStatus.UNKNOWN if good else LeaseStatus.REVOKED)
 
 
+def test_a_renewal_of_everything_names_what_is_void() -> None:
+    """A worker that names no leases hears of those that are cancelled, until a poll told it."""
+    driver = Driver()
+    driver.submit("ada", "gone", stage("s", 1.0))
+    driver.submit("ada", "kept", stage("s", 2.0))
+    gone, kept = (lease.lease_id for lease in driver.poll(slots=2))
+    driver.cancel("gone")
+    expected = {gone: LeaseStatus.REVOKED, kept: LeaseStatus.RENEWED}
+    assert {renewal.lease_id: renewal.status for renewal in driver.renew()} == expected
+    assert driver.ask("w", slots=2, free_slots=0).revoked == (gone,)
+    assert [renewal.lease_id for renewal in driver.renew()] == [kept]
+
+
 def test_what_was_lost_in_a_queue_uses_up_no_attempt() -> None:
     """However many workers die while a task is queued at them, it gets all its attempts."""
     driver = Driver("fifo")

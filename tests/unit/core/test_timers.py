@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
+from typing import Any
+
+import pytest
 
 from tests.oracles.driver import Driver, stage
+from uwfq_service.core.commands import TaskList, Tick
 from uwfq_service.core.settings import Settings
 from uwfq_service.core.timers import TimerKind, Timers
+from uwfq_service.core.upkeep import TIMERS_TO_KEEP
 
 #: Nothing else falls due in these tests.
 PATIENT = Settings(lease_seconds=1e6, worker_timeout=1e6, retention_seconds=1e6)
@@ -43,3 +49,26 @@ def test_what_is_never_due_is_no_reminder() -> None:
     timers.set(inf, TimerKind.LEASES, (1, 1))
     assert timers.next_at() is None
     assert len(timers) == 0
+
+
+def test_reminders_of_what_lives_are_not_gone_through_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many there are: they are looked through when there are twice as many."""
+    looks = 0
+    keep = Timers.keep
+
+    def counted(timers: Timers, alive: Callable[[TimerKind, Any], bool]) -> None:
+        nonlocal looks
+        looks += 1
+        keep(timers, alive)
+
+    monkeypatch.setattr(Timers, "keep", counted)
+    driver = Driver(slots=1, settings=PATIENT)
+    driver.submit("ada", "job", stage("s", cut=TaskList(count=3 * TIMERS_TO_KEEP)))
+    slots = 2 * TIMERS_TO_KEEP
+    for _ in range(slots):
+        driver.poll(slots=slots, free_slots=1)
+    for _ in range(9):
+        driver.apply(Tick())
+    assert looks == 1

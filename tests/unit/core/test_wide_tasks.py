@@ -45,6 +45,20 @@ def test_a_held_worker_gets_the_wide_task_once_it_fits() -> None:
     assert [lease.stage.job.job_id for lease in core.poll(slots=2)] == ["wide"]
 
 
+def test_one_worker_at_a_time_is_held_for_a_task() -> None:
+    """The others go on with what fits them."""
+    core = held(Driver(slots=4, settings=HELD_AFTER_3))
+    (busy,) = core.poll("other", slots=2, free_slots=1)
+    core.at(9.0)
+    assert [lease.stage.job.job_id for lease in core.poll("other", slots=2, free_slots=1)] == [
+        "stream"
+    ]
+    # The worker that was held is gone, and so another one may be.
+    core.apply(cmd.NextTask(pool=POOL, worker_id="w", slots=2, free_slots=0, leaving=True))
+    core.done(busy, 1.0, worker="other")
+    assert not core.poll("other", slots=2, free_slots=1)
+
+
 @pytest.mark.parametrize("end", ["cancel", "cap"])
 def test_a_hold_ends_with_its_reason(end: str) -> None:
     """Nobody idles for a task that is gone, or that may not run whatever is free."""

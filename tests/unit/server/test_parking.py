@@ -8,6 +8,7 @@ import pytest
 from tests.unit.server.world import World
 from uwfq_service.core import commands
 from uwfq_service.server.engine import DRAIN_LIMIT
+from uwfq_service.server.parking import MISS_LIMIT
 
 
 async def test_a_poll_waits_for_work_and_gets_it(world: World) -> None:
@@ -43,8 +44,10 @@ async def test_a_task_that_fits_few_finds_the_one_that_it_fits(world: World) -> 
     narrow = [world.poll(f"w{n}", slots=1) for n in range(100)]
     wide = world.poll("wide", slots=4)
     await world.turn()
+    tried = len(world.core.applied)
     world.add_task(slots=4)
     await world.turn(3)
+    assert 1 < len(world.core.applied) - tried <= 1 + 3 * MISS_LIMIT
     assert not any(poll.done() for poll in narrow)
     await world.turn(20)
     await world.sync_all()
