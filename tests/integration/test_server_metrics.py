@@ -60,6 +60,18 @@ async def test_events_are_counted_and_pools_are_shown() -> None:
         assert seen["process_resident_memory_bytes", ""] > 0
 
 
+async def test_what_a_worker_gives_back_has_not_expired() -> None:
+    """An operator who is told of leases that nobody renewed looks for workers that died."""
+    async with serving(metrics__listen="127.0.0.1:0") as service:
+        await service.submit(tasks=2)
+        await service.poll(slots=1, prefetch=1)
+        await service.poll(slots=0, leaving=True)
+        seen = await scrape(service)
+        # One had begun, and is lost.
+        assert seen["uwfq_events_total", "leases_expired"] == 2
+        assert seen["uwfq_leases_expired_total", ""] == 1
+
+
 async def test_a_pool_without_finished_jobs_has_no_estimate_ratio() -> None:
     """0 would say that its jobs cost nothing of what was estimated."""
     async with serving(metrics__listen="127.0.0.1:0") as service:

@@ -170,7 +170,7 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
             65_536,
             "must be a whole number of at least 1, at most 65,535",
         ),
-        ("limits.max_batch", 1.5, "must be a whole number"),
+        ("limits.max_batch", 5000.5, "must be a whole number"),
         ("limits.max_batch", True, "must be a whole number"),
         ("limits.max_batch", 4999, "not 4999"),
         ("scheduling.lease_seconds", 0, "must be a number above 0"),

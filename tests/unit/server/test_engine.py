@@ -12,6 +12,7 @@ from uwfq_service.core.errors import UnknownJob
 from uwfq_service.core.events import AnyEvent, JobClosed, JobsForgotten, Recovered
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server import pace
+from uwfq_service.server.engine import TICK_PAUSE
 from uwfq_service.server.status import Busy, Stopping
 
 # -- replies and the disk -------------------------------------------------------------------------
@@ -50,6 +51,22 @@ async def test_a_batch_is_applied_while_the_one_before_is_synced(world: World) -
     assert world.journal.batches == [1, 1]
     world.journal.sync()
     assert second.done()
+
+
+async def test_what_shares_a_write_is_counted_anew_for_each(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How far turns keep apart is learned from that; replies that gathered for two turns count."""
+    shared: list[int] = []
+    monkeypatch.setattr(world.engine._outbox, "_shared", shared.append)
+    for calls in (3, 1, 1):
+        for _ in range(calls):
+            world.add_task()
+        await world.turn()
+    await world.sync_all()
+    world.add_task()
+    await world.turn()
+    assert shared == [3, 2, 1]
 
 
 #: Longer than any test lasts, seconds.
@@ -363,6 +380,29 @@ async def test_an_earlier_wakeup_moves_the_tick_forward(world: World) -> None:
     assert isinstance(world.core.applied[-1], commands.Tick)
 
 
+async def test_ticks_keep_a_distance(world: World) -> None:
+    """Many things that are due one after another share one."""
+
+    def ticks() -> int:
+        return world.core.applied.count(commands.Tick())
+
+    world.core.wakeup = world.clock.now()
+    world.add_task(slots=0)
+    await world.turn()
+    world.clock.advance(0)
+    await world.turn()
+    assert ticks() == 1
+    world.core.wakeup = world.clock.now()
+    world.add_task(slots=0)
+    await world.turn()
+    world.clock.advance(0.9 * TICK_PAUSE)
+    await world.turn()
+    assert ticks() == 1
+    world.clock.advance(0.2 * TICK_PAUSE)
+    await world.turn()
+    assert ticks() == 2
+
+
 # -- stopping and failing -------------------------------------------------------------------------
 
 
@@ -383,6 +423,14 @@ async def test_a_stop_refuses_new_calls_and_answers_old_ones(world: World) -> No
     world.journal.sync()
     await settled
     assert call.done()
+
+
+async def test_a_poll_that_comes_just_before_a_stop_is_not_parked(world: World) -> None:
+    """Nobody would end it, and the stop would wait for it."""
+    poll = world.poll()
+    world.engine.stop_accepting()
+    await world.engine.settle()
+    assert poll.result().leases == ()
 
 
 async def test_a_failed_write_lets_no_reply_out_and_is_reported_once(world: World) -> None:
