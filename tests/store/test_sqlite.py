@@ -191,7 +191,11 @@ async def test_close_writes_no_snapshot_for_a_few_events(tmp_path: Path) -> None
 
 
 async def test_a_second_service_is_turned_away(tmp_path: Path) -> None:
-    """Two services on one directory would each undo what the other decided."""
+    """Two services on one directory would each undo what the other decided.
+
+    It is told by whom, also where a service was before whose number was longer.
+    """
+    (tmp_path / LOCK_NAME).write_text(f"process {os.getpid()}000\n")
     watched = open_sqlite(tmp_path)
     with pytest.raises(DataDirectoryInUse, match=f"in use by process {os.getpid()}; stop that"):
         open_sqlite(tmp_path)
