@@ -343,6 +343,23 @@ class TestDroppedStages:
         engine.close()
         assert (engine.job.state, engine.job.measured) == (JobState.SUCCEEDED, 3.0)
 
+    @pytest.mark.parametrize("good", [True, False])
+    def test_the_last_rival_of_a_dropped_stage_ends_the_query(self, good: bool) -> None:
+        """Its task is done already, so nothing but its own end is waited for."""
+        engine = Engine()
+        engine.add("5.0", 2)
+        engine.begin("5.0", 0)
+        engine.begin("5.0", 0, attempt=2)
+        engine.core.at(1.0)
+        assert engine.end("5.0", 0) == [AckStatus.ACCEPTED]
+        engine.drop("5.0")
+        engine.close()
+        assert not engine.job.ended
+        engine.core.at(2.0)
+        assert engine.end("5.0", 0, attempt=2, ran=2.0, good=good) == [AckStatus.SUPERSEDED]
+        assert engine.job.state is JobState.SUCCEEDED
+        assert engine.job.measured == 3.0
+
     def test_uneven_tasks_are_dropped_at_what_they_were_estimated_at(self) -> None:
         """What ran first were the large ones."""
         engine = Engine()
