@@ -241,7 +241,7 @@ proto-image: $(DEPENDENCIES) ## Record protos/ as released: what later changes m
 	$(BIN)/buf build protos --exclude-source-info --output protos/released.binpb
 
 clean: ## Remove the environment, caches and what the demo and the service left
-	rm -rf $(VENV) $(SPARK35) $(JARS) $(JVM)/*/target clients/java/target clients/node/node_modules \
+	rm -rf $(VENV) $(SPARK35) $(JARS) $(JVM)/target $(JVM)/*/target clients/java/target clients/node/node_modules \
 		clients/node/dist clients/node/build dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache uwfq-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
