@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from uwfq_client import InputRange
 from uwfq_service.demo import sizing, timeline, workload
 from uwfq_service.demo.dataset import Dataset, LogFile
-from uwfq_service.demo.results import percentile
+from uwfq_service.demo.query import Answer
+from uwfq_service.demo.results import (
+    PHASES,
+    JobOutcome,
+    Phase,
+    PhaseOutcome,
+    differing,
+    disturbance,
+    percentile,
+    summary,
+)
 from uwfq_service.demo.timeline import Spent, TaskRun
 
 
@@ -140,3 +150,71 @@ def test_arrivals_are_the_same_each_time_and_the_names_are_unique() -> None:
     # Two stages each: enough that `fair` compares stage numbers of two digits from then on.
     assert 2 * len(warm_up) >= 10
     assert {job.user for job in warm_up} == set(workload.USERS)
+
+
+def outcome(
+    phase: Phase, *, small: float = 1.0, huge: float = 9.0, work: float = 20.0, digest: str = "a"
+) -> PhaseOutcome:
+    """A phase in which each user's one job took so long."""
+    return PhaseOutcome(
+        phase=phase,
+        jobs=tuple(
+            JobOutcome(
+                name=f"{user}-1",
+                user=user,
+                arrived=0.0,
+                tasks=1,
+                spent=Spent(waiting=0.0, running=huge if user == "olga" else small, overhead=0.0),
+                estimated=1.0,
+                measured=1.0,
+                answer=Answer(rows=1, groups=1, digest=digest),
+            )
+            for user in workload.USERS
+        ),
+        makespan=10.0,
+        busy=1.0,
+        task_overhead=0.0,
+        work=work,
+    )
+
+
+FAIR, UWFQ, LAST = PHASES
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"), [(6.0, 1.5, "4.0 times faster"), (1.5, 6.0, "4.0 times slower")]
+)
+def test_the_sentence_at_the_end_says_what_was_seen(
+    before: float, after: float, change: str
+) -> None:
+    """Also on a machine where it went the other way."""
+    said = summary([outcome(FAIR, small=before), outcome(UWFQ), outcome(LAST, small=after, huge=8)])
+    assert f"answered {change} than under fair ({after:.2f} s instead of {before:.2f} s" in said
+    assert "olga's huge ones took 8.0 s instead of 9.0 s" in said
+
+
+def test_a_machine_that_was_busy_with_something_else_is_told_of() -> None:
+    """The same tasks take as long in all phases, unless others take the processors."""
+    assert not disturbance([outcome(FAIR), outcome(UWFQ, work=24.0), outcome(LAST)])
+    said = disturbance([outcome(FAIR), outcome(UWFQ, work=40.0), outcome(LAST)])
+    assert "2.0 times as long under uwfq as under fair" in said
+
+
+def test_answers_that_differ_are_found_out() -> None:
+    """The phases do the same work, or it is no comparison."""
+    assert not differing([outcome(FAIR), outcome(LAST)])
+    assert differing([outcome(FAIR), outcome(LAST, digest="b")]) == ["alice-1", "bob-1", "olga-1"]
+
+
+@pytest.mark.parametrize(("match_seconds", "groups"), [(0.001, 16), (0.2, 3)])
+def test_on_a_slow_machine_jobs_read_less_rather_than_search_for_nothing(
+    match_seconds: float, groups: int
+) -> None:
+    """Two patterns at least in each row group, and as much work as was planned."""
+    scale = sizing.scale_for(2, 20.0, quick=False)
+    sizes = sizing._sizes(scale, 0.05, match_seconds)
+    assert sizes.history_groups == groups
+    assert sizes.huge_searches >= 2
+    file = groups * (0.05 + sizes.huge_searches * match_seconds)
+    planned = 0.78 * 0.9 * 20.0 * 2 / (3 * 6)
+    assert file == pytest.approx(planned, rel=0.2)

@@ -52,6 +52,12 @@ def test_a_summary_of_twenty_jobs_worked_out_by_hand() -> None:
     assert (summary.band_0_80, summary.band_80_95, summary.band_95_100) == (8.5, 18, 20)
 
 
+def test_the_worst_tenth_is_rounded_up() -> None:
+    """Two of eleven jobs, one of four."""
+    assert metrics.summary(with_responses([float(n) for n in range(1, 12)])).worst10 == 10.5
+    assert metrics.summary(with_responses([1.0, 2.0, 3.0, 4.0])).worst10 == 4.0
+
+
 @given(durations, st.integers(1, 100))
 def test_a_percentile_is_the_smallest_value_that_enough_values_do_not_exceed(
     values: list[float], percent: int
