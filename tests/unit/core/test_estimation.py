@@ -151,6 +151,17 @@ class TestRobustness:
             assert MIN_WORK <= prior <= MAX_WORK
 
 
+def test_being_asked_changes_nothing() -> None:
+    """What a card works out for one answer is put right by the notes that come and go after it."""
+    asked, quiet = taught(), taught()
+    for size in [2**10] * 8 + [2**30] * 24:
+        for estimator in (asked, quiet):
+            estimator.observe("q", "alice", size, size / 2**20, predicted=None)
+        asked.predict("q", "alice", size)
+    for size in (1, 2**10, 2**20, 2**30, 2**40):
+        assert asked.predict("q", "alice", size) == quiet.predict("q", "alice", size)
+
+
 class TestError:
     def test_it_is_the_ratio_of_measured_to_predicted(self) -> None:
         """Above 1: predicted too low."""
