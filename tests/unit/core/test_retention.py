@@ -14,6 +14,7 @@ from uwfq_service.core.policy import POLICIES, base
 from uwfq_service.core.policy.cfq import StageClock
 from uwfq_service.core.policy.stage_order import UserStages
 from uwfq_service.core.policy.user_queue import UserQueue
+from uwfq_service.core.replies import AckStatus
 from uwfq_service.core.settings import Limits, Settings
 from uwfq_service.core.stage import Stage
 from uwfq_service.core.timers import TimerKind
@@ -74,6 +75,21 @@ def test_a_job_is_remembered_for_as_long_as_was_set_and_no_longer() -> None:
     assert "job-3" in driver.scheduler.state.jobs
     driver.at(53.0)
     assert not driver.scheduler.state.jobs
+
+
+def test_a_lost_lease_is_forgotten_with_its_job() -> None:
+    """Whoever reports on it later is told that it does not count, as for any that was granted."""
+    driver = Driver(settings=Settings(retention_seconds=10.0))
+    driver.submit("ada", "job", stage("s", 1.0))
+    (lost,) = driver.poll("slow")
+    driver.at(100.0)
+    (lease,) = driver.poll("fast")
+    driver.done(lease, 0.0, worker="fast")
+    assert lost.lease_id in driver.scheduler.state.void_leases
+    driver.at(120.0)
+    assert not driver.scheduler.state.jobs
+    assert not driver.scheduler.state.void_leases
+    assert driver.done(lost, 1.0, worker="slow") is AckStatus.SUPERSEDED
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))

@@ -30,6 +30,18 @@ def test_each_launch_brings_the_look_for_an_overrun_forward_and_nobody_looks_in_
         driver.at(due)
 
 
+def test_a_charge_that_falls_is_overrun_the_sooner() -> None:
+    """Half of a job of 20 took 1: it is charged for 2, of which what runs has 1.2 until a tenth."""
+    driver = Driver(settings=PATIENT)
+    job = driver.submit("ada", "job", stage("s", 10, 10))
+    first, _ = driver.poll(slots=2)
+    assert driver.scheduler.next_wakeup() == 11
+    driver.at(1)
+    driver.done(first, 1.0)
+    assert job.work == 2
+    assert driver.scheduler.next_wakeup() == pytest.approx(1.2)
+
+
 def test_a_job_that_has_ended_is_not_looked_at() -> None:
     """Its reminders are dropped unseen."""
     driver = Driver(settings=PATIENT)

@@ -154,6 +154,48 @@ def test_with_a_free_slot_it_starts_at_once() -> None:
     assert start(core, "b") == 0.0
 
 
+def test_what_runs_on_several_slots_is_done_the_sooner() -> None:
+    """Its work is shared among them."""
+    core = Driver()
+    core.submit("ada", "wide", stage("s", 8.0, slots_per_task=2))
+    core.poll(slots=2)
+    core.submit("bo", "b", stage("s", 1.0))
+    core.at(1.0)
+    assert start(core, "b") == 3.0
+
+
+def test_a_job_ahead_counts_once_however_many_stages_it_has() -> None:
+    """Under every policy jobs are told, not stages."""
+    core = Driver("fifo", slots=1)
+    core.submit("ada", "a", stage("s", 1.0), stage("t", 2.0), stage("u", 4.0))
+    core.submit("bo", "b", stage("s", 1.0))
+    core.poll(max_tasks=0)
+    told = core.explain(core.scheduler.job("b"))
+    assert (told.position, told.reason) == (2, "1 job goes first.")
+    assert [(each.job_id, each.remaining_work) for each in told.ahead] == [("a", 7.0)]
+
+
+def test_a_job_ahead_that_has_cost_more_than_its_charge_has_nothing_left() -> None:
+    """Under ``fifo`` no charge is corrected."""
+    core = Driver("fifo")
+    core.submit("ada", "a", stage("s", 1.0, 1.0))
+    core.submit("bo", "b", stage("s", 1.0))
+    (lease,) = core.poll()
+    core.at(5.0)
+    core.done(lease, 5.0)
+    (ahead,) = core.explain(core.scheduler.job("b")).ahead
+    assert ahead.remaining_work == 0.0
+
+
+def test_an_engine_sees_by_itself_what_fits_its_slots() -> None:
+    """Its wide tasks are not said to be too wide for workers, which will not get them."""
+    core = Driver()
+    core.rank("e", slots=2)
+    core.submit("ada", "a", stage("s", 8.0, slots_per_task=4), engine_id="e")
+    told = core.explain(core.scheduler.job("a"))
+    assert told.reason == "It is next: it waits for a free slot that its task fits."
+
+
 def test_what_is_queued_at_workers_goes_first() -> None:
     """It was leased, so it has its turn before anything that waits here."""
     core = Driver()
