@@ -11,6 +11,7 @@ from tests.oracles.driver import POOL, Driver, stage
 from uwfq_service.core import commands as cmd
 from uwfq_service.core.estimation import LEAST_DECLARATIONS, Estimator, Source
 from uwfq_service.core.model import Job
+from uwfq_service.core.replies import AckStatus
 
 
 def run(core: Driver, user: str, name: str, spec: cmd.StageSpec, runtime: float) -> Job:
@@ -110,14 +111,15 @@ def test_right_declarations_are_taken_to_the_last_digit() -> None:
     assert job.stages[0].spec.source == Source.DECLARED
 
 
-def test_attempts_that_fail_are_not_held_against_the_declaration() -> None:
+@pytest.mark.parametrize("lost", [False, True])
+def test_attempts_that_fail_are_not_held_against_the_declaration(*, lost: bool) -> None:
     """Their work is charged, but says nothing of how long a task takes."""
     core = Driver(slots=1)
     for number in range(LEAST_DECLARATIONS):
         job = core.submit("alice", f"a{number}", stage("s", 2.0, max_attempts=3))
         (lease,) = core.poll()
-        core.at(core.now + 50.0)
-        core.fail(lease, 50.0)
+        core.at(core.now + (50.0 if lost else 20.0))
+        assert core.fail(lease, 20.0) is (AckStatus.STALE if lost else AckStatus.ACCEPTED)
         while not job.ended:
             due = core.scheduler.next_wakeup()
             core.at(core.now + 1.0 if due is None else max(due, core.now))

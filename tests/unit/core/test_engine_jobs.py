@@ -33,6 +33,7 @@ def test_an_engine_that_polls_for_leases_takes_its_jobs_along(polls: str) -> Non
     if polls != "after":
         lease_poll(core)
     core.submit("ann", "q", open=True, engine_id=ENGINE)
+    assert core.scheduler.pools[POOL].slots == (0 if polls == "after" else 2)
     if polls != "before":
         lease_poll(core)
     core.reload()

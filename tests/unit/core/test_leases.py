@@ -75,6 +75,16 @@ def test_a_silent_worker_without_leases_does_not_count_for_long() -> None:
     assert driver.scheduler.pools[POOL].slots == 0
 
 
+def test_a_worker_is_not_silent_while_its_poll_waits() -> None:
+    """It cannot say more than that it is there for a minute."""
+    driver = Driver(settings=Settings(worker_timeout=30.0))
+    driver.poll(wait=60.0)
+    driver.at(89)
+    assert driver.scheduler.pools[POOL].slots == 1
+    driver.at(91)
+    assert driver.scheduler.pools[POOL].slots == 0
+
+
 @pytest.mark.parametrize("good", [True, False])
 def test_a_lease_that_was_lost_is_revoked_only_if_its_job_failed(good: bool) -> None:
     """Where somebody else has done its task it has expired, and nobody has cancelled anything."""

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.oracles.driver import Driver, stage
-from uwfq_service.core.commands import TaskList, Tick
+from uwfq_service.core.commands import TaskList, TaskRef, TaskStart, TaskSuccess, Tick
 from uwfq_service.core.settings import Settings
 from uwfq_service.core.timers import TimerKind, Timers
 from uwfq_service.core.upkeep import TIMERS_TO_KEEP
 
 #: Nothing else falls due in these tests.
-PATIENT = Settings(lease_seconds=1e6, worker_timeout=1e6, retention_seconds=1e6)
+PATIENT = Settings(lease_seconds=1e6, worker_timeout=1e6, engine_timeout=1e6, retention_seconds=1e6)
 
 
 def test_each_launch_brings_the_look_for_an_overrun_forward_and_nobody_looks_in_between() -> None:
@@ -40,6 +40,34 @@ def test_a_charge_that_falls_is_overrun_the_sooner() -> None:
     driver.done(first, 1.0)
     assert job.work == 2
     assert driver.scheduler.next_wakeup() == pytest.approx(1.2)
+
+
+def test_what_was_queued_is_watched_once_it_runs() -> None:
+    """Nothing of its job ran before, so there was nothing to watch."""
+    driver = Driver("uwfq", settings=PATIENT)
+    driver.submit("ada", "first", stage("s", 2))
+    driver.submit("bo", "queued", stage("s", 10))
+    first, queued = driver.poll(slots=1, prefetch=1)
+    assert queued.started_at is None
+    driver.at(2)
+    driver.done(first, 2.0)
+    assert driver.scheduler.next_wakeup() == pytest.approx(2 + 11)
+
+
+def test_results_of_what_was_not_seen_running_bring_the_look_forward() -> None:
+    """An engine's: what they took is not left for the attempt that runs beside them."""
+    driver = Driver(settings=PATIENT)
+    driver.rank("e", slots=4)
+    driver.submit("ada", "job", stage("s", *[5.0] * 4), engine_id="e")
+
+    def task(index: int) -> TaskRef:
+        return TaskRef(job_id="job", stage="s", task_index=index, attempt=1)
+
+    driver.renew("e", started=(TaskStart(task=task(0)),))
+    assert driver.scheduler.next_wakeup() == pytest.approx(22)
+    driver.report("e", task(1), TaskSuccess(runtime=5.0))
+    assert driver.scheduler.job("job").work == 20
+    assert driver.scheduler.next_wakeup() == pytest.approx(17)
 
 
 def test_a_job_that_has_ended_is_not_looked_at() -> None:
