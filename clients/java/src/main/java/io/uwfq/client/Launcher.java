@@ -147,9 +147,18 @@ final class Launcher {
     }
     if (known.failed()) {
       failed++;
-      log.log(Level.WARNING, attempt.task + " failed: " + known.failure(), known.thrown());
+      warn(attempt.task + " failed: " + known.failure(), known.thrown());
     } else {
       succeeded++;
+    }
+  }
+
+  /** What a handler throws may be more than can be printed: a chain of too many causes, say. */
+  private static void warn(String text, Throwable thrown) {
+    try {
+      log.log(Level.WARNING, text, thrown);
+    } catch (Throwable broken) {
+      log.log(Level.WARNING, text);
     }
   }
 

@@ -143,6 +143,26 @@ class WorkerTest extends WorkerFixture {
   }
 
   @Test
+  void aFailureThatTheLogCannotPrintEndsOnlyItsAttempt() throws Exception {
+    service.addTasks("j", 2);
+    Handler handler =
+        task -> {
+          // A try after the other, each with the one before as its cause: printing them recurses.
+          RuntimeException last = new RuntimeException("try 0");
+          for (int attempt = 1; attempt < 20_000; attempt++) {
+            last = new RuntimeException("try " + attempt, last);
+          }
+          throw last;
+        };
+    try (Worker worker = worker().slots(1).handler("noop", handler).build().start()) {
+      awaitResults(2);
+      assertEquals(2, statsAtTheEnd(worker).failed());
+      assertFalse(worker.ended().isCompletedExceptionally());
+    }
+    assertEquals("java.lang.RuntimeException: try 19999", failure(2).getMessage());
+  }
+
+  @Test
   void theDefaultHandlerTakesWhatNobodyElseDoes() throws Exception {
     service.addTasks(1, TaskLease.newBuilder().setKind("a"));
     service.addTasks(1, TaskLease.newBuilder().setKind("b"));
