@@ -166,16 +166,24 @@ export function fromServiceError(error: ServiceError): UwfqError {
     field,
     description,
   }));
-  return new UwfqError(
-    codeName(error.code),
-    sentence(readable(error.details || codeName(error.code)), fieldViolations ?? []),
-    {
-      fieldViolations,
-      retryAfterSeconds: retryDelay && Number(retryDelay.seconds) + retryDelay.nanos / 1e9,
-      reason: firstDetail(details, ErrorInfoSchema)?.reason,
-      resource: resource && { type: resource.resourceType, name: resource.resourceName },
-    },
-  );
+  const code = isDropped(error) ? "UNAVAILABLE" : codeName(error.code);
+  return new UwfqError(code, sentence(readable(error.details || code), fieldViolations ?? []), {
+    fieldViolations,
+    retryAfterSeconds: retryDelay && Number(retryDelay.seconds) + retryDelay.nanos / 1e9,
+    reason: firstDetail(details, ErrorInfoSchema)?.reason,
+    resource: resource && { type: resource.resourceType, name: resource.resourceName },
+  });
+}
+
+/** How gRPC puts it that the service has dropped the connection, of HTTP/2's ENHANCE_YOUR_CALM. */
+const DROPPED = "Bandwidth exhausted or memory limit exceeded";
+
+/**
+ * Whether the connection is gone, and not the service full: it drops one on which its pings are not
+ * answered, of a client whose machine was asleep, say.
+ */
+function isDropped({ code, details }: ServiceError): boolean {
+  return code === status.RESOURCE_EXHAUSTED && details === DROPPED;
 }
 
 /** A server may send any number as its status; those that gRPC does not know mean UNKNOWN. */

@@ -1,7 +1,7 @@
 /** What calls do: errors, retries, time-outs, and watches that outlive the service. */
 import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { test } from "node:test";
 import { promisify } from "node:util";
 
@@ -240,6 +240,41 @@ test(
       }
     }
     assert.deepEqual(states, [JobState.WAITING, JobState.RUNNING, JobState.SUCCEEDED]);
+  }),
+);
+
+/** What a service says last to a client that answers no pings; with HTTP/2's ENHANCE_YOUR_CALM. */
+const GOAWAY = Buffer.from("00001407" + "0000000000" + "7fffffff" + "0000000b", "hex");
+
+// The client's machine was asleep, say.
+test(
+  "a watch goes on after the service has taken the client for gone",
+  serving(async (service) => {
+    const { port } = new URL(`http://${service.target}`);
+    const sockets: Socket[] = [];
+    const between = createServer((socket) => {
+      sockets.push(socket);
+      socket.on("error", () => undefined);
+      socket.pipe(connect(Number(port), "127.0.0.1")).pipe(socket);
+    }).listen(0, "127.0.0.1");
+    await once(between, "listening");
+    const client = new Client(`127.0.0.1:${(between.address() as AddressInfo).port}`);
+    try {
+      service.addJob("j", 1);
+      const states: JobState[] = [];
+      for await (const job of client.watch("j")) {
+        states.push(job.state);
+        if (states.length > 1) continue;
+        for (const socket of sockets) {
+          socket.end(Buffer.concat([GOAWAY, Buffer.from("ping_timeout")]));
+        }
+        service.endJob("j", JobState.SUCCEEDED);
+      }
+      assert.deepEqual(states, [JobState.WAITING, JobState.SUCCEEDED]);
+    } finally {
+      client.close();
+      between.close();
+    }
   }),
 );
 

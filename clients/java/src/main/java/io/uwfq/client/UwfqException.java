@@ -121,16 +121,23 @@ public class UwfqException extends RuntimeException {
     return why == null || said.contains(why) ? said : said + ": " + why;
   }
 
-  /**
-   * A call that begins just as its connection is lost ends as {@code UNKNOWN} in gRPC's transport.
-   * It is the same as if it had begun a moment earlier or later.
-   */
+  /** The status, which is the same however gRPC's transport says that the connection is lost. */
   private static Status statusOf(Throwable error) {
     Status status = Status.fromThrowable(error);
-    return status.getCode() == Status.Code.UNKNOWN
-            && status.getCause() instanceof ClosedChannelException
+    return isLost(status)
         ? Status.UNAVAILABLE.withDescription(status.getDescription()).withCause(status.getCause())
         : status;
+  }
+
+  private static boolean isLost(Status status) {
+    return switch (status.getCode()) {
+      // Just as the call began.
+      case UNKNOWN -> status.getCause() instanceof ClosedChannelException;
+      // The service has dropped it, as its pings were not answered: this machine was asleep, say.
+      case RESOURCE_EXHAUSTED ->
+          String.valueOf(status.getDescription()).contains("ENHANCE_YOUR_CALM");
+      default -> false;
+    };
   }
 
   /**

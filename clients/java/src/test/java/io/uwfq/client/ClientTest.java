@@ -27,13 +27,16 @@ import io.uwfq.v1.JobState;
 import io.uwfq.v1.ListJobsRequest;
 import io.uwfq.v1.SubmitJobRequest;
 import io.uwfq.v1.WatchJobRequest;
+import java.io.DataInputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
@@ -145,6 +148,44 @@ class ClientTest {
       server.shutdownNow();
       taken.close();
     }
+  }
+
+  /** As one is on which the service's pings were not answered: this machine was asleep, say. */
+  @Test
+  void aWatchGoesOnAfterTheServiceHasDroppedTheConnection() throws Exception {
+    ServerSocket wary = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+    int port = wary.getLocalPort();
+    try (Client client = Client.connect("127.0.0.1:" + port)) {
+      CompletableFuture<Job> watched = client.async().waitFor("j-1");
+      try (Socket taken = wary.accept()) {
+        wary.close();
+        HexFormat frame = HexFormat.of();
+        taken.getOutputStream().write(frame.parseHex("000000" + "04" + "0000000000")); // SETTINGS
+        awaitData(new DataInputStream(taken.getInputStream()));
+        // GOAWAY with ENHANCE_YOUR_CALM, which is not about the streams that are open.
+        byte[] goAway = frame.parseHex("000008" + "07" + "0000000000" + "7fffffff" + "0000000b");
+        taken.getOutputStream().write(goAway);
+        taken.shutdownOutput();
+        taken.getInputStream().transferTo(OutputStream.nullOutputStream());
+      }
+      Server server =
+          Grpc.newServerBuilderForPort(port, InsecureServerCredentials.create()).build().start();
+      Throwable refusal = assertThrows(ExecutionException.class, watched::get).getCause();
+      assertEquals(
+          Status.Code.UNIMPLEMENTED, assertInstanceOf(UwfqException.class, refusal).code());
+      server.shutdownNow();
+    }
+  }
+
+  /** Reads HTTP/2 up to the first message of a call. */
+  private static void awaitData(DataInputStream frames) throws IOException {
+    frames.skipNBytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".length());
+    int type;
+    do {
+      int lengthAndType = frames.readInt();
+      type = lengthAndType & 0xff;
+      frames.skipNBytes(5 + (lengthAndType >>> 8));
+    } while (type != 0);
   }
 
   @Test
