@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,24 @@ func TestOnlyWhatAServiceThatEndsSaysIsTriedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHoweverManyCallsAreUnderWayAllAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.addJob("j", 1, &Task{})
+		service.refuse("GetJob", errUnavailable, 100)
+		client := service.client(t)
+		var calls sync.WaitGroup
+		for range 100 {
+			calls.Go(func() {
+				if _, err := client.Get(t.Context(), &uwfqv1.GetJobRequest{JobId: "j"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		calls.Wait()
+	})
 }
 
 func TestTriesAreCounted(t *testing.T) {

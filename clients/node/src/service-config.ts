@@ -35,5 +35,4 @@ export const SERVICE_CONFIG = {
       },
     },
   ],
-  retryThrottling: { maxTokens: 100, tokenRatio: 0.1 },
 } as const;

@@ -92,6 +92,16 @@ test(
   }),
 );
 
+test(
+  "however many calls are under way when the service goes away, all are tried again",
+  asking(async (client, service) => {
+    service.addJob("j", 1);
+    service.refuse("getJob", Refusal.unavailable(), 100);
+    await Promise.all(Array.from({ length: 100 }, () => client.get({ jobId: "j" })));
+    assert.equal(service.calls.get("getJob"), 200);
+  }),
+);
+
 test("a service that is away is waited for, within the time-out", async () => {
   const service = new FakeService();
   await service.start();

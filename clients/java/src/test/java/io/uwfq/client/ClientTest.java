@@ -46,6 +46,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -231,6 +232,16 @@ class ClientTest {
     service.refuse(GetJobRequest.class, FakeService.refusal(Status.Code.CANCELLED, "ends"), 2);
     assertEquals("j", client.get("j").getJobId());
     assertEquals(3, calls(GetJobRequest.class));
+  }
+
+  @Test
+  void howeverManyCallsAreUnderWayAllAreTriedAgain() {
+    service.put(Job.newBuilder().setJobId("j").build());
+    service.refuse(GetJobRequest.class, FakeService.unavailable(), 100);
+    List<CompletableFuture<Job>> asked =
+        IntStream.range(0, 100).mapToObj(i -> client.async().get("j")).toList();
+    asked.forEach(CompletableFuture::join);
+    assertEquals(200, calls(GetJobRequest.class));
   }
 
   @Test
