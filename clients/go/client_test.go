@@ -109,6 +109,20 @@ func TestHoweverManyCallsAreUnderWayAllAreTriedAgain(t *testing.T) {
 	})
 }
 
+// gRPC by itself keeps a quarter of a MiB of a call, to repeat it.
+func TestALargeSubmissionIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := newFakeService(t)
+		service.refuse("SubmitJob", errUnavailable, 1)
+		stage := Stage("scan", 1)
+		stage.Payload = make([]byte, 1<<20)
+		request := &uwfqv1.SubmitJobRequest{User: "alice", Stages: []*uwfqv1.StageSpec{stage}}
+		if _, err := service.client(t).Submit(t.Context(), request); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestTriesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := newFakeService(t)

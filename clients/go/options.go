@@ -55,9 +55,13 @@ func dialOptions(options []Option) []grpc.DialOption {
 			Backoff:           reconnect,
 			MinConnectTimeout: 5 * time.Second,
 		}),
-		// A batch of leases carries its payloads, and the service bounds what it sends: gRPC's 4 MiB
-		// could refuse a batch, for ever.
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)),
+		grpc.WithDefaultCallOptions(
+			// A batch of leases carries its payloads, and the service bounds what it sends: gRPC's
+			// 4 MiB could refuse a batch, for ever.
+			grpc.MaxCallRecvMsgSize(math.MaxInt32),
+			// Else a large submission would not be tried again: the service bounds what it takes, too.
+			grpc.MaxRetryRPCBufferSize(math.MaxInt32),
+		),
 	}
 	WithKeepalive(30*time.Second, 10*time.Second)(&all)
 	for _, option := range options {
