@@ -158,6 +158,9 @@ export function isFatal(error: unknown): boolean {
 
 /** What gRPC has raised, as the error that users get. */
 export function fromServiceError(error: ServiceError): UwfqError {
+  if (isDropped(error)) {
+    return new UwfqError("UNAVAILABLE", "the service has dropped the connection");
+  }
   const details = detailsOf(error);
   const badRequest = firstDetail(details, BadRequestSchema);
   const retryDelay = firstDetail(details, RetryInfoSchema)?.retryDelay;
@@ -166,7 +169,7 @@ export function fromServiceError(error: ServiceError): UwfqError {
     field,
     description,
   }));
-  const code = isDropped(error) ? "UNAVAILABLE" : codeName(error.code);
+  const code = codeName(error.code);
   return new UwfqError(code, sentence(readable(error.details || code), fieldViolations ?? []), {
     fieldViolations,
     retryAfterSeconds: retryDelay && Number(retryDelay.seconds) + retryDelay.nanos / 1e9,

@@ -270,7 +270,9 @@ test(
     await once(between, "listening");
     const client = new Client(`127.0.0.1:${(between.address() as AddressInfo).port}`);
     try {
-      service.addJob("j", 1);
+      service.addJob("j", 0);
+      const parked = refusal(client.nextTask({ workerId: "w", slots: 1, waitSeconds: 20 }));
+      await service.until(() => service.polls.length === 1);
       const states: JobState[] = [];
       for await (const job of client.watch("j")) {
         states.push(job.state);
@@ -281,6 +283,8 @@ test(
         service.endJob("j", JobState.SUCCEEDED);
       }
       assert.deepEqual(states, [JobState.WAITING, JobState.SUCCEEDED]);
+      const { code, message } = await parked;
+      assert.equal(`${code}: ${message}`, "UNAVAILABLE: the service has dropped the connection");
     } finally {
       client.close();
       between.close();
