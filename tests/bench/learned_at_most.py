@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.bench.learned_at_most
 
-Prints two tables in Markdown, for the simulator's README: the part of the gain over ``ujf`` that is
-kept, over several draws whose gains are added up, with its standard error.
+Prints three tables in Markdown, for the simulator's README: the part of the gain over ``ujf`` that
+is kept, over several draws whose gains are added up, with its standard error.
 
 *mixed-sizes* of the authors, learned.  A draw is the workload with each arrival later by up to a
 second, since twenty jobs in one order say little:
@@ -18,7 +18,9 @@ second, since twenty jobs in one order say little:
 *all-tiny*, where jobs have neither signatures nor sizes, so that all an estimator can say is one
 number for each of them.  The rows are that number; the first has what the service guesses.
 
-Some 2 minutes; ``--shifts`` and ``--workload-seeds`` say how many draws.
+The built-in workloads whose signatures come back, learned, without any help.
+
+Some 3 minutes; ``--shifts`` and ``--workload-seeds`` say how many draws.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ LATEST: Final = 1.0
 SCAN: Final = 2
 #: What is said of every job of all-tiny, slot-seconds; their mean is 0.32.
 CONSTANTS: Final = (0.05, 0.15, 0.33, 0.6, 1.0, 3.0)
+#: Built-in workloads whose signatures come back.
+RECURRENT: Final = ("recurring", "mixed-sizes", "infrequent-users")
 
 NO_HELP: Final = Help(sigma=0)
 PERFECT_CORRECTION: Final = Help(sigma=0, perfect_correction=True)
@@ -184,16 +188,32 @@ def show_constants(draws: Sequence[Workload]) -> None:
         print(f"| {said} | " + " | ".join(cells) + " |", flush=True)
 
 
+def show_recurrent(seeds: int) -> None:
+    """Print the table of built-in workloads."""
+    print("| learned | " + " | ".join(RECURRENT) + " |")
+    print("|---" * (1 + len(RECURRENT)) + "|")
+    cells = [
+        kept(
+            [gain(scenario(name, seed)) for seed in range(seeds)],
+            lambda workload: World(workload, Options(estimates="learned")),
+        )
+        for name in RECURRENT
+    ]
+    print("| as it is | " + " | ".join(cells) + " |", flush=True)
+
+
 def main() -> None:
     """Play and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shifts", type=int, default=72, help="Draws of mixed-sizes.")
-    parser.add_argument("--workload-seeds", type=int, default=8, help="Draws of all-tiny.")
+    parser.add_argument("--workload-seeds", type=int, default=8, help="Draws of built-in ones.")
     parser.add_argument("--directory", type=Path, default=DIRECTORY)
     args = parser.parse_args()
     shared = load(args.directory / "mixed-sizes.json")
     show_learned([later(shared, seed) for seed in range(args.shifts)])
     show_constants([scenario("all-tiny", seed) for seed in range(args.workload_seeds)])
+    print()
+    show_recurrent(args.workload_seeds)
 
 
 if __name__ == "__main__":
