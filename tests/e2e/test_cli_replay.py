@@ -251,6 +251,20 @@ def test_an_interrupted_replay_leaves_no_open_job(endless: Path, sign: signal.Si
         assert [user["weight"] for user in users] == [1.0]
 
 
+def test_a_replay_in_the_background_of_a_script_can_be_ended(endless: Path) -> None:
+    """A shell has Ctrl-C ignored there; `kill` still puts away what was begun."""
+    with service() as target, contextlib.ExitStack() as stack:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            running = stack.enter_context(started("replay", str(endless), "--target", target))
+        finally:
+            signal.signal(signal.SIGINT, before)
+        until_running(target)
+        assert running.stop(signal.SIGTERM) == 130
+        assert "interrupted; 2 open jobs have been cancelled" in running.said()
+        assert "Traceback" not in running.said()
+
+
 def test_a_service_that_is_killed_is_said_in_one_line(endless: Path, tmp_path: Path) -> None:
     """Where it was looked for, what it will find when it is back, and no traceback."""
     target = f"unix:{tmp_path}/socket"

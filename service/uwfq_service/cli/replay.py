@@ -178,7 +178,14 @@ def _checked_estimates(estimates: str, seed: int) -> str:
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
     """SIGTERM is treated like Ctrl-C: what was begun is put away."""
-    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def end(*_: object) -> None:
+        # In the background of a script Ctrl-C is ignored.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    previous = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
