@@ -70,8 +70,9 @@ def engine(
     for user, job in (("ann", "one"), ("bob", "other")):
         core.submit(user, job, open=True, engine_id=ENGINE)
         for name, (sizes, slots) in enumerate(cuts):
-            cut = cmd.TaskList(count=len(sizes), task_bytes=tuple(sizes))
-            spec = cmd.StageSpec(stage=str(name), cut=cut, slots_per_task=slots, declared_work=12)
+            # Whole numbers: work spread by bytes is rounded, and the order of its sums would show.
+            cut = cmd.TaskList(count=len(sizes), task_work=tuple(map(float, sizes)))
+            spec = cmd.StageSpec(stage=str(name), cut=cut, slots_per_task=slots)
             core.apply(cmd.AddStages(job_id=job, stages=(spec,)))
     core.at(5)
     core.ask(ENGINE, slots=4, free_slots=0, ranking=True, started=tuple(begun))
