@@ -144,21 +144,6 @@ def test_the_version_rises_when_shares_change_the_order(change: str) -> None:
     assert core.scheduler.order_version(POOL) == after.version > before.version
 
 
-def test_the_version_rises_when_a_weight_changes_the_order() -> None:
-    """An engine in a long poll hears of it at once; a weight that stays the same tells nothing."""
-    core = Driver(slots=4)
-    core.submit("ada", "a", stage("s", 10.0), engine_id="e")
-    core.submit("bo", "b", stage("s", 15.0), engine_id="e")
-    version, jobs = order(core)
-    assert jobs == ["a", "b"]
-    core.apply(cmd.SetUser(pool=POOL, user="bo", weight=1.0))
-    assert order(core) == (version, jobs)
-    core.apply(cmd.SetUser(pool=POOL, user="bo", weight=2.0))
-    after, jobs = order(core)
-    assert jobs == ["b", "a"]
-    assert after > version
-
-
 def order(core: Driver) -> tuple[int, list[str]]:
     """The version of the order for the engine ``e``, and its jobs in that order."""
     ranking = core.rank("e", slots=4)
@@ -166,13 +151,30 @@ def order(core: Driver) -> tuple[int, list[str]]:
     return ranking.version, [ranked.job_id for ranked in ranking.stages]
 
 
-def test_the_version_rises_when_a_job_without_stages_puts_off_others() -> None:
-    """Its user's jobs behind it wait longer from its arrival on, not from its first stage on."""
+def a_before_b() -> tuple[Driver, int]:
+    """Two users with a job each, and the version of their order."""
     core = Driver(slots=4)
     core.submit("ada", "a", stage("s", 10.0), engine_id="e")
     core.submit("bo", "b", stage("s", 15.0), engine_id="e")
     version, jobs = order(core)
     assert jobs == ["a", "b"]
+    return core, version
+
+
+def test_the_version_rises_when_a_weight_changes_the_order() -> None:
+    """An engine in a long poll hears of it at once; a weight that stays the same tells nothing."""
+    core, version = a_before_b()
+    core.apply(cmd.SetUser(pool=POOL, user="bo", weight=1.0))
+    assert order(core) == (version, ["a", "b"])
+    core.apply(cmd.SetUser(pool=POOL, user="bo", weight=2.0))
+    after, jobs = order(core)
+    assert jobs == ["b", "a"]
+    assert after > version
+
+
+def test_the_version_rises_when_a_job_without_stages_puts_off_others() -> None:
+    """Its user's jobs behind it wait longer from its arrival on, not from its first stage on."""
+    core, version = a_before_b()
     core.submit("ada", "first", open=True, declared_work=8.0, engine_id="e")
     after, jobs = order(core)
     assert jobs == ["b", "a"]
