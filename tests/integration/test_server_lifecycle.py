@@ -113,7 +113,8 @@ async def test_whichever_connection_a_call_comes_by_it_is_the_same_service() -> 
 async def test_a_user_that_the_core_refuses_stops_the_start() -> None:
     """With the pool's name in the message: how many users it has, a configuration cannot know."""
     users = {f"pools.default.users.{name}.weight": 2 for name in ("alice", "bob")}
-    config = load({"data": ":memory:", "limits.max_users_per_pool": 1, **users})
+    limits = {"limits.max_users_per_pool": 1}
+    config = load({"listen": "127.0.0.1:0", "data": ":memory:", **limits, **users})
     with pytest.raises(ConfigError, match=r"pools\.default: .* raise limits\.max_users_per_pool"):
         await Server(config).start()
 
@@ -328,7 +329,7 @@ async def test_a_stop_does_not_wait_for_the_recovery(
     monkeypatch.setattr(MemoryJournal, "recover", recover)
     try:
         with capture_logs() as lines:
-            assert await app._run(load({"data": ":memory:"})) == 0
+            assert await app._run(load({"listen": "127.0.0.1:0", "data": ":memory:"})) == 0
         assert [line["event"] for line in lines] == ["draining", "stopped"]
     finally:
         for name, handler in before.items():
