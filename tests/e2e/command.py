@@ -114,11 +114,11 @@ def started(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[R
                 env=environment(**(env or {})),
                 start_new_session=True,
             )
-        try:
-            yield Running(process, log)
-        finally:
-            process.kill()
-            process.communicate()
+        with process:
+            try:
+                yield Running(process, log)
+            finally:
+                process.kill()
 
 
 @contextlib.contextmanager
