@@ -19,7 +19,7 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# For an evening's search: `HYPOTHESIS_PROFILE=thorough make test`.
+# For an evening's search: `HYPOTHESIS_PROFILE=thorough PYTEST_TIMEOUT=0 make test`.
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "default"))
 

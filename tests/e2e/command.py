@@ -98,6 +98,15 @@ class Running:
         """What it has printed to stderr so far."""
         return self.log.read_text(encoding="utf-8")
 
+    def until_said(self, words: str) -> str:
+        """Return what it has printed to stderr as soon as the words are there."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while words not in (said := self.said()):
+            assert self.process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+        return said
+
 
 @contextlib.contextmanager
 def started(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:

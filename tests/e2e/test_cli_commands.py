@@ -312,8 +312,7 @@ def test_serve_drains_on_sigterm_and_refuses_a_directory_in_use(tmp_path: Path) 
     data = str(tmp_path / "data")
     arguments = ("serve", "--listen", "127.0.0.1:0", "--data", data)
     with started(*arguments) as first:
-        while "serving" not in first.said():
-            assert first.process.poll() is None, first.said()
+        first.until_said("serving")
         second = uwfq(*arguments)
         assert second.code == 1
         assert "in use" in second.error
@@ -323,8 +322,7 @@ def test_serve_drains_on_sigterm_and_refuses_a_directory_in_use(tmp_path: Path) 
 def test_a_worker_stops_on_sigterm_and_sums_up(target: str) -> None:
     """What it has done, as one JSON document."""
     with started("worker", "--exec", "true", "--target", target, "--output", "json") as worker:
-        while "takes tasks" not in worker.said():
-            assert worker.process.poll() is None, worker.said()
+        worker.until_said("takes tasks")
         worker.process.send_signal(signal.SIGTERM)
         out, _ = worker.process.communicate(timeout=60)
         assert worker.process.returncode == 0, worker.said()
@@ -342,9 +340,8 @@ def test_a_service_with_mutual_tls_answers_only_those_with_a_certificate(tmp_pat
     serving = ("serve", "--listen", "127.0.0.1:0", "--data", ":memory:", "--log-format", "json")
     tls = ("--tls-cert", service_cert, "--tls-key", service_key, "--tls-client-ca", ca)
     with started(*serving, *tls) as running:
-        while '"event":"serving"' not in running.said():
-            assert running.process.poll() is None, running.said()
-        lines = map(json.loads, running.said().splitlines())
+        said = running.until_said('"event":"serving"')
+        lines = map(json.loads, said.splitlines())
         target = next(line["listen"] for line in lines if line["event"] == "serving")
         mutual = ("--target", target, "--ca", ca, "--cert", cert, "--key", key)
         assert uwfq("pools", *mutual).code == 0
@@ -368,9 +365,8 @@ def test_a_service_with_mutual_tls_answers_only_those_with_a_certificate(tmp_pat
 def test_a_service_without_tls_is_not_spoken_to_in_tls() -> None:
     """The line says why nobody answers."""
     with started("serve", "--listen", "127.0.0.1:0", "--data", ":memory:") as running:
-        while '"event":"serving"' not in running.said():
-            assert running.process.poll() is None, running.said()
-        lines = map(json.loads, running.said().splitlines())
+        said = running.until_said('"event":"serving"')
+        lines = map(json.loads, said.splitlines())
         target = next(line["listen"] for line in lines if line["event"] == "serving")
         refused = uwfq("pools", "--target", target, "--tls")
         assert (refused.code, "does not speak TLS" in refused.error) == (1, True)

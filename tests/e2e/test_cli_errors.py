@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import UWFQ, complaint_of, uwfq
+from tests.e2e.command import PATIENCE_SECONDS, UWFQ, complaint_of, uwfq
 from uwfq_service.cli import main
 from uwfq_service.server.config_keys import KEYS
 
@@ -202,6 +202,7 @@ def test_a_closed_stdin_is_an_empty_one(arguments: list[str]) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
@@ -216,7 +217,12 @@ def test_a_reader_that_has_seen_enough_is_no_failure(arguments: list[str]) -> No
     reading_end, writing_end = os.pipe()
     os.close(reading_end)
     done = subprocess.run(
-        [*UWFQ, *arguments], stdout=writing_end, stderr=subprocess.PIPE, text=True, check=False
+        [*UWFQ, *arguments],
+        stdout=writing_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
     )
     os.close(writing_end)
     assert (done.returncode, done.stderr) == (0, "")
@@ -228,7 +234,12 @@ def test_output_for_which_there_is_no_room_is_said_in_one_line(arguments: list[s
     """A full disk is no defect of the command, and shows no traceback."""
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*UWFQ, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [*UWFQ, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
         )
     expected = "error: the output cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, expected)
