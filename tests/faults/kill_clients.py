@@ -273,7 +273,9 @@ class StreamWorker(Worker):
         while True:
             await self.service.serving.wait()
             try:
-                answer = await asyncio.wait_for(self._exchange(field, request), CALL_SECONDS)
+                # Not `wait_for`, which in Python 3.11 may lose a cancellation, and the end of this.
+                async with asyncio.timeout(CALL_SECONDS):
+                    answer = await self._exchange(field, request)
             except grpc.aio.AioRpcError as error:
                 # A write on a connection that broke ends with INTERNAL.  If it is the service's
                 # own, its log says so, and the loop looks there.
