@@ -1,16 +1,28 @@
 """What is logged of calls: nothing by default, one closing line each when asked."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import grpc
 import pytest
 from structlog.contextvars import merge_contextvars as _merge
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
-from tests.integration.serving import refused, serving
+from tests.integration.serving import refused, serving, until
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core import views
 from uwfq_service.server import work_stream
+
+
+async def lines_of_calls(lines: Sequence[EventDict], count: int) -> list[EventDict]:
+    """So many closing lines, which may come after the caller has its answer."""
+
+    def found() -> list[EventDict]:
+        return [line for line in lines if line["event"] == "call_done"]
+
+    await until(lambda: len(found()) >= count)
+    return found()
 
 
 async def test_calls_are_not_logged_by_default() -> None:
@@ -30,7 +42,7 @@ async def test_at_debug_each_call_ends_with_one_line() -> None:
             call = service.jobs.GetJob(request, metadata=(("x-request-id", "r-7"),))
             await refused(call)
             await service.submit()
-    done = [line for line in lines if line["event"] == "call_done"]
+            done = await lines_of_calls(lines, 2)
     assert [(line["method"], line["code"]) for line in done] == [
         ("GetJob", "NOT_FOUND"),
         ("SubmitJob", "OK"),
@@ -47,7 +59,7 @@ async def test_a_stream_ends_with_a_line_too() -> None:
         with capture_logs(processors=[_merge]) as lines:
             watch = service.jobs.WatchJob(rpc.WatchJobRequest(job_id="x"))
             await refused(watch.read())
-    (line,) = [line for line in lines if line["event"] == "call_done"]
+            (line,) = await lines_of_calls(lines, 1)
     assert (line["method"], line["code"]) == ("WatchJob", "NOT_FOUND")
 
 
