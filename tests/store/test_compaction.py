@@ -313,6 +313,7 @@ async def test_a_killed_compaction_leaves_nothing_behind(
     watched = open_sqlite(tmp_path / "data", EARLY)
     watched.journal.append(numbered(1, 1000))
     await until_stats(watched, snapshot_failures=1)
+    await until_tidy(watched)
     watched.journal.close()
     with closing(connect(tmp_path / "data", durable=False)) as connection:
         # Numbers of removed snapshots are not given out again.
@@ -320,3 +321,21 @@ async def test_a_killed_compaction_leaves_nothing_behind(
         assert connection.execute("SELECT count(*) FROM snapshots").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
     assert reopened(tmp_path / "data") == numbered(1, 1000)
+
+
+async def test_what_could_not_be_removed_is_removed_after_the_next_snapshot(tmp_path: Path) -> None:
+    """A disk that was full when a compaction failed does not keep its remains for ever."""
+    watched = open_sqlite(tmp_path, EARLY)
+    with closing(connect(tmp_path, durable=False)) as connection:
+        # As it stands when a compaction has died and the service could not clear up after it.
+        connection.execute(
+            "INSERT INTO snapshots (seq, at, version, bytes, crc32) VALUES (1, 1.0, 1, 100, 0)"
+        )
+        connection.execute("INSERT INTO chunks (snapshot, content) VALUES (1, zeroblob(50))")
+        watched.journal.append(numbered(1, 1000))
+        await until_stats(watched, snapshots=1)
+        await until_tidy(watched)
+        assert connection.execute("SELECT id FROM snapshots").fetchall() == [(2,)]
+        assert connection.execute("SELECT DISTINCT snapshot FROM chunks").fetchall() == [(2,)]
+    watched.journal.close()
+    assert reopened(tmp_path) == numbered(1, 1000)

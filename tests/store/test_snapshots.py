@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from tests.store.example_events import numbered
 from tests.store.harness import open_sqlite, reopened
 from tests.store.ledger import Ledger, events_of
+from uwfq_service.core.events import AnyEvent
 from uwfq_service.core.settings import Settings
 from uwfq_service.store import JournalDamaged
 from uwfq_service.store.compaction import VERSION, OtherVersion, Report, Request, compact
@@ -22,8 +24,8 @@ from uwfq_service.store.schema import connect, transaction
 from uwfq_service.store.snapshot import (
     SnapshotDiscarded,
     complete_snapshots,
-    discard_incomplete,
-    drop_chunks_before,
+    discard_others,
+    drop_chunks,
     load_newest,
     write_snapshot,
 )
@@ -66,6 +68,18 @@ async def fill(directory: Path, first: int, count: int) -> None:
     watched = open_sqlite(directory)
     watched.journal.append(numbered(first, count))
     watched.journal.close()
+
+
+async def tidied(directory: Path) -> list[AnyEvent]:
+    """Return the events that a restart recovers, and let it clear away what it finds."""
+    watched = open_sqlite(directory)
+    housekeeper = watched.journal._housekeeper
+    assert housekeeper is not None
+    async with asyncio.timeout(60):
+        while housekeeper._untidy:  # noqa: ASYNC110 - housekeeping has nobody to tell
+            await asyncio.sleep(0.001)
+    watched.journal.close()
+    return events_of(watched.recovery.scheduler)
 
 
 def compacted(directory: Path, through: int, crash: CrashAfter | None = None) -> Report:
@@ -118,7 +132,7 @@ async def test_a_crash_at_any_step_leaves_a_usable_database(tmp_path: Path) -> N
         with database(tmp_path) as connection:
             assert [snapshot.sequence for snapshot in complete_snapshots(connection)] == [20_000]
     assert steps > 20, "reading in batches, several chunks"
-    assert reopened(tmp_path) == numbered(1, 50_000)
+    assert await tidied(tmp_path) == numbered(1, 50_000)
     with database(tmp_path) as connection:
         (chunks,) = connection.execute(
             "SELECT count(*) FROM chunks WHERE snapshot NOT IN (SELECT id FROM snapshots)"
@@ -137,10 +151,26 @@ async def test_an_incomplete_snapshot_is_removed_at_start(tmp_path: Path) -> Non
         compacted(tmp_path, 50_000, CrashAfter(28))
     with database(tmp_path) as connection:
         assert connection.execute("SELECT count(*) FROM chunks").fetchone() > (0,)
-    assert reopened(tmp_path) == numbered(1, 50_000)
+    assert await tidied(tmp_path) == numbered(1, 50_000)
     with database(tmp_path) as connection:
         assert connection.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM snapshots").fetchone() == (0,)
+
+
+async def test_a_removed_snapshot_is_cleared_in_steps(tmp_path: Path) -> None:
+    """Each is a transaction, and an event waits for no more than one."""
+    await fill(tmp_path, 1, 10)
+    with database(tmp_path) as connection:
+        older = write_snapshot(connection, 8, 8.0, b"x" * 700, chunk_bytes=100)
+        kept = write_snapshot(connection, 9, 9.0, b"x" * 300, chunk_bytes=100)
+        with pytest.raises(Crash):
+            write_snapshot(connection, 10, 10.0, b"x" * 900, pause=CrashAfter(5), chunk_bytes=100)
+        assert older < kept
+        discard_others(connection, kept)
+        assert [snapshot.id for snapshot in complete_snapshots(connection)] == [kept]
+        assert [drop_chunks(connection, 4) for _ in range(5)] == [4, 4, 4, 0, 0]
+        chunks = connection.execute("SELECT DISTINCT snapshot, count(*) FROM chunks").fetchall()
+        assert chunks == [(kept, 3)]
 
 
 async def test_a_writer_whose_snapshot_was_removed_gives_up(tmp_path: Path) -> None:
@@ -153,11 +183,12 @@ async def test_a_writer_whose_snapshot_was_removed_gives_up(tmp_path: Path) -> N
             nonlocal calls
             calls += 1
             if calls == 3:
-                assert discard_incomplete(service) == 1
+                discard_others(service, 0)
 
         with pytest.raises(SnapshotDiscarded):
             write_snapshot(orphan, 10, 10.0, b"x" * 1000, pause=clean_up, chunk_bytes=100)
         assert calls == 3
+        assert drop_chunks(service, 100) == 2, "what it had written, and no more since"
         assert service.execute("SELECT count(*) FROM chunks").fetchone() == (0,)
         assert complete_snapshots(service) == []
 
@@ -172,7 +203,7 @@ async def test_a_writer_whose_snapshot_was_removed_at_the_end_gives_up(tmp_path:
             nonlocal calls
             calls += 1
             if calls == 12:  # The row, ten chunks, the check.
-                discard_incomplete(service)
+                discard_others(service, 0)
 
         with pytest.raises(SnapshotDiscarded):
             write_snapshot(orphan, 10, 10.0, b"x" * 1000, pause=clean_up, chunk_bytes=100)
@@ -248,7 +279,8 @@ async def test_a_snapshot_that_may_not_fit_the_disk_is_not_begun(
         first = write_snapshot(connection, 9, 1.0, CONTENT)
         second = write_snapshot(connection, 10, 1.0, CONTENT)
         # What earlier ones have left in the database is room, too.
-        drop_chunks_before(connection, second, 100)
+        discard_others(connection, second)
+        drop_chunks(connection, 100)
         monkeypatch.setattr("os.statvfs", lambda _: Disk(len(CONTENT) + 10_000))
         third = write_snapshot(connection, 10, 1.0, CONTENT)
         assert first < second < third

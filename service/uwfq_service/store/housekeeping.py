@@ -29,7 +29,7 @@ from uwfq_service.store.history import history_count, move_covered, trim
 from uwfq_service.store.options import StoreOptions
 from uwfq_service.store.recovery import Restored
 from uwfq_service.store.schema import connect
-from uwfq_service.store.snapshot import discard_incomplete, drop_chunks_before
+from uwfq_service.store.snapshot import discard_others, drop_chunks
 
 #: A clearing transaction is sized to take about so long.
 STEP_SECONDS: Final = 0.002
@@ -39,7 +39,7 @@ MAX_STEP_ROWS: Final = 4_000
 COMPACTION_TIMEOUT_SECONDS: Final = 3600.0
 #: A tail below this part of the snapshot's bytes is replayed sooner than a snapshot is written.
 SHORT_TAIL: Final = 1 / 8
-#: Chunks of an old snapshot deleted in one transaction.
+#: Chunks of forgotten snapshots deleted in one transaction.
 STEP_CHUNKS: Final = 4
 
 log = structlog.get_logger(__name__)
@@ -122,15 +122,19 @@ class Housekeeper:
     def _compaction_ended(self, outcome: Report | Exception) -> None:
         if isinstance(outcome, Exception):
             self._failed(outcome)
-            discard_incomplete(self._connection)
-            return
+        else:
+            self._snapshot_written(outcome)
+        # After every one: also what could not be removed the last time.
+        discard_others(self._connection, self._snapshot_id)
+        self._untidy = True
+
+    def _snapshot_written(self, outcome: Report) -> None:
         self._failures_in_a_row = 0
         self.snapshots += 1
         self.snapshot_bytes = outcome.bytes
         self.tail_records -= self._asked_records
         self.tail_bytes -= self._asked_bytes
         self._snapshot_id, self._covered = outcome.snapshot_id, outcome.sequence
-        self._untidy = True
         log.info(
             "snapshot_written",
             sequence=outcome.sequence,
@@ -142,7 +146,7 @@ class Housekeeper:
     def _failed(self, error: Exception) -> None:
         self.failures += 1
         self._failures_in_a_row += 1
-        # Clearing goes on when the next snapshot has been written.
+        # Clearing goes on after the next compaction.
         self._untidy = False
         log.warning("housekeeping_failed", error=str(error), failures=self.failures)
 
@@ -152,7 +156,7 @@ class Housekeeper:
         options = self._options
         done = move_covered(self._connection, self._covered, self._rows)
         if not done:
-            done = drop_chunks_before(self._connection, self._snapshot_id, STEP_CHUNKS)
+            done = drop_chunks(self._connection, STEP_CHUNKS)
         if not done:
             done = trim(
                 self._connection,

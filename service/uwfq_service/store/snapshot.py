@@ -4,7 +4,8 @@ A snapshot is a row in ``snapshots`` and its content in ``chunks``, both written
 small transactions, so that the service's own commits slip in between.  It counts from the moment
 its row is marked complete.  That comes last, after the content was read back and compared with
 its checksum, so a crash at any step leaves at worst an incomplete snapshot, which is ignored and
-removed.
+removed.  One is removed by its row, at a stroke, which also stops whoever may still write it; the
+chunks that are then without a row are deleted a few at a time.
 
 None is begun that the disk may have no room for.  It would fill the disk, and the next event would
 stop the service, which could not start again before somebody has made room.
@@ -175,47 +176,23 @@ def load_newest(connection: sqlite3.Connection) -> LoadedSnapshot | None:
     return None
 
 
-def discard_incomplete(connection: sqlite3.Connection) -> int:
-    """Remove snapshots that were never finished; return how many.
+def discard_others(connection: sqlite3.Connection, snapshot_id: int) -> None:
+    """Forget all snapshots but the given one: older, damaged and unfinished ones.
 
-    Only while nobody writes one.
+    Their content is left for ``drop_chunks``.  Whoever still writes one will give up.
     """
     with transaction(connection):
-        connection.execute(
-            "DELETE FROM chunks WHERE snapshot IN (SELECT id FROM snapshots WHERE NOT complete)"
-        )
-        return connection.execute("DELETE FROM snapshots WHERE NOT complete").rowcount
+        connection.execute("DELETE FROM snapshots WHERE id <> ?", (snapshot_id,))
 
 
-def discard_damaged(connection: sqlite3.Connection, newer_than: int) -> None:
-    """Remove the complete snapshots that cover events after ``newer_than``.
+def drop_chunks(connection: sqlite3.Connection, chunks: int) -> int:
+    """Delete at most ``chunks`` chunks of forgotten snapshots; return how many.
 
-    To be called after a recovery that had to pass them over, before anything relies on them.
+    One small transaction.
     """
     with transaction(connection):
-        connection.execute(
-            "DELETE FROM chunks WHERE snapshot IN (SELECT id FROM snapshots WHERE seq > ?)",
-            (newer_than,),
-        )
-        connection.execute("DELETE FROM snapshots WHERE seq > ?", (newer_than,))
-
-
-def drop_chunks_before(connection: sqlite3.Connection, snapshot_id: int, chunks: int) -> int:
-    """Delete at most ``chunks`` chunks of a snapshot older than the given one, at last its row.
-
-    Returns how much there was to do, 0: there is no older one.  One small transaction.
-    """
-    row = connection.execute(
-        "SELECT min(id) FROM snapshots WHERE complete AND id < ?", (snapshot_id,)
-    ).fetchone()
-    if row[0] is None:
-        return 0
-    with transaction(connection):
-        gone = connection.execute(
-            "DELETE FROM chunks WHERE id IN"
-            " (SELECT id FROM chunks WHERE snapshot = ? ORDER BY id DESC LIMIT ?)",
-            (row[0], chunks),
+        return connection.execute(
+            "DELETE FROM chunks WHERE id IN (SELECT id FROM chunks"
+            " WHERE snapshot NOT IN (SELECT id FROM snapshots) LIMIT ?)",
+            (chunks,),
         ).rowcount
-        if gone < chunks:
-            connection.execute("DELETE FROM snapshots WHERE id = ?", (row[0],))
-    return max(gone, 1)

@@ -34,7 +34,7 @@ from uwfq_service.store.options import StoreOptions
 from uwfq_service.store.presence import Presence
 from uwfq_service.store.recovery import collector_paused, restore
 from uwfq_service.store.schema import DATABASE_NAME, connect, prepare, reading_errors
-from uwfq_service.store.snapshot import discard_damaged, discard_incomplete, write_snapshot
+from uwfq_service.store.snapshot import discard_others, write_snapshot
 from uwfq_service.store.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,6 @@ class SqliteJournal:
                 (directory / DATABASE_NAME).touch(mode=0o600)
                 self._connection = connect(directory, durable=True)
                 prepare(self._connection)
-                discard_incomplete(self._connection)
         except BaseException:
             self._lock.release()
             raise
@@ -100,7 +99,7 @@ class SqliteJournal:
             restored = restore(
                 self._connection, settings, jitter, scheduler_type=self._scheduler_type
             )
-            discard_damaged(self._connection, restored.snapshot_sequence)
+            discard_others(self._connection, restored.snapshot_id)
             self._housekeeper = Housekeeper(
                 self._directory, self._options, restored, self._compaction_request, self._poke
             )
