@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -169,6 +170,24 @@ async def test_a_failing_compaction_hurts_nothing_and_is_repeated(
     assert watched.failures == []
     watched.journal.close()
     assert reopened(tmp_path) == numbered(1, 3000)
+
+
+async def test_a_snapshot_needs_no_new_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that dies for want of memory before it begins keeps whoever has started it for ever."""
+    watched = open_sqlite(tmp_path, EARLY)
+
+    def no_memory(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_memory)
+    watched.journal.append(numbered(1, 1000))
+    await until(
+        lambda: watched.journal.stats().snapshots + watched.journal.stats().snapshot_failures > 0
+    )
+    assert watched.journal.stats().snapshot_failures == 0
+    watched.journal.close()
 
 
 async def test_a_snapshot_waits_for_a_tail_of_half_its_size(tmp_path: Path) -> None:

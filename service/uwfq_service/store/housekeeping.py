@@ -12,6 +12,7 @@ after the tail has grown by as much again.
 from __future__ import annotations
 
 import os
+import queue
 import sqlite3
 import subprocess
 import sys
@@ -67,9 +68,9 @@ class Housekeeper:
         self.failures = 0
 
         self._options = options
-        self._compaction = Compaction(directory, request, wake)
         self._connection = connect(directory, durable=False)
         self.history_records = history_count(self._connection)
+        self._compaction = Compaction(directory, request, wake)
         #: The snapshot that a recovery would begin with, and the last event in it.
         self._snapshot_id = restored.snapshot_id
         self._covered = restored.snapshot_sequence
@@ -96,10 +97,7 @@ class Housekeeper:
         self._now = now
         if self._due() and not self._compaction.running:
             self._asked_records, self._asked_bytes = self.tail_records, self.tail_bytes
-            try:
-                self._compaction.start(sequence)
-            except RuntimeError as error:  # The system gives us no more threads.
-                self._failed(error)
+            self._compaction.start(sequence)
 
     def _due(self) -> bool:
         patience = 1 + self._failures_in_a_row
@@ -148,7 +146,7 @@ class Housekeeper:
         self._failures_in_a_row += 1
         # Clearing goes on after the next compaction.
         self._untidy = False
-        log.warning("housekeeping_failed", error=str(error), failures=self.failures)
+        log.warning("housekeeping_failed", error=str(error) or repr(error), failures=self.failures)
 
     def _tidy(self) -> bool:
         """Clear what the snapshot covers, then old snapshots, then old history."""
@@ -192,47 +190,44 @@ class Compaction:
         self._wake = wake
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
-        self._thread: threading.Thread | None = None
         self._outcome: Report | Exception | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether a process was started whose outcome nobody has fetched yet."""
-        return self._thread is not None
+        #: Whether a process was asked for whose outcome nobody has fetched yet.
+        self.running = False
+        #: Up to which event; ``None``: no more.
+        self._asked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        # Waits for the process, so that the writer does not.  Not started with each process: a
+        # thread that dies before it begins, for want of memory, keeps who starts it for ever.
+        self._thread = threading.Thread(target=self._run, name="uwfq-compaction", daemon=True)
+        self._thread.start()
 
     def start(self, through: int) -> None:
         """Have a snapshot made as of event ``through``, which is on disk."""
-        assert self._thread is None, "one compaction at a time"
-        # A thread of its own waits for the process, so that the writer does not.
-        thread = threading.Thread(
-            target=self._run, args=(through,), name="uwfq-compaction", daemon=True
-        )
-        thread.start()
-        self._thread = thread
+        assert not self.running, "one compaction at a time"
+        self.running = True
+        self._asked.put(through)
 
     def outcome(self) -> Report | Exception | None:
         """Return, once, how the compaction ended; ``None`` while it runs or none was started."""
-        if self._thread is None or self._outcome is None:
-            return None
-        self._thread.join()
-        outcome, self._outcome, self._thread = self._outcome, None, None
+        if (outcome := self._outcome) is not None:
+            self._outcome, self.running = None, False
         return outcome
 
     def stop(self) -> None:
         """End the process if one runs, and wait until it is gone."""
         # Either we see the process here or its thread sees the flag.
         self._stopped = True
-        if self._thread is not None:
-            if self._process is not None:
-                self._process.kill()
-            self._thread.join()
+        if self._process is not None:
+            self._process.kill()
+        self._asked.put(None)
+        self._thread.join()
 
-    def _run(self, through: int) -> None:
-        try:
-            self._outcome = self._spawn(through)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is the outcome
-            self._outcome = error
-        self._wake()
+    def _run(self) -> None:
+        while (through := self._asked.get()) is not None:
+            try:
+                self._outcome = self._spawn(through)
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is the outcome
+                self._outcome = error
+            self._wake()
 
     def _spawn(self, through: int) -> Report:
         request = msgspec.msgpack.encode(self._request(through))
