@@ -384,7 +384,7 @@ async def test_a_full_disk_is_a_failed_write(tmp_path: Path) -> None:
     assert reopened(tmp_path) == numbered(1, 3)
 
 
-@pytest.mark.parametrize("gone", [DATABASE_NAME, f"{DATABASE_NAME}-wal"])
+@pytest.mark.parametrize("gone", [DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm"])
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_files_that_are_gone_are_a_failed_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str, *, replaced: bool
@@ -401,6 +401,21 @@ async def test_files_that_are_gone_are_a_failed_write(
     assert watched.journal.durable == 1
     assert gone in str(watched.failures[0])
     watched.journal.close()
+
+
+async def test_a_log_without_its_index_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in time, before another process has made an index of its own, nothing is lost."""
+    monkeypatch.setattr(presence, "LOOK_SECONDS", 0.0)
+    watched = open_sqlite(tmp_path)
+    await watched.until_durable(watched.journal.append(numbered(1, 10)))
+    (tmp_path / f"{DATABASE_NAME}-shm").unlink()
+    watched.journal.append(numbered(11, 1))
+    await watched.until(lambda: bool(watched.failures))
+    assert "a start makes a new one" in str(watched.failures[0])
+    watched.journal.close()
+    assert reopened(tmp_path)[:10] == numbered(1, 10)
 
 
 async def test_a_failure_that_the_loop_has_not_heard_of_is_told_by_close(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 A file that is removed, moved or replaced while it is open is written to as before, and nobody will
 find what was written.  SQLite compares inode numbers likewise, but not where there is a write-ahead
-log.
+log.  The index of that log is for all processes: where it is gone, the compaction makes one of its
+own, and two indexes of one log spoil the database.
 """
 
 from __future__ import annotations
@@ -17,14 +18,21 @@ from uwfq_service.store.schema import DATABASE_NAME
 #: Between two looks, seconds.  Each gives up the interpreter lock, which is dear to take back.
 LOOK_SECONDS: Final = 1.0
 
-_NAMES: Final = (DATABASE_NAME, f"{DATABASE_NAME}-wal")
+_RESTORE: Final = "restore the data directory before the service is started again"
+
+#: What to do when a file is gone.
+_REMEDIES: Final = {
+    DATABASE_NAME: _RESTORE,
+    f"{DATABASE_NAME}-wal": _RESTORE,
+    f"{DATABASE_NAME}-shm": "a start makes a new one; leave it to the service",
+}
 
 
 class Presence:
     """The files of the open database of a directory, as they were when this was made."""
 
     def __init__(self, directory: Path) -> None:
-        paths = (directory / name for name in _NAMES)
+        paths = (directory / name for name in _REMEDIES)
         #: The inode number of each file that there is.
         self._known = {path: found for path in paths if (found := _inode(path)) is not None}
         self._looked_at = time.monotonic()
@@ -39,7 +47,7 @@ class Presence:
             if _inode(path) != known:
                 raise StoreError(
                     f"{path} has been removed or replaced while it was in use; "
-                    "restore the data directory before the service is started again"
+                    f"{_REMEDIES[path.name]}"
                 )
 
 
