@@ -26,7 +26,9 @@ from uwfq_service.store import (
     UnknownRecord,
     UnknownSchema,
     presence,
+    schema,
 )
+from uwfq_service.store.errors import DatabaseLocked
 from uwfq_service.store.lock import LOCK_NAME
 from uwfq_service.store.schema import (
     DATABASE_NAME,
@@ -380,6 +382,25 @@ async def test_a_full_disk_is_a_failed_write(tmp_path: Path) -> None:
     await watched.until(lambda: bool(watched.failures))
     assert [str(error) for error in watched.failures] == ["database or disk is full"]
     watched.journal.close()
+    assert watched.durable == [3]
+    assert reopened(tmp_path) == numbered(1, 3)
+
+
+async def test_a_database_that_somebody_keeps_locked_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever it is has to be ended, and then a start finds what was acknowledged."""
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_SECONDS", 0.05)
+    watched = open_sqlite(tmp_path)
+    await watched.until_durable(watched.journal.append(numbered(1, 3)))
+    with closing(connect(tmp_path, durable=True)) as other, transaction(other):
+        watched.journal.append(numbered(4, 3))
+        await watched.until(lambda: bool(watched.failures))
+        watched.journal.close()
+        with pytest.raises(DatabaseLocked, match="end that program"):
+            open_sqlite(tmp_path)
+    (failure,) = watched.failures
+    assert isinstance(failure, DatabaseLocked)
     assert watched.durable == [3]
     assert reopened(tmp_path) == numbered(1, 3)
 

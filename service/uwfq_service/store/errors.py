@@ -22,6 +22,16 @@ class DataDirectoryInUse(StoreError):
         )
 
 
+class DatabaseLocked(StoreError):
+    """Another program has the database locked, for longer than anything of ours does."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is locked by another program; end that program (`fuser {path}` lists those "
+            "that have the file open), then start the service"
+        )
+
+
 class UnknownSchema(StoreError):
     """The database was laid out by a version of UWFQ that this one does not know."""
 

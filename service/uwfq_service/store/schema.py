@@ -18,7 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from uwfq_service.store.errors import JournalDamaged, StoreError, UnknownSchema
+from uwfq_service.store.errors import (
+    DatabaseLocked,
+    JournalDamaged,
+    StoreError,
+    UnknownSchema,
+)
 
 DATABASE_NAME: Final = "uwfq.db"
 SCHEMA_VERSION: Final = 1
@@ -141,6 +146,8 @@ def reading_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
+        if is_locked(error):
+            raise DatabaseLocked(directory / DATABASE_NAME) from error
         raise StoreError(
             f"cannot open {directory / DATABASE_NAME}: {error}; check the directory's permissions "
             "and that its disk has room"
@@ -148,6 +155,12 @@ def reading_errors(directory: Path) -> Iterator[None]:
     # The latter where it tells of damage in the words that it found there.
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise JournalDamaged(f"{directory / DATABASE_NAME} cannot be read: {error}") from error
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether SQLite has waited ``BUSY_TIMEOUT_SECONDS`` for another writer, in vain."""
+    # The low byte; above it are the kinds of busy.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def schema_version(connection: sqlite3.Connection) -> int | None:

@@ -26,14 +26,14 @@ from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Settings
 from uwfq_service.store.codec import CODEC, encode_state
 from uwfq_service.store.compaction import VERSION, Request
-from uwfq_service.store.errors import StoreError
+from uwfq_service.store.errors import DatabaseLocked, StoreError
 from uwfq_service.store.housekeeping import Housekeeper
 from uwfq_service.store.journal import Jitter, JournalStats, Recovery
 from uwfq_service.store.lock import DirectoryLock
 from uwfq_service.store.options import StoreOptions
 from uwfq_service.store.presence import Presence
 from uwfq_service.store.recovery import collector_paused, restore
-from uwfq_service.store.schema import DATABASE_NAME, connect, prepare, reading_errors
+from uwfq_service.store.schema import DATABASE_NAME, connect, is_locked, prepare, reading_errors
 from uwfq_service.store.snapshot import discard_others, write_snapshot
 from uwfq_service.store.writer import Writer
 
@@ -229,6 +229,10 @@ class SqliteJournal:
     def _tell_failure(self, error: BaseException) -> None:
         if not self._failure_told:
             self._failure_told = True
+            if is_locked(error):
+                locked = DatabaseLocked(self._directory / DATABASE_NAME)
+                locked.__cause__ = error
+                error = locked
             self.on_failure(error)
 
 
