@@ -224,6 +224,23 @@ async def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
     watched.journal.close()
 
 
+async def test_directories_that_are_made_outlast_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is an entry in the one above it, and that has to be on disk."""
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def watched_fsync(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    open_and_close(tmp_path / "a" / "b" / "c")
+    above = [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    assert synced == {directory.stat().st_ino for directory in above}
+
+
 async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """The message says which path is wrong."""
     (tmp_path / "file").touch()

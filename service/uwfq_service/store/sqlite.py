@@ -238,14 +238,16 @@ class SqliteJournal:
 
 def _make_directory(directory: Path) -> None:
     """Make ``directory`` and see that it is still there after a power cut."""
-    if directory.is_dir():
+    missing = [path for path in (directory, *directory.parents) if not path.is_dir()]
+    if not missing:
         return
     try:
         directory.mkdir(mode=0o700, parents=True)
-        parent = os.open(directory.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        for made in missing:
+            parent = os.open(made.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(parent)
+            finally:
+                os.close(parent)
     except OSError as error:
         raise StoreError(f"cannot make the data directory {directory}: {error.strerror}") from error
