@@ -26,7 +26,7 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Final
 
@@ -80,13 +80,13 @@ class KillLoop:
             await self.service.start()
             for kill in range(kills):
                 await self._life(MOMENTS[kill % len(MOMENTS)], look=kill % 2 == 0)
-                await self._watcher.look_at_pool()
+                await _in_time(self._watcher.look_at_pool())
                 _raise_of(submitting + working)
             self._enough.set()
-            await _all(submitting)
-            await self._compare_with_service()
+            await _in_time(asyncio.gather(*submitting))
+            await _in_time(self._compare_with_service())
             self._drained.set()
-            await _all(working)
+            await _in_time(asyncio.gather(*working))
         status = await self.service.end(signal.SIGTERM)
         assert status == 0, f"the service ended with {status}:\n{self.service.log()}"
         self._look(self.service.directory)
@@ -216,8 +216,10 @@ class KillLoop:
         return not (self.losses.submits or self.losses.results or self.ledger.contradictions)
 
 
-async def _all(tasks: Clients) -> None:
-    await asyncio.wait_for(asyncio.gather(*tasks), DRAIN_SECONDS)
+async def _in_time(what: Awaitable[object]) -> None:
+    # A call is repeated until it is answered, also where the service has ended by itself.
+    async with asyncio.timeout(DRAIN_SECONDS):
+        await what
 
 
 def _raise_of(tasks: Clients) -> None:

@@ -9,11 +9,13 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.command import PATIENCE_SECONDS
 from tests.store.example_events import numbered
 from tests.store.harness import open_sqlite
 from tests.store.ledger import TALLY, tally_of
@@ -36,19 +38,26 @@ def killed_life(directory: Path, seed: int) -> tuple[int, int]:
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
     ) as child:
         assert child.stdout is not None
+        # It appends for ever, whether the moment comes or not.
+        limit = threading.Timer(PATIENCE_SECONDS, child.kill)
+        limit.daemon = True
+        limit.start()
+        moment = MOMENTS[seed % len(MOMENTS)]
         lines = []
         for line in child.stdout:
             lines.append(line)
-            if line.startswith(MOMENTS[seed % len(MOMENTS)]):
+            if line.startswith(moment):
                 break
+        else:
+            raise AssertionError(f"seed {seed}: it ended before it said {moment!r}")
         # Random in work done, then in time: within a commit, a sync, a step of housekeeping.
         lines += [child.stdout.readline() for _ in range(chance.randrange(20))]
         time.sleep(chance.random() * 0.05)
         child.kill()
+        limit.cancel()
         lines += child.stdout
     numbers = {"recovered": 0, "durable": 0}
     for line in lines:
