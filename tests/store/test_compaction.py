@@ -327,11 +327,13 @@ with closing(connect(Path(sys.argv[-2]), durable=False)) as connection:
 async def test_a_killed_compaction_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service removes what the process had written when it died."""
+    """The service says what may have killed it, and removes what it had written."""
     stand_in(DIES_HALFWAY, tmp_path / "dies", monkeypatch)
     watched = open_sqlite(tmp_path / "data", EARLY)
-    watched.journal.append(numbered(1, 1000))
-    await until_stats(watched, snapshot_failures=1)
+    with capture_logs() as logs:
+        watched.journal.append(numbered(1, 1000))
+        await until_stats(watched, snapshot_failures=1)
+    assert "out of memory" in logs[0]["error"]
     await until_tidy(watched)
     watched.journal.close()
     with closing(connect(tmp_path / "data", durable=False)) as connection:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -263,4 +264,6 @@ class CompactionFailed(subprocess.SubprocessError):
 
     def __init__(self, code: int, errors: str) -> None:
         last = errors.strip().rpartition("\n")[2]
+        if code == -signal.SIGKILL:
+            last = "killed, as by a system that is out of memory"
         super().__init__(f"the compaction process ended with code {code}: {last}")
