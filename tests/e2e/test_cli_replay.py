@@ -237,9 +237,9 @@ def test_a_pool_with_another_policy_or_without_rest_is_refused(tiny: Path) -> No
         assert "--pool" in line
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_replay_leaves_no_open_job(endless: Path, sign: signal.Signals) -> None:
-    """Ctrl-C in the middle: what was submitted is cancelled, what was not is not."""
+    """Whoever ends it, and be it the terminal: what was submitted is cancelled, nothing else."""
     with service() as target, started("replay", str(endless), "--target", target) as running:
         until_running(target)
         assert running.stop(sign) == 130

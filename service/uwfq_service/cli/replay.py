@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from uwfq_service import interruption
 from uwfq_service.cli.connection import Connection, connected_if_asked
 from uwfq_service.cli.errors import REFUSED, Failure, explained
 from uwfq_service.cli.files import OutputFile, check_writable, keep_apart, writing
@@ -149,7 +148,7 @@ def replay(
     check_cut(workload, options)
     # What the client has to say while a service goes down is not for the one who replays.
     logging.getLogger("uwfq_client").addHandler(logging.NullHandler())
-    with _terminable():
+    with interruption.interruptible():
         measured, overhead = _replayed(connection, pool or "default", workload, options, speed)
     _report(workload, measured, overhead, speed, compare=compare, output=output)
 
@@ -173,23 +172,6 @@ def _checked_estimates(estimates: str, seed: int) -> str:
 
 
 # ----------------------------------------------------------------------- the drive
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM is treated like Ctrl-C: what was begun is put away."""
-
-    def end(*_: object) -> None:
-        # In the background of a script Ctrl-C is ignored.
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            raise KeyboardInterrupt
-        signal.raise_signal(signal.SIGINT)
-
-    previous = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _replayed(
@@ -252,7 +234,7 @@ class _Drive:
         """See ``_replayed``."""
         try:
             with _progress_bar() as progress:
-                return asyncio.run(self._go(progress))
+                return interruption.run(self._go(progress))
         except KeyboardInterrupt:
             click.echo(f"\ninterrupted; {self._aftermath()}", err=True)
             raise

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import importlib.util
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
+from uwfq_service import interruption
 from uwfq_service.demo import dataset, results, sizing, workload
 from uwfq_service.demo.display import Display
 from uwfq_service.demo.phases import DemoFailed, first_reason, run_phase
@@ -53,15 +52,16 @@ def slots_of_this_machine() -> int:
 def run(options: Options, display: Display) -> Outcome:
     """Run the demo; raises ``DemoFailed`` with one line when it cannot.
 
-    SIGTERM is treated like Ctrl-C: the processes are stopped, then ``KeyboardInterrupt`` is raised.
+    SIGTERM and the end of the terminal are treated like Ctrl-C: the processes are stopped, then
+    ``KeyboardInterrupt`` is raised.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise DemoFailed(
             "the demo works on Parquet files and needs pyarrow: pip install 'uwfq[demo]'"
         )
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _run(options, display)
+        with interruption.interruptible():
+            return _run(options, display)
     except (DemoFailed, ChildFailed) as error:
         raise DemoFailed(str(error)) from error
     except BaseExceptionGroup as group:
@@ -69,8 +69,6 @@ def run(options: Options, display: Display) -> Outcome:
         raise DemoFailed(str(reason) or type(reason).__name__) from group
     except OSError as error:
         raise DemoFailed(f"{error.filename or 'a file'}: {error.strerror or error}") from error
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _run(options: Options, display: Display) -> Outcome:
@@ -101,7 +99,7 @@ def _run(options: Options, display: Display) -> Outcome:
     outcomes = []
     for number, phase in enumerate(PHASES, start=1):
         title = f"{number} of {len(PHASES)}: {phase.name}"
-        outcome = asyncio.run(run_phase(phase, title, jobs, scale, display))
+        outcome = interruption.run(run_phase(phase, title, jobs, scale, display))
         outcomes.append(outcome)
         display.note(
             f"{title}: {len(outcome.jobs)} jobs, {sum(job.tasks for job in outcome.jobs)} tasks "

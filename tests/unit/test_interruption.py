@@ -1,0 +1,92 @@
+"""What ends a command that has something to put away first."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from uwfq_service import interruption
+
+SIGNS = [signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture(autouse=True)
+def in_the_background() -> Iterator[None]:
+    """A shell has Ctrl-C ignored for what a script leaves in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_an_interruption_in_a_finalizer_is_not_lost(sign: signal.Signals) -> None:
+    """Python reports what a finalizer raises, and goes on."""
+    put_away = False
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(sign)
+
+    async def main() -> None:
+        nonlocal put_away
+        asyncio.get_running_loop().call_soon(Finalized)
+        try:
+            async with asyncio.timeout(10):
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            # There is time for that.
+            await asyncio.sleep(0)
+            put_away = True
+            raise
+
+    with pytest.raises(KeyboardInterrupt), interruption.interruptible():
+        interruption.run(main())
+    assert put_away
+
+
+def test_the_second_one_ends_the_putting_away() -> None:
+    """Whoever sends it does not want to wait."""
+
+    async def main() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                await asyncio.Event().wait()
+
+    with pytest.raises(KeyboardInterrupt), interruption.interruptible():
+        interruption.run(main())
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_without_a_loop_it_is_raised_where_it_comes(sign: signal.Signals) -> None:
+    """Also when a loop has run before."""
+    with interruption.interruptible():
+        assert interruption.run(asyncio.sleep(0, "done")) == "done"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(sign)
+
+
+def test_handlers_are_put_back_and_what_is_ignored_stays_ignored() -> None:
+    """`nohup` has the end of the terminal ignored."""
+    before = [signal.signal(signal.SIGTERM, signal.SIG_DFL), signal.getsignal(signal.SIGHUP)]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+
+        async def main() -> None:
+            signal.raise_signal(signal.SIGHUP)
+
+        with interruption.interruptible():
+            signal.raise_signal(signal.SIGHUP)
+            interruption.run(main())
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGHUP, before[1])
