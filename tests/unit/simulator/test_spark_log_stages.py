@@ -249,6 +249,23 @@ def test_a_query_is_known_by_its_plan_without_literals(tmp_path: Path) -> None:
         assert signature(tmp_path, changed) != today, new
 
 
+@pytest.mark.parametrize("ending", ["-c000.json", ".c000.snappy.parquet"])
+def test_a_stream_is_known_by_the_directory_of_its_files(tmp_path: Path, ending: str) -> None:
+    """A micro-batch names the files that are new, as many as there are."""
+    one, other = (
+        f"/lake/part-0000{number}-{uuid}{ending}"
+        for number, uuid in enumerate(
+            ("18e8b38a-6674-4fdf-b926-f938a2c0de11", "9B036C26-C4A5-4317-AAF6-792B74EEACB0")
+        )
+    )
+    stream = signature(tmp_path, scan("Filter", "Norway", 17, one))
+    for paths in (other, f"{one}, file:{other}", f"{one}, file:{other}, ..."):
+        assert signature(tmp_path, scan("Filter", "Norway", 17, paths)) == stream, paths
+    elsewhere = one.replace("lake", "pond")
+    for paths in (elsewhere, f"{one}, file:{elsewhere}", "/lake/party-9b036c26.json"):
+        assert signature(tmp_path, scan("Filter", "Norway", 17, paths)) != stream, paths
+
+
 def test_a_plan_too_deep_to_decode_is_done_without(tmp_path: Path) -> None:
     """Iterative programs build them; the query is then known by its call sites."""
     nested = '{"nodeName":"Project","children":[' * 20_000 + "]}" * 20_000

@@ -4,7 +4,8 @@ A query is its physical plan, as it was before it ran: per node the operator, th
 the functions and the comparisons, in order.  What changes from run to run is left out: literals,
 expression ids (``country#17``), ids of plans and subqueries, sizes.  String literals stand in plans
 without quotes, so what is kept is not "all but literals" but only what is sure to be none.  Where
-a scan reads from is kept without digits, for tomorrow's directory has another date.
+a scan reads from is kept without digits, for tomorrow's directory has another date; of files that
+Spark has written, the directory, for a stream reads others in each micro-batch.
 
 A job of the RDD interface is its call sites.
 """
@@ -30,6 +31,8 @@ _KEPT: Final = re.compile(
 )
 _DIGITS: Final = re.compile(r"\d+")
 _QUOTED: Final = re.compile(r"'[^']*'")
+#: A file that Spark has written: ``part-00000-18e8b38a-6674-4fdf-b926-f938a2c0de11-c000.json``.
+_PART_FILE: Final = re.compile(r"/part-\d+-[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}.*")
 _SEPARATOR: Final = " > "
 _HASH_DIGITS: Final = 16
 
@@ -54,9 +57,18 @@ def _kept(plan: Plan) -> Iterator[str]:
     while waiting:
         depth, node = waiting.pop()
         name = _DIGITS.sub("?", _QUOTED.sub("?", node.node))
-        location = _DIGITS.sub("?", node.metadata.get("Location", ""))
+        location = _lasting(node.metadata.get("Location", ""))
         yield " ".join((str(depth), name, *_KEPT.findall(node.text), location))
         waiting += [(depth + 1, child) for child in reversed(node.children)]
+
+
+def _lasting(location: str) -> str:
+    """What stays of ``InMemoryFileIndex(2 paths)[file:/a/1, file:/a/2, ...]`` from run to run."""
+    kind, _, listed = location.removesuffix("]").partition("[")
+    paths = dict.fromkeys(
+        _DIGITS.sub("?", _PART_FILE.sub("", path)) for path in listed.split(", ") if path != "..."
+    )
+    return f"{_DIGITS.sub('?', kind)}[{', '.join(paths)}]"
 
 
 def _hash(text: str) -> str:
