@@ -157,6 +157,7 @@ class JobPlay:
             virtual_deadline=self._virtual_deadline,
             fluid_finish=math.nan,
             alone=self._alone(),
+            delays=math.fsum(self.delay(stage) for stage in range(len(self.spec.stages))),
         )
 
     def _alone(self) -> float:

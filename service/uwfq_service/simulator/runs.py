@@ -92,6 +92,8 @@ class FinishedJob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fluid_finish: float
     #: Its response when it is alone on the idle pool, cut in the same way.
     alone: float
+    #: Seconds of driver latency before its stages, added up.
+    delays: float = 0.0
 
     @property
     def response(self) -> float:

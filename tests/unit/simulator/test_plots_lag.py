@@ -7,6 +7,8 @@ from matplotlib.text import Text
 from tests.unit.simulator.synthetic import finished, run_of
 from uwfq_service.simulator.plots import lag, style
 from uwfq_service.simulator.runs import Faults, Launch, Options, Partitioning
+from uwfq_service.simulator.workload import JobSpec, StageSpec, Workload
+from uwfq_service.simulator.world import simulate
 
 
 def test_the_bound_is_that_of_the_longest_task_and_the_largest_job() -> None:
@@ -32,6 +34,25 @@ def test_the_bound_of_a_job_of_several_stages_has_its_critical_path() -> None:
     assert figure.axes[0].get_title(loc="left").endswith("0 of 2 above\nthe bound, 8 to 15 seconds")
 
 
+def test_driver_latency_is_no_lateness_and_no_promise() -> None:
+    """A job that waited for its driver for 60 s may be later by that; but nobody vouches for it."""
+    stages = (
+        StageSpec(stage="scan", tasks=(1.0,)),
+        StageSpec(stage="sum", tasks=(2.0,), delay=60.0),
+    )
+    jobs = (
+        JobSpec(job="a", user="alice", stages=stages),
+        JobSpec(job="b", user="bob", stages=stages[:1]),
+    )
+    workload = Workload(version=1, name="idle", slots=4, jobs=jobs)
+    run = simulate(workload, Options(), keep_launches=True)
+    # 2 x 2 s and 3 / 4 s; the first one's path of 1 + 2 s, and a longest task more.
+    assert lag.bounds(run) == [4.75 + 3.0 + 2.0 + 60.0, 4.75]
+    with style.styled():
+        figure = lag.lags([run], ["uwfq"], style.groups_of([run]))
+    assert "uwfq: 0 of 2 above\nuwfq's bound, " in figure.axes[0].get_title(loc="left")
+
+
 @pytest.mark.parametrize(
     ("options", "kept"),
     [
@@ -40,11 +61,10 @@ def test_the_bound_of_a_job_of_several_stages_has_its_critical_path() -> None:
         (Options(policy="ujf"), False),
         (Options(estimates="learned"), False),
         (Options(task_overhead=0.1), False),
-        (Options(driver_gap=0.1), False),
         (Options(faults=Faults(stragglers=0.1)), False),
     ],
 )
-def test_the_bound_is_for_uwfq_with_exact_estimates_and_no_delays(
+def test_the_bound_is_for_uwfq_with_exact_estimates_and_no_faults(
     options: Options, kept: bool
 ) -> None:
     """Elsewhere the picture calls it uwfq's: nothing is broken when a job is above it."""

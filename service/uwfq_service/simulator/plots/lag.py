@@ -2,9 +2,10 @@
 
 The bound, 2 l_max + L_max / R, is what ``uwfq`` keeps to with exact estimates and nothing that
 delays tasks: l_max is the longest task, L_max the largest work of a job, R the slots.  A job of
-several stages may be later than that by its critical path and by a longest task per further stage.
-(Users who insert small jobs in concert, made for that alone, can get beyond it.)  Other policies
-keep to no bound, and where estimates err or tasks are late nobody does: it is a yardstick then.
+several stages may be later than that by its critical path and by a longest task per further stage,
+a job whose driver takes its time by as much.  (Users who insert small jobs in concert, made for
+that alone, can get beyond it.)  Other policies keep to no bound, and where estimates err or things
+are delayed nobody does: it is a yardstick then.
 
 Units: seconds, slot-seconds.
 """
@@ -40,8 +41,10 @@ def bounds(run: Run) -> list[float] | None:
     l_max = max(runtime for of_job in longest for runtime in of_job.values())
     single = 2 * l_max + max(job.work for job in run.jobs) / run.slots
     return [
-        single + sum(of_job.values()) + (len(of_job) - 1) * l_max if len(of_job) > 1 else single
-        for of_job in longest
+        single
+        + job.delays
+        + (sum(of_job.values()) + (len(of_job) - 1) * l_max if len(of_job) > 1 else 0.0)
+        for job, of_job in zip(run.jobs, longest, strict=True)
     ]
 
 
@@ -51,7 +54,8 @@ def is_kept(run: Run) -> bool:
     return (
         options.policy == "uwfq"
         and options.estimates == "exact"
-        and not (options.faults.any or options.task_overhead or options.driver_gap)
+        and not (options.faults.any or options.task_overhead)
+        and not any(job.delays for job in run.jobs)
     )
 
 
@@ -69,7 +73,7 @@ def lags(runs: Sequence[Run], names: Sequence[str], groups: Sequence[Group]) -> 
         if limits is not None:
             _mark_bounds(axes, run, name, limits, unit, late)
     figure.suptitle("How late jobs are, and how late uwfq would let them be", x=0.01, ha="left")
-    note = "; dashes: 2 l_max + L_max / R, and more for jobs of several stages"
+    note = "; dashes: 2 l_max + L_max / R, and more for stages and their delays"
     note = note if runs[0].launches else ""
     figure.supxlabel(f"submitted at, {unit.name}{note}", fontsize=9)
     figure.supylabel(f"finish − fluid finish, {late.name}", fontsize=9)
