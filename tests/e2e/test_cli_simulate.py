@@ -199,7 +199,7 @@ def test_a_recording_is_played(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out, err = capsys.readouterr()
     (run,) = json.loads(out)
     assert [(job["user"], job["response"]) for job in run["jobs"]] == [("ada", 3.0)]
-    assert err == "left out: jobs 1 not finished\n"
+    assert err == "left out: 1 job not finished\n"
 
 
 # ---------------------------------------------------------------------- refusals

@@ -110,7 +110,7 @@ def test_a_journal_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out, err = capsys.readouterr()
     (job,) = parse(out).jobs
     assert (job.user, job.stages[0].tasks) == ("ada", (3.0, 3.0))
-    assert err == "left out: jobs 1 not finished\n"
+    assert err == "left out: 1 job not finished\n"
 
 
 @pytest.mark.parametrize(

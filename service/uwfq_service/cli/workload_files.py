@@ -55,7 +55,7 @@ def read_recorded(
     with readable(directory), bar as progress:
         recording = read_recording(directory, pool=pool, progress=progress)
     # Below the bar, not in it.
-    tell_left_out(recording.left_out and f"jobs {recording.left_out}")
+    tell_left_out(recording.left_out)
     return recording.workload
 
 

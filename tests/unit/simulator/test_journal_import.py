@@ -125,7 +125,7 @@ def test_a_job_that_ended_badly_keeps_the_work_that_was_done(tmp_path: Path) -> 
     assert job.stages == (StageSpec(stage="a", tasks=(2.0,), after=()),)
     assert [user.user for user in recording.workload.users] == ["alice"]
     assert (recording.unfinished, recording.without_work, recording.cut_off) == (0, 1, 0)
-    assert recording.left_out == "1 without any finished task"
+    assert recording.left_out == "1 job without any finished task"
 
 
 def test_a_job_that_has_not_ended_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_job_that_has_not_ended_is_left_out_and_counted(tmp_path: Path) -> Non
         past.run(seconds=1.0)
     recording = read_recording(past.write(tmp_path))
     assert [(job.job, job.submit) for job in recording.workload.jobs] == [("short", 0.0)]
-    assert recording.left_out == "1 not finished"
+    assert recording.left_out == "1 job not finished"
 
 
 def test_jobs_older_than_the_history_are_counted(tmp_path: Path) -> None:

@@ -78,7 +78,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
             (self.without_work, "without any finished task"),
             (self.cut_off, "older than the history"),
         )
-        return ", ".join(f"{count} {what}" for count, what in counted if count)
+        return ", ".join(
+            f"{count} job{'' if count == 1 else 's'} {how}" for count, how in counted if count
+        )
 
 
 def read_recording(
