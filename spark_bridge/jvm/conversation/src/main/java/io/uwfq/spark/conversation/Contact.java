@@ -74,6 +74,17 @@ final class Contact {
     return Backoff.millis(FIRST_DELAY_MILLIS, LAST_DELAY_MILLIS, failures++, random);
   }
 
+  /**
+   * The service is there, and has no time or no room for the poll: no more than a delay, unless
+   * there is no order to go by meanwhile.
+   */
+  void busy(String why) {
+    lastFailure = why;
+    if (!answers && failures++ >= 1) {
+      noteLoss();
+    }
+  }
+
   /** Nothing was heard for so long that the order is not worth anything any more. */
   void stale() {
     noteLoss();

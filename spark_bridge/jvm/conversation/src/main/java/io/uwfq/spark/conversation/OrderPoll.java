@@ -196,6 +196,7 @@ final class OrderPoll {
   /** Returns milliseconds to wait before the next poll. */
   private long failed(Status status) {
     if (Service.isBusy(status)) {
+      contact.busy(Service.describe(status));
       return Service.retryDelayMillis(status).orElse(BUSY_DELAY_MILLIS);
     }
     if (status.getCode() == Status.Code.DEADLINE_EXCEEDED) {

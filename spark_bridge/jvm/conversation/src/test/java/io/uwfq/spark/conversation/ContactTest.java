@@ -4,6 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
@@ -52,6 +55,42 @@ class ContactTest {
     assertEquals(0, figures.fallbacks.sum());
     assertTrue(contact.heard());
     assertEquals(0, figures.rejoins.sum());
+  }
+
+  @Test
+  void aServiceThatHasNoRoomIsSpokenOfOnceAndWithItsReason() {
+    String said =
+        logOf(
+            () -> {
+              for (int i = 0; i < 10; i++) {
+                contact.busy("the pool is full");
+              }
+            });
+    assertEquals(1, said.lines().filter(line -> line.contains("(the pool is full)")).count(), said);
+    assertEquals(0, figures.fallbacks.sum());
+  }
+
+  @Test
+  void aServiceThatIsBusyForAMomentIsNotLost() {
+    contact.heard();
+    for (int i = 0; i < 10; i++) {
+      contact.busy("many calls wait");
+    }
+    assertTrue(contact.answers());
+    assertEquals(0, figures.fallbacks.sum());
+    assertTrue(logOf(contact::stale).contains("(many calls wait)"));
+  }
+
+  private static String logOf(Runnable action) {
+    PrintStream log = System.err;
+    ByteArrayOutputStream said = new ByteArrayOutputStream();
+    System.setErr(new PrintStream(said, true, StandardCharsets.UTF_8));
+    try {
+      action.run();
+    } finally {
+      System.setErr(log);
+    }
+    return said.toString(StandardCharsets.UTF_8);
   }
 
   @Test

@@ -70,6 +70,18 @@ class TroubledServiceTest extends ConversationFixture {
     assertEquals(0, conversation.figures().fallbacks.sum());
   }
 
+  /** A restarted service may have no room for the application any more: that is a loss, too. */
+  @Test
+  void aServiceWithoutRoomForTheApplicationIsLost() throws Exception {
+    Waiting.until("the first answer", () -> conversation.standings().reachable());
+    AtomicInteger polls = new AtomicInteger();
+    service.behaviour =
+        request -> polls.incrementAndGet() == 1 ? Status.UNAVAILABLE : Status.RESOURCE_EXHAUSTED;
+    Waiting.until("a fallback", () -> conversation.figures().fallbacks.sum() == 1);
+    service.behaviour = request -> null;
+    Waiting.until("the rejoin", () -> conversation.figures().rejoins.sum() == 1);
+  }
+
   /** The time to wait travels in the details of the refusal. */
   @Test
   void aFullServiceSaysWhenToComeAgain() {
