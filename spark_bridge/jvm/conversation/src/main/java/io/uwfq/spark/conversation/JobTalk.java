@@ -408,10 +408,12 @@ final class JobTalk {
         if (isAnotherRuns(job, status)) {
           job.ofThisRun = "~" + engineId.substring(engineId.lastIndexOf('-') + 1);
           listener.renamed(job);
-          return;
+        } else if (isNotTaken(job, status)) {
+          giveUp(job, status);
+        } else {
+          startAnew(job);
+          pause(job, OptionalLong.empty());
         }
-        startAnew(job);
-        pause(job, OptionalLong.empty());
       }
       default -> giveUp(job, status);
     }
@@ -422,6 +424,13 @@ final class JobTalk {
     return status.getCode() == Status.Code.ALREADY_EXISTS
         && !job.maybeKnown
         && job.ofThisRun.isEmpty();
+  }
+
+  /** Whether it is the submission that is refused (the pool has no room for its user, say). */
+  private static boolean isNotTaken(JobMirror job, Status status) {
+    return status.getCode() == Status.Code.FAILED_PRECONDITION
+        && job.step == JobMirror.Step.UNKNOWN
+        && !job.stripped;
   }
 
   /** The service has ended this life of the job, having heard nothing of us for too long. */

@@ -55,6 +55,22 @@ class TroubledServiceTest extends ConversationFixture {
     assertEquals(0, conversation.figures().fallbacks.sum());
   }
 
+  /** No other name would help: it is no former life of the job that is in the way. */
+  @Test
+  void aJobThatIsRefusedBeforeItIsKnownIsGivenUp() throws Exception {
+    service.behaviour =
+        request ->
+            request instanceof SubmitJobRequest submit && submit.getUser().equals("one too many")
+                ? Status.FAILED_PRECONDITION.withDescription("the pool has 1 users")
+                : null;
+    job("q1", "one too many");
+    stage("q1", "0.0", 1);
+    Waiting.until("q1 is given up", () -> conversation.figures().givenUpJobs.sum() == 1);
+    job("q2", "alice");
+    stage("q2", "0.0", 1);
+    assertEquals("q2", service.next(AddStagesRequest.class).getJobId());
+  }
+
   @Test
   void aFullServiceIsAskedAgain() throws Exception {
     AtomicInteger refusals = new AtomicInteger();
