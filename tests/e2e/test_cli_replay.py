@@ -237,6 +237,7 @@ def test_a_pool_with_another_policy_or_without_rest_is_refused(tiny: Path) -> No
         assert "--pool" in line
 
 
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_replay_leaves_no_open_job(endless: Path, sign: signal.Signals) -> None:
     """Whoever ends it, and be it the terminal: what was submitted is cancelled, nothing else."""

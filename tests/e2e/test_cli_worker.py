@@ -12,7 +12,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -208,14 +208,6 @@ async def test_a_worker_that_gives_up_leaves_no_command_behind(told: Told, how: 
             assert await asyncio.to_thread(serving.process.wait, PATIENCE_SECONDS) == 0
             assert "stopping; tasks to finish first: 1" in serving.said()
             assert await told.silent()
-
-
-@pytest.fixture
-def terminal() -> Iterator[None]:
-    """What is started hears of its terminal's end, also where the tests run under ``nohup``."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.usefixtures("terminal")

@@ -121,6 +121,8 @@ class KilledService:
             # A compaction that outlives the service for a moment holds no end of this pipe open
             # for longer than that.
             await asyncio.wait_for(self._reader, PATIENCE_SECONDS)
+        # Once more: the last lines may have been those of its start.
+        self.serving.clear()
         return status
 
     def log(self) -> str:

@@ -15,10 +15,12 @@ SIGNS = [signal.SIGTERM, signal.SIGHUP]
 
 @pytest.fixture(autouse=True)
 def in_the_background() -> Iterator[None]:
-    """A shell has Ctrl-C ignored for what a script leaves in the background."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A shell has Ctrl-C ignored for what a script leaves there; nothing else is, be it `nohup`."""
+    before = {sign: signal.signal(sign, signal.SIG_DFL) for sign in (signal.SIGINT, *SIGNS)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield
-    signal.signal(signal.SIGINT, before)
+    for sign, handler in before.items():
+        signal.signal(sign, handler)
 
 
 @pytest.mark.parametrize("sign", SIGNS)
@@ -74,19 +76,14 @@ def test_without_a_loop_it_is_raised_where_it_comes(sign: signal.Signals) -> Non
 
 def test_handlers_are_put_back_and_what_is_ignored_stays_ignored() -> None:
     """`nohup` has the end of the terminal ignored."""
-    before = [signal.signal(signal.SIGTERM, signal.SIG_DFL), signal.getsignal(signal.SIGHUP)]
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
 
-        async def main() -> None:
-            signal.raise_signal(signal.SIGHUP)
+    async def main() -> None:
+        signal.raise_signal(signal.SIGHUP)
 
-        with interruption.interruptible():
-            signal.raise_signal(signal.SIGHUP)
-            interruption.run(main())
-            signal.raise_signal(signal.SIGHUP)
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGTERM, before[0])
-        signal.signal(signal.SIGHUP, before[1])
+    with interruption.interruptible():
+        signal.raise_signal(signal.SIGHUP)
+        interruption.run(main())
+        signal.raise_signal(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
