@@ -207,6 +207,62 @@ async def test_cancelling_serve_leaves_no_task_behind(service: FakeService) -> N
     assert not {name for name in names if name.startswith("uwfq")}
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
+async def test_a_block_that_is_broken_off_does_not_wait_for_what_runs(
+    service: FakeService, error: type[BaseException]
+) -> None:
+    """Nobody would see the error, and no time-out would end the block, while a task goes on."""
+    service.add_job("j", 2)
+    worker = Worker(service.target, slots=1, prefetch=1, retry=EAGER)
+    begun = asyncio.Event()
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def block() -> None:
+        async with worker:
+            await begun.wait()
+            raise error
+
+    leaving = asyncio.create_task(block())
+    assert await asyncio.wait([leaving], timeout=10) == ({leaving}, set())
+    with pytest.raises(error):
+        await leaving
+    (result,) = service.results.values()
+    assert result.failure.retryable
+    assert service.left == {worker.worker_id: 1}
+
+
+async def test_whoever_does_not_wait_for_a_graceful_stop_leaves_no_worker_behind(
+    service: FakeService,
+) -> None:
+    """Its tasks would run on, where nobody hears how it ends."""
+    service.add_job("j", 1)
+    worker = Worker(service.target, slots=1, retry=EAGER)
+    begun = asyncio.Event()
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def block() -> None:
+        async with worker:
+            await begun.wait()
+
+    leaving = asyncio.create_task(block())
+    await service.until(lambda: service.leases)
+    while not worker.stopping:  # noqa: ASYNC110  # Nothing tells of it.
+        await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    names = {task.get_name() for task in asyncio.all_tasks()}
+    assert not {name for name in names if name.startswith("uwfq")}
+
+
 async def test_a_signal_drains_and_a_second_one_gives_up(service: FakeService) -> None:
     """SIGTERM lets the worker finish; whoever is in a hurry sends another."""
     service.add_job("j", 1)

@@ -227,9 +227,18 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop gracefully; raises what ended the worker before."""
+        """Stop; raises what ended the worker before.
+
+        Gracefully, unless an error or a cancellation ends the block: neither is to wait for tasks
+        that may run for hours, so what is held is given up.
+        """
         assert self._background is not None, "__aexit__ comes after __aenter__"
-        await self.stop()
+        try:
+            await self.stop(None if error is None else 0.0)
+        except asyncio.CancelledError:
+            self._background.cancel()
+            await asyncio.wait([self._background])
+            raise
         await self._background
 
     @property
