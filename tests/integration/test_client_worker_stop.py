@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.fake_service import FakeService, unavailable
 from tests.integration.workers import EAGER, nothing
-from uwfq_client import Task, Worker
+from uwfq_client import Task, UwfqError, Worker
 from uwfq_client.session import Session
 
 
@@ -160,6 +160,38 @@ async def test_a_worker_takes_its_leave_after_all_else(service: FakeService) -> 
     assert (leave.worker_id, leave.pool) == (worker.worker_id, "default")
     assert service.left == {worker.worker_id: 0}
     assert len(service.results) == 3
+
+
+async def test_patience_with_a_silent_service_begins_anew_with_each_silence(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour ago it was away as well; that is no reason to lose the last result at once."""
+    service.add_job("j", 2)
+    worker = Worker(service.target, slots=2, retry=EAGER)
+    go = [asyncio.Event(), asyncio.Event()]
+    silences: list[float] = []
+    is_hopeless = Session._is_hopeless
+
+    def noted(session: Session, error: UwfqError, silent_since: float) -> bool:
+        silences.append(silent_since)
+        return is_hopeless(session, error, silent_since)
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        await go[task.index].wait()
+
+    monkeypatch.setattr(Session, "_is_hopeless", noted)
+    async with worker:
+        await service.until(lambda: len(service.leases) == 2)
+        stopping = asyncio.create_task(worker.stop())
+        await asyncio.sleep(0)
+        for index, refusals in enumerate((2, 1)):
+            service.refuse("TaskDone", unavailable(), times=refusals)
+            go[index].set()
+            await service.until(lambda count=index + 1: len(service.results) == count)  # type: ignore[misc]
+        await stopping
+    first, still_the_first, second = silences
+    assert first == still_the_first < second
 
 
 async def test_a_service_that_is_away_does_not_hear_the_leave(service: FakeService) -> None:
