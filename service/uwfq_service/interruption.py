@@ -2,8 +2,8 @@
 
 SIGTERM and the end of the terminal (SIGHUP) are treated like Ctrl-C: ``KeyboardInterrupt`` is
 raised.  On an event loop the exception would come in the middle of whatever that is at, and be lost
-if it is a finalizer or a callback of gRPC.  What runs there is cancelled instead, and the exception
-comes once it has ended.  ``asyncio`` does so for Ctrl-C alone, and not even for that where it is
+if it is a finalizer.  What runs there is cancelled instead, and the exception comes once it has
+ended.  ``asyncio`` does so for Ctrl-C alone, and not even for that where it is
 ignored, as it is for what a script leaves in the background.
 """
 
