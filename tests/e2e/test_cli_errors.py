@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -209,6 +210,18 @@ def test_a_closed_stdin_is_an_empty_one(arguments: list[str]) -> None:
     assert "Input data was truncated" in done.stderr
 
 
+def printed_to(stdout: int | IO[str], arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """A command that has printed to that file."""
+    return subprocess.run(
+        [*UWFQ, *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+
+
 @pytest.mark.parametrize(
     "arguments", [["serve", "--check"], ["serve", "--check", "-o", "json"], ["workload", "--list"]]
 )
@@ -216,14 +229,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(arguments: list[str]) -> No
     """As in ``uwfq jobs | head -3``, under ``set -o pipefail``."""
     reading_end, writing_end = os.pipe()
     os.close(reading_end)
-    done = subprocess.run(
-        [*UWFQ, *arguments],
-        stdout=writing_end,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        timeout=PATIENCE_SECONDS,
-    )
+    done = printed_to(writing_end, arguments)
     os.close(writing_end)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -233,14 +239,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(arguments: list[str]) -> No
 def test_output_for_which_there_is_no_room_is_said_in_one_line(arguments: list[str]) -> None:
     """A full disk is no defect of the command, and shows no traceback."""
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*UWFQ, *arguments],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
-        )
+        done = printed_to(full, arguments)
     expected = "error: the output cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, expected)
 

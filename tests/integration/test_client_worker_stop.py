@@ -239,6 +239,18 @@ async def test_cancelling_serve_leaves_no_task_behind(service: FakeService) -> N
     assert not {name for name in names if name.startswith("uwfq")}
 
 
+def never_ending(worker: Worker) -> asyncio.Event:
+    """Have the worker's tasks go on for ever; set when the first has begun."""
+    begun = asyncio.Event()
+
+    @worker.handler("noop")
+    async def handle(task: Task) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    return begun
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 async def test_a_block_that_is_broken_off_does_not_wait_for_what_runs(
     service: FakeService, error: type[BaseException]
@@ -246,12 +258,7 @@ async def test_a_block_that_is_broken_off_does_not_wait_for_what_runs(
     """Nobody would see the error, and no time-out would end the block, while a task goes on."""
     service.add_job("j", 2)
     worker = Worker(service.target, slots=1, prefetch=1, retry=EAGER)
-    begun = asyncio.Event()
-
-    @worker.handler("noop")
-    async def handle(task: Task) -> None:
-        begun.set()
-        await asyncio.Event().wait()
+    begun = never_ending(worker)
 
     async def block() -> None:
         async with worker:
@@ -273,12 +280,7 @@ async def test_whoever_does_not_wait_for_a_graceful_stop_leaves_no_worker_behind
     """Its tasks would run on, where nobody hears how it ends."""
     service.add_job("j", 1)
     worker = Worker(service.target, slots=1, retry=EAGER)
-    begun = asyncio.Event()
-
-    @worker.handler("noop")
-    async def handle(task: Task) -> None:
-        begun.set()
-        await asyncio.Event().wait()
+    begun = never_ending(worker)
 
     async def block() -> None:
         async with worker:
