@@ -14,16 +14,7 @@ import pytest
 from tests.integration import client_handlers
 from tests.integration.fake_service import FakeService, Refusal, exhausted, unavailable
 from tests.integration.workers import EAGER, nothing
-from uwfq_client import (
-    Client,
-    Measurement,
-    NotFound,
-    PermanentFailure,
-    RetryPolicy,
-    Task,
-    Worker,
-    session,
-)
+from uwfq_client import Client, Measurement, NotFound, PermanentFailure, RetryPolicy, Task, Worker
 from uwfq_client.ledger import Ledger
 
 
@@ -207,7 +198,7 @@ async def test_polls_that_nobody_parks_come_ever_more_slowly(
 ) -> None:
     """However few tries a policy allows: nothing has failed."""
     # On a busy machine the first answer takes as long as if the poll had been parked.
-    monkeypatch.setattr(session, "_HASTY_SECONDS", math.inf)
+    monkeypatch.setattr("uwfq_client.session._HASTY_SECONDS", math.inf)
     once = RetryPolicy(max_attempts=1, initial_backoff_seconds=3600.0, max_backoff_seconds=3600.0)
     worker = Worker(service.target, slots=1, poll_seconds=0.0, retry=once)
     worker.handler("noop")(nothing)
