@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
 import socket
 import struct
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -25,6 +27,7 @@ from tests.integration.serving import Service, refused, serving, until
 from uwfq.v1 import admin_service_pb2
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
+from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Limits
 from uwfq_service.server import app
@@ -33,6 +36,7 @@ from uwfq_service.server.app import Server, ServiceFailed
 from uwfq_service.server.config import ConfigError, load
 from uwfq_service.server.rpc import Handlers
 from uwfq_service.server.scheduler_rpc import SchedulerRpc
+from uwfq_service.server.status import to_status
 from uwfq_service.store.memory import MemoryJournal
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -259,6 +263,36 @@ async def _sent(channel: Any, method: MethodDescriptor, message: bytes) -> Any:
     if method.server_streaming:
         return await channel.unary_stream(path)(message).read()
     return await channel.unary_unary(path)(message)
+
+
+#: What is refused by a look, as it is read, by a decision, and on a stream.
+REFUSED: list[Callable[[Service], Awaitable[Any]]] = [
+    lambda service: service.jobs.GetJob(rpc.GetJobRequest(job_id="nobody's")),
+    lambda service: service.poll(wait_seconds=-1.0),
+    lambda service: service.submit(pool="nowhere"),
+    lambda service: service.jobs.WatchJob(rpc.WatchJobRequest(job_id="nobody's")).read(),
+]
+
+
+@pytest.mark.parametrize("call", REFUSED)
+async def test_what_is_refused_is_not_left_to_the_garbage_collector(
+    call: Callable[[Service], Awaitable[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error keeps its frames, and these the request: until it came, gigabytes of large ones."""
+    refusals: list[weakref.ref[SchedulerError]] = []
+
+    def noted(error: SchedulerError) -> Any:
+        refusals.append(weakref.ref(error))
+        return to_status(error)
+
+    monkeypatch.setattr("uwfq_service.server.rpc.to_status", noted)
+    async with serving() as service:
+        gc.disable()
+        try:
+            await refused(call(service))
+            await until(lambda: [refusal() for refusal in refusals] == [None])
+        finally:
+            gc.enable()
 
 
 async def test_a_busy_service_says_when_to_try_again() -> None:

@@ -32,7 +32,7 @@ from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.events import AnyEvent
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server.clock import Clock, Timer
-from uwfq_service.server.outbox import Batch, Observer, Outbox
+from uwfq_service.server.outbox import Batch, Observer, Outbox, told
 from uwfq_service.server.pace import Pace
 from uwfq_service.server.parking import Call, Parking, Poll
 from uwfq_service.server.status import Busy, Stopping
@@ -270,7 +270,7 @@ class Engine:
         try:
             outcome = self._scheduler.apply(call.command, now)
         except SchedulerError as refusal:
-            batch.decided.append((call.future, None, refusal))
+            batch.decided.append((call.future, None, told(refusal)))
             return
         batch.events += outcome.events
         reply = outcome.reply

@@ -37,6 +37,15 @@ class Batch:
         self.decided: list[Decided] = []
 
 
+def told(refusal: SchedulerError) -> SchedulerError:
+    """A refusal as it is to be held: without the frames that it has passed.
+
+    They lead to the batch and back to the refusal, a circle that would keep the command in memory
+    until the garbage collector comes by.
+    """
+    return refusal.with_traceback(None)
+
+
 class Outbox:
     """See the module's picture.
 

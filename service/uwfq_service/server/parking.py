@@ -33,7 +33,7 @@ from uwfq_service.core.errors import SchedulerError
 from uwfq_service.core.model import JobState
 from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.server.clock import Clock, Timer
-from uwfq_service.server.outbox import Batch
+from uwfq_service.server.outbox import Batch, told
 
 #: So long a poll waits, though its worker has sent another one since.
 UNTOUCHED_SECONDS: Final = 1.0
@@ -233,7 +233,7 @@ class Parking:
             outcome = self._scheduler.apply(command, now)
         except SchedulerError as refusal:
             self._leave(poll)
-            batch.decided.append((poll.future, None, refusal))
+            batch.decided.append((poll.future, None, told(refusal)))
             return True
         batch.events += outcome.events
         reply = outcome.reply

@@ -30,6 +30,9 @@ REQUEST_ID_HEADER = "x-request-id"
 log = structlog.get_logger(__name__)
 
 
+#: Code, message and trailing metadata.
+Ending = tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]
+
 #: What a caller hears of our mistakes.
 INTERNAL: Final = (grpc.StatusCode.INTERNAL, "a mistake in the service; its log says more")
 
@@ -52,15 +55,28 @@ def caller(method: str, context: Context) -> dict[str, str]:
     return told
 
 
-async def end_with(method: str, context: Context, error: Exception) -> NoReturn:
-    """End the call: a refusal with its status and details, a mistake of ours without its cause."""
+def ending(method: str, context: Context, error: Exception) -> Ending:
+    """How the call ends: a refusal with its details, a mistake of ours without its cause.
+
+    Raises ``error`` again if nobody is left to be told.
+    """
     if isinstance(error, SchedulerError):
         code, message, status = to_status(error)
-        await context.abort(code, message, ((DETAILS_KEY, status.SerializeToString()),))
-    if not isinstance(error, grpc.aio.AbortError) and not nobody_listens(error):
-        log.error("call_failed", **caller(method, context), exc_info=error)
-        await context.abort(*INTERNAL)
-    raise error
+        return code, message, ((DETAILS_KEY, status.SerializeToString()),)
+    if nobody_listens(error):
+        raise error
+    log.error("call_failed", **caller(method, context), exc_info=error)
+    return *INTERNAL, ()
+
+
+async def abort(context: Context, end: Ending) -> NoReturn:
+    """End the call so, without an answer before it: gRPC's clients may then try it again.
+
+    gRPC keeps what is raised here together with the call, and that keeps the frames it has passed,
+    until the garbage collector comes by.  So neither the error behind it nor the request, which may
+    be large, is to be in one of them: leave the ``except`` first.
+    """
+    await context.abort(*end)
 
 
 def read(kind: type[Request], message: bytes) -> Request:
@@ -118,7 +134,9 @@ class Handlers:
             try:
                 return await handler(read(request, message), context)
             except Exception as error:  # noqa: BLE001 - the caller must not see our tracebacks.
-                await end_with(method, context, error)
+                end = ending(method, context, error)
+            del message
+            return await abort(context, end)
 
         self._methods[method] = grpc.unary_unary_rpc_method_handler(
             _logged_call(method, call) if self._log_calls else call,
@@ -138,8 +156,11 @@ class Handlers:
             try:
                 async for item in handler(read(request, message), context):
                     yield item
+                return
             except Exception as error:  # noqa: BLE001 - as above.
-                await end_with(method, context, error)
+                end = ending(method, context, error)
+            del message
+            await abort(context, end)
 
         self._methods[method] = grpc.unary_stream_rpc_method_handler(
             _logged_stream(method, call) if self._log_calls else call,
@@ -157,8 +178,10 @@ class Handlers:
         async def call(messages: AsyncIterator[bytes], context: Context) -> None:
             try:
                 await handler(_Requests(request, messages), context)
+                return
             except Exception as error:  # noqa: BLE001 - as above.
-                await end_with(method, context, error)
+                end = ending(method, context, error)
+            await abort(context, end)
 
         self._methods[method] = grpc.stream_stream_rpc_method_handler(
             _logged_call(method, call) if self._log_calls else call,

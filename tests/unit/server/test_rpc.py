@@ -1,6 +1,7 @@
 """How calls end: refused, by a mistake of ours, or because their caller has gone."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # Its stubs know 
 from structlog.testing import capture_logs
 
 from uwfq.v1 import scheduler_service_pb2 as rpc
+from uwfq_service.core.errors import InvalidField
 from uwfq_service.server.rpc import Context, Handlers
 
 
@@ -72,6 +74,36 @@ async def test_a_mistake_of_ours_is_logged(error: Exception) -> None:
         await _stream(peer, error)
     assert [line["event"] for line in lines] == ["call_failed"]
     assert peer.aborted is grpc.StatusCode.INTERNAL
+
+
+async def _refuse(_: rpc.GetJobRequest, __: Context) -> Any:
+    raise InvalidField("job_id", "is refused")
+
+
+async def _refuse_stream(_: rpc.WatchJobRequest, context: Context) -> AsyncIterator[Any]:
+    yield await _refuse(rpc.GetJobRequest(), context)
+
+
+async def test_what_a_refused_call_raises_does_not_lead_to_its_request() -> None:
+    """For gRPC keeps it, and a request may be large."""
+    handlers = Handlers("s", log_calls=False)
+    handlers.unary("GetJob", rpc.GetJobRequest, None, _refuse)
+    handlers.server_stream("WatchJob", rpc.WatchJobRequest, rpc.WatchJobResponse, _refuse_stream)
+    methods = cast(Any, handlers)._methods  # As gRPC would find them.
+    context = cast(Context, Peer())
+    for call in (
+        methods["GetJob"].unary_unary,
+        lambda message, context: anext(methods["WatchJob"].unary_stream(message, context)),
+    ):
+        message = memoryview(b"")  # Bytes that can be watched.
+        kept = weakref.ref(message)
+        under_way = call(message, context)
+        del message
+        with pytest.raises(grpc.aio.AbortError) as raised:
+            await under_way
+        del under_way
+        assert raised.value.__context__ is None, "it would keep what was refused"
+        assert kept() is None
 
 
 @pytest.mark.parametrize(
