@@ -3,9 +3,9 @@
     .venv/bin/python -m tests.bench.kept_at_most [--sigma 0.5] [--noise-seeds 8]
     .venv/bin/python -m tests.bench.kept_at_most --workload-seeds 6 --workload "built-in all-large"
 
-Prints a table in Markdown, for the simulator's README: the part of the gain over ``ujf`` that is
-kept when every job's work is declared times a lognormal factor, as in ``published --kept``, but
-over more seeds.  Its columns:
+Prints a table in Markdown, for RESULTS.md of the simulator: the part of the gain over
+``ujf`` that is kept when every job's work is declared times a lognormal factor, as in
+``published --kept``, but over more seeds.  Its columns:
 
 * *as it is*;
 * *best guess*: what is declared is replaced by the mean of what the job may take, given what was

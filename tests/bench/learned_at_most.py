@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tests.bench.learned_at_most
 
-Prints three tables in Markdown, for the simulator's README: the part of the gain over ``ujf`` that
-is kept, over several draws whose gains are added up, with its standard error.
+Prints three tables in Markdown, for RESULTS.md of the simulator: the part of the gain over
+``ujf`` that is kept, over several draws whose gains are added up, with its standard error.
 
 *mixed-sizes* of the authors, learned.  A draw is the workload with each arrival later by up to a
 second, since twenty jobs in one order say little:

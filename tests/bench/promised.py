@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tests.bench.promised [--workloads 345]
 
-Prints tables in Markdown, for the simulator's README.  What they show is asserted by
+Prints tables in Markdown, for the simulator's RESULTS.md.  What they show is asserted by
 ``tests/property/test_simulated_bounds.py``, ``tests/property/test_simulated_weights.py`` and
 ``tests/e2e/test_cli_simulate.py``; the workloads are theirs.
 """

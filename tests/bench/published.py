@@ -1,4 +1,4 @@
-"""The tables of the simulator's README: the published figures next to ours, and wrong estimates.
+"""Tables of the simulator's RESULTS.md: the published figures next to ours, and wrong estimates.
 
     .venv/bin/python -m tests.bench.published [--atr 0.75] [--task-overhead 0] [--driver-gap 0]
     .venv/bin/python -m tests.bench.published --kept

@@ -4,7 +4,7 @@ User-job fairness (``ujf``) needs no estimates, and is what ``uwfq`` is held aga
 ones ``uwfq`` has a lower mean response; that difference is the *gain*, and here is asserted which
 part of it is *kept* when estimates are learned, noisy, far too low, or when nothing is ever said.
 
-The measured figures stand in the README beside the simulator.  The limits here lie below them, so
+The measured figures stand in RESULTS.md beside the simulator.  The limits here lie below them, so
 that a change of the core that costs little passes and one that gives the gain away does not.
 
 Stages are as the workload cuts them.  Everything comes from seeds.
@@ -25,7 +25,7 @@ from uwfq_service.simulator.workload import Workload, load
 from uwfq_service.simulator.world import simulate
 
 SCENARIOS = ("infrequent-users", "mixed-sizes", "recurring")
-#: The workload beside the repository that takes no time; all of them are in the README.
+#: The workload beside the repository that takes no time; all of them are in RESULTS.md.
 SHARED = "mixed-sizes.json"
 KINDS = ("learned", "noisy:0.5", "noisy:1", "scaled:0.25", "none")
 #: Draws of the noise to take the mean of, where a single one says little: of twenty jobs, that is.
