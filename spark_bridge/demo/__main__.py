@@ -51,7 +51,7 @@ from uwfq_spark import JarNotFound, UnsupportedSpark
 @click.option(
     "--atr",
     type=click.FloatRange(0.05, 60),
-    default=1.0,
+    default=1.5,
     show_default=True,
     help="Seconds that the bridge aims at for a task.",
 )

@@ -96,7 +96,7 @@ class Options:
     depth: int | None = None
     #: Seconds that the bridge aims at for a task.  A short query waits for a long one's tasks to
     #: end, before each of its two stages; each task more costs some hundredths of a second.
-    advisory_task_runtime: float = 1.0
+    advisory_task_runtime: float = 1.5
     #: Where the event logs stay; ``None``: nowhere.
     event_logs: Path | None = None
 
