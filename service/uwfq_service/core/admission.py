@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from uwfq_service.core import splitting
 from uwfq_service.core.commands import InputDescriptor, TaskList
@@ -88,7 +89,6 @@ class Admission:
         self._user = user
         self._signature = signature
         self._input_bytes = input_bytes
-        # Only an open job can be given a stage twice.
         self._open = is_open
         self._advisory_task_runtime = advisory_task_runtime
         self._slots = slots
@@ -203,7 +203,8 @@ class Admission:
         if too_little:
             work = self._number(MIN_WORK)
         split = self._split(spec, work, source, ranges=ranges)
-        return AdmittedStage(
+        # One name more, and Python would make a dictionary of them first.
+        stage = AdmittedStage(
             stage=spec.stage,
             after=after,
             task_count=split.task_count,
@@ -219,9 +220,10 @@ class Admission:
             input_bytes=input_bytes,
             max_attempts=spec.max_attempts or settings.max_attempts,
             task_timeout=spec.task_timeout,
-            fingerprint=fingerprint(spec) if self._open else b"",
             signature=spec.signature,
         )
+        # Only an open job can be given a stage twice.
+        return replace(stage, fingerprint=fingerprint(spec)) if self._open else stage
 
     def _split(
         self, spec: StageSpec, work: Any, source: Source, *, ranges: bool

@@ -161,13 +161,14 @@ class State:
     def _job_admitted(self, event: ev.JobAdmitted) -> None:
         pool = self.pools[event.pool]
         user = self.roster.user(pool, event.user)
-        zero = self.number(0)
+        # Of more than fifteen names in a call Python makes a dictionary first, which costs more
+        # than the job itself.
         job = Job(
-            pool=pool,
-            user=user,
-            number=event.job,
-            job_id=event.job_id,
-            submitted_at=event.at,
+            pool,
+            user,
+            event.job,
+            event.job_id,
+            event.at,
             request_id=event.request_id,
             fingerprint=event.fingerprint,
             kind=event.kind,
@@ -178,16 +179,13 @@ class State:
             declared_work=event.declared_work,
             calibration=event.calibration,
             advisory_task_runtime=event.advisory_task_runtime,
-            open=event.open,
             engine_id=event.engine_id,
             work=event.work,
-            floor_work=event.work if event.open else zero,
-            measured=zero,
-            wasted=zero,
-            estimated_done=zero,
-            started_sum=zero,
-            estimated_started=zero,
         )
+        job.measured = job.wasted = job.estimated_done = self.number(0)
+        job.started_sum = job.estimated_started = self.number(0)
+        if event.open:
+            job.open, job.floor_work = True, event.work
         self.next_job = event.job + 1
         self.jobs[job.job_id] = job
         self.jobs_by_number[job.number] = job
