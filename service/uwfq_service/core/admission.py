@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from uwfq_service.core.commands import StageSpec, SubmitJob
     from uwfq_service.core.estimation import Estimator
+    from uwfq_service.core.model import Job, Pool
     from uwfq_service.core.settings import Settings
 
 #: Least work that a stage is charged for: a deadline needs some.
@@ -64,36 +65,21 @@ def job_fingerprint(command: SubmitJob) -> bytes:
     )
 
 
-class Admission:
+class Admission(msgspec.Struct):
     """Estimates and cuts the stages of one job."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        estimator: Estimator,
-        overhead: Any,
-        number: Callable[[Any], Any],
-        *,
-        user: str,
-        signature: str,
-        input_bytes: int | None,
-        advisory_task_runtime: float | None,
-        is_open: bool,
-        slots: int,
-        calibration: float = 1.0,
-    ) -> None:
-        self._settings = settings
-        self._estimator = estimator
-        self._overhead = overhead
-        self._number = number
-        self._user = user
-        self._signature = signature
-        self._input_bytes = input_bytes
-        self._open = is_open
-        self._advisory_task_runtime = advisory_task_runtime
-        self._slots = slots
-        self._calibration = calibration
-        self._declared = _DECLARED if calibration == 1 else Source.CALIBRATED
+    settings: Settings
+    estimator: Estimator
+    number: Callable[[Any], Any]
+    pool: Pool
+    user: str
+    #: The job, or the submission that asks for it.
+    job: Job | SubmitJob
+    calibration: float
+
+    @property
+    def _declared(self) -> Source:
+        return _DECLARED if self.calibration == 1 else Source.CALIBRATED
 
     def stages(
         self,
@@ -115,7 +101,7 @@ class Admission:
         for spec in specs:
             size = stage_bytes(spec.cut)
             if size is None and alone:
-                size = self._input_bytes
+                size = self.job.input_bytes
             sizes.append(size)
             estimates.append(self._estimate(spec, size, alone))
         if declared_work is not None:
@@ -132,7 +118,7 @@ class Admission:
         return tuple(admitted)
 
     def _refuse_ranges(self, ranges: int) -> None:
-        limit = self._settings.limits.max_ranges
+        limit = self.settings.limits.max_ranges
         if ranges > limit:
             raise InvalidField(
                 "stages",
@@ -147,18 +133,18 @@ class Admission:
             return self._calibrated(sum(spec.cut.task_work)), self._declared
         if spec.declared_work is not None:
             return self._calibrated(spec.declared_work), self._declared
-        prediction = self._estimator.predict(
-            self._signature,
-            self._user,
+        prediction = self.estimator.predict(
+            self.job.signature,
+            self.user,
             input_bytes,
             stage="" if alone else spec.stage,
             stage_signature=spec.signature,
         )
-        return self._number(prediction.work), prediction.source
+        return self.number(prediction.work), prediction.source
 
     def _calibrated(self, declared: float) -> Any:
-        work = self._number(declared)
-        return work if self._declared is _DECLARED else work * self._number(self._calibration)
+        work = self.number(declared)
+        return work if self.calibration == 1 else work * self.number(self.calibration)
 
     def _share(
         self, declared_work: Any, estimates: list[tuple[Any, Source]]
@@ -197,11 +183,11 @@ class Admission:
         *,
         ranges: bool = True,
     ) -> AdmittedStage:
-        settings = self._settings
+        settings = self.settings
         work, source = estimate
         too_little = work < MIN_WORK
         if too_little:
-            work = self._number(MIN_WORK)
+            work = self.number(MIN_WORK)
         split = self._split(spec, work, source, ranges=ranges)
         # One name more, and Python would make a dictionary of them first.
         stage = AdmittedStage(
@@ -223,31 +209,32 @@ class Admission:
             signature=spec.signature,
         )
         # Only an open job can be given a stage twice.
-        return replace(stage, fingerprint=fingerprint(spec)) if self._open else stage
+        return replace(stage, fingerprint=fingerprint(spec)) if self.job.open else stage
 
     def _split(
         self, spec: StageSpec, work: Any, source: Source, *, ranges: bool
     ) -> splitting.Split:
-        settings = self._settings
+        settings = self.settings
         advisory_task_runtime = (
             spec.advisory_task_runtime
-            or self._advisory_task_runtime
+            or self.job.advisory_task_runtime
+            or self.pool.advisory_task_runtime
             or settings.advisory_task_runtime
         )
         if isinstance(spec.cut, TaskList):
             return splitting.as_the_caller_cut(
-                spec.cut, work, advisory_task_runtime, self._calibration
+                spec.cut, work, advisory_task_runtime, self.calibration
             )
         return splitting.split(
             spec.cut,
             work=work,
             slots_per_task=spec.slots_per_task,
             advisory_task_runtime=advisory_task_runtime,
-            task_overhead=float(self._overhead),
+            task_overhead=float(self.pool.overhead),
             overhead_budget=settings.overhead_budget,
             min_tasks=spec.min_tasks,
             # A guess that is too low would leave most slots without a task.
-            guess_tasks=max(self._slots, 1) if source in GUESSES else 0,
+            guess_tasks=max(self.pool.slots, 1) if source in GUESSES else 0,
             known=source is not Source.PRIOR,
             ranges=ranges,
             max_tasks=min(
@@ -264,9 +251,9 @@ class Admission:
             return max(self._calibrated(command.declared_work), revealed)
         if command.open:
             # More stages will come: charge for the whole that history knows.
-            whole = self._estimator.predict(self._signature, self._user, command.input_bytes)
+            whole = self.estimator.predict(self.job.signature, self.user, command.input_bytes)
             if whole.source is not Source.PRIOR or not stages:
-                return max(self._number(whole.work), revealed)
+                return max(self.number(whole.work), revealed)
         return revealed
 
 

@@ -307,19 +307,8 @@ class Scheduler:
     def _admission(
         self, pool: Pool, user: str, job: cmd.SubmitJob | Job, calibration: float
     ) -> Admission:
-        return Admission(
-            self.settings,
-            self.state.estimators[pool.name],
-            pool.overhead,
-            self.state.number,
-            user=user,
-            signature=job.signature,
-            input_bytes=job.input_bytes,
-            advisory_task_runtime=job.advisory_task_runtime or pool.advisory_task_runtime,
-            is_open=job.open,
-            slots=pool.slots,
-            calibration=calibration,
-        )
+        estimator = self.state.estimators[pool.name]
+        return Admission(self.settings, estimator, self.state.number, pool, user, job, calibration)
 
     def _add_stages(self, command: cmd.AddStages, now: Any) -> Reply:
         limits = self.settings.limits
