@@ -96,6 +96,8 @@ class Admission(msgspec.Struct):
         ``places`` says where each stands in the caller's list, if that has others as well.
         """
         afters = resolve_dependencies(specs, known, places)
+        # An only stage is all that its job declares, whatever would be predicted of it.
+        whole = declared_work if len(specs) == 1 else None
         sizes = []
         estimates = []
         for spec in specs:
@@ -103,8 +105,8 @@ class Admission(msgspec.Struct):
             if size is None and alone:
                 size = self.job.input_bytes
             sizes.append(size)
-            estimates.append(self._estimate(spec, size, alone))
-        if declared_work is not None:
+            estimates.append(self._estimate(spec, size, alone, whole))
+        if declared_work is not None and whole is None:
             estimates = self._share(declared_work, estimates)
         admitted = []
         ranges = 0
@@ -127,12 +129,18 @@ class Admission(msgspec.Struct):
             )
 
     def _estimate(
-        self, spec: StageSpec, input_bytes: int | None, alone: bool
+        self,
+        spec: StageSpec,
+        input_bytes: int | None,
+        alone: bool,
+        whole: float | None = None,
     ) -> tuple[Any, Source]:
+        """``whole``: what the job declares, if that is this stage's alone."""
         if isinstance(spec.cut, TaskList) and spec.cut.task_work:
             return self._calibrated(sum(spec.cut.task_work)), self._declared
-        if spec.declared_work is not None:
-            return self._calibrated(spec.declared_work), self._declared
+        declared = whole if spec.declared_work is None else spec.declared_work
+        if declared is not None:
+            return self._calibrated(declared), self._declared
         prediction = self.estimator.predict(
             self.job.signature,
             self.user,

@@ -52,6 +52,14 @@ def test_the_nearest_advisory_runtime_counts(
     assert reply.stages[0].task_count == tasks
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize("declared", [0.9, 3.3, 7.4])
+def test_an_only_stage_is_all_that_its_job_declares(declared: float, is_open: bool) -> None:
+    """To the last bit, whatever is predicted of it: nothing is left to share."""
+    reply = submit(scheduler(), StageSpec(stage="only"), declared_work=declared, open=is_open)
+    assert reply.stages[0].work == reply.work == declared
+
+
 @pytest.mark.parametrize(("after", "field"), [("none", "after[0]"), ("new", "after")])
 def test_a_stage_is_refused_by_its_place_in_the_call(after: str, field: str) -> None:
     """Those that the job has already, which an engine says once more, are counted as well."""
