@@ -8,14 +8,16 @@ leases and acknowledgements, which ``wire.py`` writes.
 
 Commands and replies are read once and thrown away, so these functions are written for speed: a
 field of a message is read at most once (40-90 ns each), what a lease makes redundant is not read at
-all, and a repeated field is only copied (300-500 ns) when there is something in it.
+all, and a repeated field is only copied (300-500 ns) when there is something in it.  The answer to
+a submission is filled in field by field, in half the time that it takes by keywords: these make a
+dictionary, and what is handed over for a repeated field is copied.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -28,6 +30,9 @@ from uwfq_service.core.events import AdmittedStage
 from uwfq_service.core.settings import Limits
 from uwfq_service.core.stage import Stage
 from uwfq_service.core.validation import size
+
+#: The type of an enum's values.
+Number = TypeVar("Number", bound=int)
 
 DEFAULT_POOL: Final = "default"
 
@@ -281,7 +286,7 @@ def set_user(request: admin.SetUserRequest) -> commands.SetUser:
 # -- replies ---------------------------------------------------------------------------------------
 
 
-def _numbers(enum: Iterable[tuple[str, int]], prefix: str) -> dict[str, int]:
+def _numbers(enum: Iterable[tuple[str, Number]], prefix: str) -> dict[str, Number]:
     """The core's word for each value of an enum: JOB_STATE_FAILED is "failed"."""
     return {name.removeprefix(prefix).lower(): number for name, number in enum}
 
@@ -293,7 +298,7 @@ JOB_STATE: Final = _numbers(types.JobState.items(), "JOB_STATE_")
 
 def job_states(numbers: Sequence[int]) -> frozenset[str]:
     """The core's words for the states of a filter."""
-    words = {number: word for word, number in JOB_STATE.items() if number}
+    words: dict[int, str] = {number: word for word, number in JOB_STATE.items() if number}
     size("states", numbers, len(words))
     try:
         return frozenset(words[number] for number in numbers)
@@ -303,43 +308,47 @@ def job_states(numbers: Sequence[int]) -> frozenset[str]:
 
 def submit_job_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.SubmitJobResponse:
     """What was admitted."""
-    return rpc.SubmitJobResponse(
-        job_id=reply.job.job_id,
-        virtual_deadline=reply.virtual_deadline,
-        predicted_finish_seconds=reply.predicted_finish,
-        estimated_work_slot_seconds=reply.work,
-        splits=[_split(stage.spec, omit_ranges=omit_ranges) for stage in reply.stages],
-        duplicate=reply.duplicate,
-    )
+    response = rpc.SubmitJobResponse()
+    response.job_id = reply.job.job_id
+    if reply.virtual_deadline is not None:
+        response.virtual_deadline = reply.virtual_deadline
+    if reply.predicted_finish is not None:
+        response.predicted_finish_seconds = reply.predicted_finish
+    response.estimated_work_slot_seconds = reply.work
+    for stage in reply.stages:
+        _tell_split(response.splits.add(), stage.spec, omit_ranges=omit_ranges)
+    response.duplicate = reply.duplicate
+    return response
 
 
 def add_stages_response(reply: replies.JobReply, *, omit_ranges: bool) -> rpc.AddStagesResponse:
     """The stages as they were cut."""
-    return rpc.AddStagesResponse(
-        splits=[_split(stage.spec, omit_ranges=omit_ranges) for stage in reply.stages],
-        virtual_deadline=reply.virtual_deadline,
-        estimated_work_slot_seconds=reply.work,
+    response = rpc.AddStagesResponse(
+        virtual_deadline=reply.virtual_deadline, estimated_work_slot_seconds=reply.work
     )
+    for stage in reply.stages:
+        _tell_split(response.splits.add(), stage.spec, omit_ranges=omit_ranges)
+    return response
 
 
 def split_stage_response(stage: AdmittedStage) -> rpc.SplitStageResponse:
     """How a stage would be cut."""
-    return rpc.SplitStageResponse(split=_split(stage, omit_ranges=False))
+    response = rpc.SplitStageResponse()
+    _tell_split(response.split, stage, omit_ranges=False)
+    return response
 
 
-def _split(stage: AdmittedStage, *, omit_ranges: bool) -> types.StageSplit:
-    ranges: list[types.InputRange] = []
+def _tell_split(split: types.StageSplit, stage: AdmittedStage, *, omit_ranges: bool) -> None:
+    """Write into ``split`` how a stage was cut."""
+    split.stage = stage.stage
+    split.task_count = stage.task_count
     if stage.bounds and not omit_ranges:
-        ranges = [_range(splitting.task_range(stage.bounds, n)) for n in range(stage.task_count)]
-    return types.StageSplit(
-        stage=stage.stage,
-        task_count=stage.task_count,
-        ranges=ranges,
-        estimated_work_slot_seconds=stage.work,
-        estimate_source=types.EstimateSource.ValueType(ESTIMATE_SOURCE[stage.source]),
-        advisory_task_runtime_seconds=stage.advisory_task_runtime,
-        reason=types.SplitReason.ValueType(_REASON[stage.reason]),
-    )
+        ranges = (splitting.task_range(stage.bounds, n) for n in range(stage.task_count))
+        split.ranges.extend(map(_range, ranges))
+    split.estimated_work_slot_seconds = stage.work
+    split.estimate_source = ESTIMATE_SOURCE[stage.source]
+    split.advisory_task_runtime_seconds = stage.advisory_task_runtime
+    split.reason = _REASON[stage.reason]
 
 
 def input_range(stage: Stage, task: int) -> types.InputRange:

@@ -9,11 +9,12 @@ from google.protobuf.message import Message
 from uwfq.v1 import admin_service_pb2 as admin
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
-from uwfq_service.core import commands
+from uwfq_service.core import commands, replies
 from uwfq_service.core.errors import InvalidField
 from uwfq_service.core.estimation import Source
 from uwfq_service.core.model import JobState
 from uwfq_service.core.replies import AckStatus, LeaseStatus
+from uwfq_service.core.scheduler import Scheduler
 from uwfq_service.core.settings import Limits
 from uwfq_service.core.splitting import Reason
 from uwfq_service.server import convert
@@ -338,3 +339,38 @@ def test_an_instant_becomes_a_timestamp(instant: float) -> None:
     assert 0 <= stamp.nanos < 1_000_000_000
     assert stamp.seconds + stamp.nanos / 1e9 == pytest.approx(instant, abs=1e-6)
     assert convert.timestamp(None) is None
+
+
+@pytest.mark.parametrize(("policy", "slots"), [("uwfq", 4), ("uwfq", None), ("fifo", 4)])
+def test_an_answer_tells_what_was_admitted(policy: str, slots: int | None) -> None:
+    """A finish is predicted where there are deadlines and slots; what does not exist is absent."""
+    core = Scheduler()
+    core.apply(commands.ConfigurePool(pool="default", policy=policy, fixed_slots=slots), 1.0)
+    halves = commands.InputDescriptor(unit_sizes=(8, 8))
+    stage = commands.StageSpec(stage="s", cut=halves, declared_work=1.5)
+    submission = commands.SubmitJob(user="a", job_id="j", stages=(stage,))
+    expected = rpc.SubmitJobResponse(
+        job_id="j",
+        virtual_deadline=1.5 if policy == "uwfq" else None,
+        predicted_finish_seconds=1.5 / 4 if policy == "uwfq" and slots else None,
+        estimated_work_slot_seconds=1.5,
+        splits=[
+            types.StageSplit(
+                stage="s",
+                task_count=2,
+                ranges=[
+                    types.InputRange(begin_unit=0, end_unit=1),
+                    types.InputRange(begin_unit=1, end_unit=2),
+                ],
+                estimated_work_slot_seconds=1.5,
+                estimate_source=types.ESTIMATE_SOURCE_DECLARED,
+                advisory_task_runtime_seconds=0.75,
+                reason=types.SPLIT_REASON_ADVISORY_RUNTIME,
+            )
+        ],
+    )
+    for duplicate in (False, True):
+        reply = core.apply(submission, 1.0).reply
+        assert isinstance(reply, replies.JobReply)
+        expected.duplicate = duplicate
+        assert convert.submit_job_response(reply, omit_ranges=False) == expected
