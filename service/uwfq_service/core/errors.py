@@ -18,6 +18,10 @@ class InvalidField(SchedulerError):
         self.field = field
         self.problem = problem
 
+    def within(self, path: str) -> InvalidField:
+        """The same of a value that is a part of what ``path`` names."""
+        return InvalidField(f"{path}.{self.field}", self.problem)
+
 
 class NotFound(SchedulerError):
     """Something that was named does not exist (any more)."""

@@ -104,7 +104,7 @@ def split_stage(question: SplitStage, limits: Limits) -> None:
     try:
         _stage(question.stage, limits)
     except InvalidField as refusal:
-        raise InvalidField(f"stage.{refusal.field}", refusal.problem) from None
+        raise refusal.within("stage") from None
 
 
 def drop_stages(command: DropStages, limits: Limits) -> None:
@@ -213,7 +213,7 @@ def _stages(stages: Sequence[StageSpec], limits: Limits) -> None:
             listed += _stage(stage, limits)
         except InvalidField as refusal:
             # The path to the stage is made only for a refusal.
-            raise InvalidField(f"stages[{index}].{refusal.field}", refusal.problem) from None
+            raise refusal.within(f"stages[{index}]") from None
         if listed > limits.max_listed_tasks:
             raise InvalidField(
                 "stages",

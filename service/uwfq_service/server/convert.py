@@ -81,11 +81,15 @@ def split_stage(request: rpc.SplitStageRequest, limits: Limits) -> commands.Spli
     """The question in a SplitStageRequest."""
     if not request.HasField("stage"):
         raise InvalidField("stage", "say which stage is meant")
+    try:
+        stage = _stage(request.stage, limits)
+    except InvalidField as refusal:
+        raise refusal.within("stage") from None
     return commands.SplitStage(
         pool=request.pool or DEFAULT_POOL,
         user=request.user,
         signature=request.signature,
-        stage=_stage(request.stage, "stage", limits),
+        stage=stage,
         ranges=not request.omit_ranges,
     )
 
@@ -103,18 +107,27 @@ def close_job(request: rpc.CloseJobRequest) -> commands.CloseJob:
 
 def _stages(stages: Sequence[types.StageSpec], limits: Limits) -> tuple[commands.StageSpec, ...]:
     size("stages", stages, limits.max_stages_per_job)
-    return tuple([_stage(stage, f"stages[{index}]", limits) for index, stage in enumerate(stages)])
+    converted = []
+    # A copy, for the message's own list tells its end by an exception, which takes its time.
+    for stage in stages[:]:
+        try:
+            converted.append(_stage(stage, limits))
+        except InvalidField as refusal:
+            # The path to the stage is made only for a refusal.
+            raise refusal.within(f"stages[{len(converted)}]") from None
+    return tuple(converted)
 
 
-def _stage(stage: types.StageSpec, path: str, limits: Limits) -> commands.StageSpec:
+def _stage(stage: types.StageSpec, limits: Limits) -> commands.StageSpec:
+    """The stage; fields are named from there on."""
     has = stage.HasField
     after = stage.after
     if after:
-        size(f"{path}.after", after, limits.max_stages_per_job)
+        size("after", after, limits.max_stages_per_job)
     return commands.StageSpec(
         stage=stage.stage,
         after=tuple(after) if after else (),
-        cut=_cut(stage, path, limits),
+        cut=_cut(stage, limits),
         declared_work=(
             stage.estimated_work_slot_seconds if has("estimated_work_slot_seconds") else None
         ),
@@ -132,33 +145,32 @@ def _stage(stage: types.StageSpec, path: str, limits: Limits) -> commands.StageS
 
 
 def _cut(
-    stage: types.StageSpec, path: str, limits: Limits
+    stage: types.StageSpec, limits: Limits
 ) -> commands.TaskList | commands.InputDescriptor | None:
-    which = stage.WhichOneof("cut")
-    if which is None:
-        return None
-    if which == "tasks":
+    if stage.HasField("tasks"):
         tasks = stage.tasks
         sizes, works = tasks.task_bytes, tasks.task_work_slot_seconds
         if sizes or works:
-            size(f"{path}.tasks.task_bytes", sizes, limits.max_listed_tasks)
-            size(f"{path}.tasks.task_work_slot_seconds", works, limits.max_listed_tasks)
+            size("tasks.task_bytes", sizes, limits.max_listed_tasks)
+            size("tasks.task_work_slot_seconds", works, limits.max_listed_tasks)
         return commands.TaskList(
             count=tasks.count,
             task_bytes=tuple(sizes) if sizes else (),
             task_work=tuple(works) if works else (),
         )
+    if not stage.HasField("input"):
+        return None
     described = stage.input
-    size(f"{path}.input.unit_sizes", described.unit_sizes, limits.max_input_units)
-    size(f"{path}.input.unit_costs", described.unit_costs, limits.max_input_units)
+    size("input.unit_sizes", described.unit_sizes, limits.max_input_units)
+    size("input.unit_costs", described.unit_costs, limits.max_input_units)
     return commands.InputDescriptor(
         unit_sizes=tuple(described.unit_sizes),
-        splittable=_splittable(described, f"{path}.input.splittable_units"),
+        splittable=_splittable(described),
         unit_costs=tuple(described.unit_costs),
     )
 
 
-def _splittable(described: types.InputDescriptor, path: str) -> bool | tuple[bool, ...]:
+def _splittable(described: types.InputDescriptor) -> bool | tuple[bool, ...]:
     """One flag for all units, or one for each."""
     if described.splittable or not described.splittable_units:
         return described.splittable
@@ -166,7 +178,10 @@ def _splittable(described: types.InputDescriptor, path: str) -> bool | tuple[boo
     last = -1
     for index in described.splittable_units:
         if not last < index < len(flags):
-            raise InvalidField(path, f"{index} must rise and be below the {len(flags)} units")
+            raise InvalidField(
+                "input.splittable_units",
+                f"{index} must rise and be below the {len(flags)} units",
+            )
         flags[index] = True
         last = index
     return tuple(flags)
