@@ -1,7 +1,7 @@
 """TLS: who may connect, with which certificates, and until when."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -12,8 +12,10 @@ from structlog.testing import capture_logs
 from tests.certificates import make_certificates
 from tests.fakes import FakeClock
 from tests.integration.serving import Service
+from uwfq_service.server import certificates
 from uwfq_service.server.app import Server
-from uwfq_service.server.config import load
+from uwfq_service.server.config import certificate_problems, load
+from uwfq_service.server.config_keys import Tls
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +97,31 @@ async def test_certificates_that_are_replaced_serve_the_next_connections(tmp_pat
         assert {"certificates_refused", "certificates_replaced"} <= told
         with pytest.raises(grpc.aio.AioRpcError):
             await call_over_tls(old, server.port, with_certificate=True)
+
+
+@pytest.mark.needs("openssl")
+async def test_certificates_that_may_be_read_later_serve_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever renews them puts them there as root, and gives them away afterwards."""
+    old, new, used = (tmp_path / name for name in ("old", "new", "used"))
+    for folder in (old, new):
+        folder.mkdir()
+        make_certificates(folder)
+    shutil.copytree(old, used)
+
+    def problems(tls: Tls) -> Iterator[str]:
+        # As for who is not root, whom nothing is kept from.
+        return certificate_problems(tls) if Path(tls.key).stat().st_mode & 0o400 else iter(["no"])
+
+    monkeypatch.setattr(certificates, "certificate_problems", problems)
+    async for server in secured(used, mutual=True):
+        for name in ("ca.pem", "server.pem", "server.key"):
+            shutil.copy(new / name, used)
+        (used / "server.key").chmod(0)
+        # Enough connections that every acceptor has some.
+        for _ in range(8):
+            assert await call_over_tls(old, server.port, with_certificate=True)
+        (used / "server.key").chmod(0o600)
+        for _ in range(8):
+            assert await call_over_tls(new, server.port, with_certificate=True)
