@@ -183,7 +183,7 @@ def test_serve_shows_its_configuration_without_starting() -> None:
 def test_what_serve_shows_can_be_set() -> None:
     """Whoever copies a line of `--check` into an option sets just that."""
     given = [
-        *("--set", 'pools."a.b".slots=3', "--set", 'pools."a.b".users.bob.weight=2.5'),
+        *("--set", 'pools."a.b".slots=3', "--set", 'pools."a.b".users."uid=bob".weight=2.5'),
         *("--set", "store.snapshot_records=2000", "--set", "limits.max_labels=7"),
     ]
     first = uwfq("serve", "--check", *given)

@@ -32,6 +32,11 @@ _OPTIONS: Final = (
     "metrics.listen",
 )
 
+#: KEY=VALUE; in quotes the name of a pool or a user may have a = in it, as one of LDAP has.
+_SETTING: Final = re.compile(
+    r"""(?P<key>(?:[^="']|"(?:[^"\\]|\\.)*"|'[^']*')*)=(?P<value>.*)""", re.DOTALL
+)
+
 
 def _setting_options(command: Any) -> Any:
     for key in reversed(KEYS):
@@ -119,10 +124,10 @@ def serve(
     if policy:
         overrides["pools.default.policy"] = policy
     for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
+        parts = _SETTING.fullmatch(setting)
+        if parts is None:
             raise Failure(f"--set {setting}: write it as KEY=VALUE", REFUSED)
-        overrides[name] = value
+        overrides[parts["key"]] = parts["value"]
     try:
         config = load(overrides, environ=os.environ, file=file)
     except ConfigError as error:
