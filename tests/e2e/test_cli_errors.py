@@ -195,6 +195,13 @@ def test_what_serve_shows_can_be_set() -> None:
     assert uwfq("serve", "--check", *again).out == first.out
 
 
+def test_a_document_is_in_utf_8_whatever_the_locale() -> None:
+    """A name that the terminal cannot show is not to reach a program as a question mark."""
+    given = ("--set", 'pools."\u0142\u00f3d\u017a".slots=3', "--output", "json")
+    ran = uwfq("serve", "--check", *given, env={"PYTHONIOENCODING": "latin-1"})
+    assert set(ran.document["pools"]) == {"\u0142\u00f3d\u017a"}
+
+
 @pytest.mark.parametrize("arguments", [["simulate", "-"], ["submit", "--file", "-"]])
 def test_a_closed_stdin_is_an_empty_one(arguments: list[str]) -> None:
     """As a program may leave it to those that it starts."""

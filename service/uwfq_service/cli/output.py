@@ -39,7 +39,9 @@ def output_option(command: Command) -> Command:
 def emit(output: str, document: Mapping[str, Any], *parts: RenderableType) -> None:
     """Print the document, or the parts one below the other."""
     if output == "json":
-        click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False))
+        text = json.dumps(plain(document), indent=2, ensure_ascii=False)
+        # In UTF-8, as JSON is in any locale.  Not every path is text.
+        click.echo(text.encode(errors="replace"))
         return
     show(terminal(), parts)
 
