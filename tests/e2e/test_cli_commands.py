@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import make_certificates
-from tests.e2e.command import Ran, service, started, uwfq
+from tests.e2e.command import Ran, complaint_of, service, started, uwfq
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,29 @@ def test_a_job_file_may_have_stages_that_depend_on_each_other(target: str, tmp_p
     assert ran.code == 0, ran.err
     assert (tmp_path / "count").read_text().strip() == "3"
     assert [stage["done"] for stage in ran.document["job"]["stages"]] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("described", "options", "pool"),
+    [({}, [], "sea"), ({"pool": "lake"}, [], "lake"), ({"pool": "lake"}, ["--pool", "bay"], "bay")],
+)
+def test_a_job_file_names_the_pool_unless_an_option_does(
+    described: dict[str, str],
+    options: list[str],
+    pool: str,
+    target: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The environment is for those that do not; the service knows none of these pools."""
+    monkeypatch.setenv("UWFQ_POOL", "sea")
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({"stages": [{"stage": "a", "tasks": 1}], **described}))
+    complaint = complaint_of(
+        capsys, "submit", "--file", str(path), "--target", target, "--user", "heidi", *options
+    )
+    assert f"'{pool}'" in complaint
 
 
 @pytest.mark.usefixtures("worker")

@@ -158,9 +158,11 @@ def _from_file(path: str, given: set[str], options: dict[str, Any]) -> dict[str,
     if excess:
         name = "FILE" if "more_input" in excess else _flag(min(excess))
         raise Failure(f"{name}: cannot be combined with --file; write it into the file", REFUSED)
+    # What the environment says is for jobs that do not say themselves.
+    named_pool = options["pool"] if "pool" in given else ""
     return {
         "user": options["user"] or described.user or current_user(),
-        "pool": options["pool"] or described.pool or None,
+        "pool": named_pool or described.pool or options["pool"] or None,
         "job_id": options["job_id"] or described.job_id,
         "request_id": options["request_id"] or described.request_id,
         "kind": described.kind,
