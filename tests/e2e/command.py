@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -128,6 +130,59 @@ def started(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[R
                 yield Running(process, log)
             finally:
                 process.kill()
+
+
+@dataclasses.dataclass(slots=True)
+class AtTerminal:
+    """A command at a terminal, and what that has been told to show."""
+
+    process: subprocess.Popen[bytes]
+    terminal: int
+    shown: str = ""
+
+    def until_shown(self, words: str) -> None:
+        """Return as soon as the words have been written."""
+        while words not in self.shown:
+            assert self._read(), self.shown
+
+    def until_ended(self) -> int:
+        """Read all that comes; the exit code."""
+        while self._read():
+            pass
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self.terminal], [], [], PATIENCE_SECONDS)
+        assert ready, self.shown
+        try:
+            chunk = os.read(self.terminal, 65536)
+        except OSError:  # Nobody has the other end any more.
+            return False
+        self.shown += chunk.decode(errors="replace")
+        return bool(chunk)
+
+
+@contextlib.contextmanager
+def at_terminal(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[AtTerminal]:
+    """Run a command at a terminal of its own; it is gone after the block."""
+    ours, its = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [*UWFQ, *arguments],
+            stdin=its,
+            stdout=its,
+            stderr=its,
+            env=environment(**{"TERM": "xterm", **(env or {})}),
+            start_new_session=True,
+        )
+        os.close(its)
+        with process:
+            try:
+                yield AtTerminal(process, ours)
+            finally:
+                process.kill()
+    finally:
+        os.close(ours)
 
 
 @contextlib.contextmanager

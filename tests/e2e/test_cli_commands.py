@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from tests.certificates import make_certificates
-from tests.e2e.command import Ran, complaint_of, service, started, uwfq
+from tests.e2e.command import Ran, at_terminal, complaint_of, service, started, uwfq
+
+#: What tells a terminal to show something else for a while, and no cursor.
+OTHER_SCREEN_ON, OTHER_SCREEN_OFF = "\x1b[?1049h", "\x1b[?1049l"
+CURSOR_HIDDEN, CURSOR_SHOWN = "\x1b[?25l", "\x1b[?25h"
 
 
 @pytest.fixture(scope="module")
@@ -231,16 +235,21 @@ def test_a_job_that_cannot_be_cancelled_does_not_keep_the_others(target: str) ->
     assert [job["job_id"] for job in ran.document["jobs"]] == ["first", "last"]
 
 
-def test_an_interrupted_wait_leaves_the_job_alone_and_says_how_to_go_on(target: str) -> None:
-    """Ctrl-C ends the waiting, not the job."""
-    job = ("--pool", "idle", "--user", "quentin", "--tasks", "1", "--job-id", "patient")
-    with started("submit", "--target", target, *job, "--wait") as waiting:
-        while uwfq("job", "patient", "--target", target).code != 0:
-            assert waiting.process.poll() is None, waiting.said()
-        assert waiting.stop(signal.SIGINT) == 130
-        assert "uwfq job patient --wait" in waiting.said()
-        assert "Traceback" not in waiting.said()
-    job_now = uwfq("job", "patient", "--target", target, "--output", "json").document["job"]
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_wait_leaves_the_job_alone_and_says_how_to_go_on(
+    target: str, sign: signal.Signals
+) -> None:
+    """Ctrl-C ends the waiting, not the job, and the cursor is seen again."""
+    name = f"patient-{sign.name}"
+    job = ("--pool", "idle", "--user", "quentin", "--tasks", "1", "--job-id", name)
+    with at_terminal("submit", "--target", target, *job, "--wait") as waiting:
+        waiting.until_shown(name)
+        waiting.process.send_signal(sign)
+        assert waiting.until_ended() == 130
+        assert f"uwfq job {name} --wait" in waiting.shown
+        assert "Traceback" not in waiting.shown
+        assert waiting.shown.rindex(CURSOR_HIDDEN) < waiting.shown.rindex(CURSOR_SHOWN)
+    job_now = uwfq("job", name, "--target", target, "--output", "json").document["job"]
     assert job_now["state"] == "waiting"
 
 
@@ -291,8 +300,19 @@ def test_top_looks_once_when_nobody_watches(target: str) -> None:
     table = uwfq("top", "--target", target)
     assert "share owed" in table.out
     assert "share received" in table.out
-    dumb = uwfq("top", "--target", target, env={"FORCE_COLOR": "1", "TERM": "dumb"})
-    assert "pool default, uwfq" in dumb.out
+    with at_terminal("top", "--target", target, env={"TERM": "dumb"}) as dumb:
+        assert dumb.until_ended() == 0
+        assert "pool default, uwfq" in dumb.shown
+
+
+def test_top_gives_the_terminal_back_when_it_is_told_to_end(target: str) -> None:
+    """As `timeout 60 uwfq top` tells it."""
+    with at_terminal("top", "--target", target) as top:
+        top.until_shown("pool default, uwfq")
+        top.process.send_signal(signal.SIGTERM)
+        assert top.until_ended() == 0
+        assert top.shown.rindex(OTHER_SCREEN_ON) < top.shown.rindex(OTHER_SCREEN_OFF)
+        assert top.shown.rindex(CURSOR_HIDDEN) < top.shown.rindex(CURSOR_SHOWN)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uwfq_service import interruption
 from uwfq_service.cli.connection import Connection, connected
 from uwfq_service.cli.errors import Failure
 from uwfq_service.cli.output import (
@@ -224,9 +225,13 @@ def watched(client: SyncClient, job_id: str) -> Job:
 
 @contextlib.contextmanager
 def resumable(job_id: str) -> Iterator[None]:
-    """Say, when the wait is interrupted, that the job is not."""
+    """Say, when the wait is interrupted, that the job is not.
+
+    SIGTERM interrupts it, too, or the terminal would not get its cursor back.
+    """
     try:
-        yield
+        with interruption.interruptible():
+            yield
     except KeyboardInterrupt:
         click.echo(
             f"\njob {job_id} goes on: `uwfq job {job_id} --wait` waits again, "

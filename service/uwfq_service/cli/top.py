@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uwfq_service import interruption
 from uwfq_service.cli.connection import Connection, connected, pool_option
 from uwfq_service.cli.errors import REFUSED, explained
 from uwfq_service.cli.jobs import JOB_COLUMNS, job_row
@@ -93,9 +94,9 @@ def top(
         look = asyncio.run(_look_once(connection, pool, most_jobs))
         emit(output, look.document(), *_parts(look, None))
         return
-    # No error: it is how one leaves.
+    # No error: it is how one leaves.  Whatever ends it, the terminal is left as it was.
     try:
-        asyncio.run(_watch(connection, pool, most_jobs, interval))
+        interruption.run(_watch(connection, pool, most_jobs, interval))
     except KeyboardInterrupt:
         click.echo()
 
