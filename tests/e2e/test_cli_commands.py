@@ -300,6 +300,8 @@ def test_top_looks_once_when_nobody_watches(target: str) -> None:
     table = uwfq("top", "--target", target)
     assert "share owed" in table.out
     assert "share received" in table.out
+    coloured = uwfq("top", "--target", target, env={"FORCE_COLOR": "1", "TERM": "xterm"})
+    assert "\x1b[1muser" in coloured.out
     with at_terminal("top", "--target", target, env={"TERM": "dumb"}) as dumb:
         assert dumb.until_ended() == 0
         assert "pool default, uwfq" in dumb.shown

@@ -72,8 +72,15 @@ def terminal(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     console = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, width=1_000)
+    if not (console.is_terminal and console.file.isatty()):
+        console = Console(
+            stderr=stderr,
+            highlight=False,
+            width=1_000,
+            # With FORCE_COLOR a pipe gets colours, but nothing can be painted anew there.
+            force_terminal=False,
+            color_system=console.color_system,  # type: ignore[arg-type]  # One of its own names.
+        )
     return console
 
 
