@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.files import NamedPath
 from uwfq_service.cli.output import emit, output_option, table
 from uwfq_service.core.policy import POLICIES
-from uwfq_service.server.config_keys import KEYS, POOL_KEYS, USER_KEYS
+from uwfq_service.server.config_keys import KEYS, POOL_KEYS, USER_KEYS, dotted
 
 if TYPE_CHECKING:
     from uwfq_service.server.config import Config
@@ -173,16 +172,11 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
         return [
             leaf
             for name, inner in value.items()
-            for leaf in _leaves(inner, f"{path}.{_quoted(name)}" if path else name)
+            for leaf in _leaves(inner, f"{path}.{dotted(name)}" if path else name)
         ]
     if isinstance(value, list):
         return [leaf for inner in value for leaf in _leaves(inner, path)]
     return [(path, value)]
-
-
-def _quoted(name: str) -> str:
-    """A part of a key as ``--set`` takes it: in quotes, unless it is a bare key of TOML."""
-    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _serve(config: Config) -> int:

@@ -42,6 +42,7 @@ from uwfq_service.server.admin_rpc import AdminRpc
 from uwfq_service.server.certificates import Certificates
 from uwfq_service.server.clock import Clock, SystemClock
 from uwfq_service.server.config import Config, ConfigError, PoolConfig
+from uwfq_service.server.config_keys import dotted
 from uwfq_service.server.engine import Engine
 from uwfq_service.server.outbox import Observer
 from uwfq_service.server.rpc import Handlers
@@ -181,8 +182,8 @@ class Server:
         )
         configured = {pool.configure.pool for pool in config.pools}
         left_over = (
-            f"pools.{name} is not configured any more: the pool stays as it was, with its jobs and "
-            "its users' settings"
+            f"{dotted('pools', name)} is not configured any more: the pool stays as it was, with "
+            "its jobs and its users' settings"
             for name in scheduler.pools
             if name not in configured
         )
@@ -221,7 +222,7 @@ class Server:
                 for command in steps:
                     await self._unless_failed(self.engine.call(command))
             except SchedulerError as error:
-                raise ConfigError([f"pools.{name}: {error}"]) from None
+                raise ConfigError([f"{dotted('pools', name)}: {error}"]) from None
 
     async def _unless_failed(self, reply: asyncio.Future[Done] | asyncio.Future[UserReply]) -> None:
         """Wait for a reply that will never come if the service breaks meanwhile."""

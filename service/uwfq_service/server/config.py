@@ -42,6 +42,7 @@ from uwfq_service.server.config_keys import (
     Metrics,
     Serving,
     Tls,
+    dotted,
 )
 from uwfq_service.store.options import StoreOptions
 
@@ -231,7 +232,7 @@ def _build_pools(leaves: Mapping[Path_, Leaf], problems: list[str]) -> tuple[Poo
         if leaf.value == {} and rest in {(), ("users",)}:
             continue
         if key := known.get(rest):
-            target[key.name] = parse(key, leaf, ".".join(("pools", *path)), problems)
+            target[key.name] = parse(key, leaf, dotted("pools", *path), problems)
         else:
             problems.append(_unknown(("pools", *path), leaf, known))
     pools = pools or {"default": {}}
@@ -253,7 +254,7 @@ def _build_pools(leaves: Mapping[Path_, Leaf], problems: list[str]) -> tuple[Poo
 
 
 def _unknown(path: Path_, leaf: Leaf, known: Mapping[Path_, Key]) -> str:
-    name = ".".join(path)
+    name = dotted(*path)
     names = [".".join(other) for other in known]
     if path[0] == "pools":
         close = difflib.get_close_matches(path[-1], names, n=1)
@@ -356,16 +357,17 @@ def _pool_problems(config: Config) -> Iterator[str]:
     """What the core would refuse of pools and their users when the service starts."""
     limits = config.scheduling.limits
     for pool in config.pools:
-        place = f"pools.{pool.configure.pool}"
+        name = pool.configure.pool
         try:
             validation.configure_pool(pool.configure, limits)
         except InvalidField as error:
-            yield f"{_key_of(place, error.field)}: {error.problem}"
+            yield f"{_key_of(dotted('pools', name), error.field)}: {error.problem}"
         for user in pool.users:
             try:
                 validation.set_user(user, limits)
             except InvalidField as error:
-                yield f"{_key_of(f'{place}.users.{user.user}', error.field)}: {error.problem}"
+                place = dotted("pools", name, "users", user.user)
+                yield f"{_key_of(place, error.field)}: {error.problem}"
 
 
 def _key_of(place: str, field: str) -> str:

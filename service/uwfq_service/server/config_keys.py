@@ -10,6 +10,8 @@ Units stand in the help: seconds, bytes, slot-seconds.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Final
 
 import msgspec
@@ -114,6 +116,14 @@ class Key(msgspec.Struct, frozen=True):
 def plain(number: float) -> str:
     """A bound as people write it."""
     return f"{number:,.0f}" if number == int(number) else f"{number:g}"
+
+
+def dotted(*parts: str) -> str:
+    """A key as TOML and ``--set`` take it: what is no bare key goes into quotes."""
+    return ".".join(
+        part if re.fullmatch("[A-Za-z0-9_-]+", part) else json.dumps(part, ensure_ascii=False)
+        for part in parts
+    )
 
 
 def _defaults(record: type[msgspec.Struct]) -> dict[str, object]:

@@ -181,6 +181,9 @@ def test_what_the_core_would_refuse_is_refused_with_its_key(
         ("log.format", "xml", "must be one of auto, console, json"),
         ("pools.a.policy", "lottery", "must be one of"),
         ("pools.a.users.b.weight", -1, "pools.a.users.b.weight: must be a number"),
+        # As they are to be written: a dot in a name is no dot between names.
+        ('pools.a.users."b.c".weight', -1, 'pools.a.users."b.c".weight: must be a number'),
+        ('"log.level"', "debug", '"log.level": no such setting (command line); did you mean log'),
         ("listen", "7170", "listen: must be host:port"),
         ("listen", "::1:7170", "put the IPv6 address into brackets"),
         ("listen", "host:99999", "listen: must be host:port"),
