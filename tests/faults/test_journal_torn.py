@@ -7,14 +7,18 @@ where the log stops making sense; here we check that this never reaches behind a
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.store.example_events import numbered
 from tests.store.harness import open_sqlite, reopened
-from uwfq_service.store.schema import DATABASE_NAME
+from uwfq_service.store import StoreError
+from uwfq_service.store.schema import DATABASE_NAME, connect_to_read
 
 SIZES = (1, 3, 1, 200, 1, 1, 40, 7)
 
@@ -97,3 +101,40 @@ async def test_a_torn_log_can_be_written_on(recorded: Recorded) -> None:
         assert watched.journal.append(numbered(count + 1, 10)) == count + 10
         watched.journal.close()
         assert reopened(directory) == numbered(1, count + 10)
+
+
+def gone(database: Path) -> None:
+    """Somebody has moved it away."""
+    database.unlink()
+
+
+def emptied(database: Path) -> None:
+    """A copy that a full disk has cut short, say."""
+    database.write_bytes(b"")
+
+
+def restored(database: Path) -> None:
+    """The backup that the README recommends, of a moment before."""
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copy(database, name)
+        with closing(sqlite3.connect(Path(name) / DATABASE_NAME)) as connection:
+            connection.execute("VACUUM INTO ?", (f"{name}/backup",))
+        shutil.copy(f"{name}/backup", database)
+
+
+@pytest.mark.parametrize("happen", [gone, emptied, restored])
+async def test_a_log_is_kept_for_its_database(
+    recorded: Recorded, happen: Callable[[Path], None]
+) -> None:
+    """SQLite would delete it, or apply it to whatever has taken the database's place."""
+    database = recorded.directory / DATABASE_NAME
+    before, log = database.read_bytes(), recorded.log.read_bytes()
+    happen(database)
+    with pytest.raises(StoreError, match=r"-wal belongs to .* is gone"):
+        open_sqlite(recorded.directory)
+    if database.exists():
+        with pytest.raises(StoreError, match=r"-wal belongs to .* is gone"):
+            connect_to_read(recorded.directory)
+    assert recorded.log.read_bytes() == log
+    database.write_bytes(before)
+    assert reopened(recorded.directory) == numbered(1, sum(SIZES))

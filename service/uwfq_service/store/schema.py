@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,11 @@ BUSY_TIMEOUT_SECONDS: Final = 30.0
 
 #: "UWFQ" in ASCII.  Marks the file as ours, for ``file`` and for ourselves.
 APPLICATION_ID: Final = 0x55574651
+
+#: Where the file's header says how it is written and read, and what stands there with a log.
+# https://www.sqlite.org/fileformat2.html
+_FORMAT: Final = slice(18, 20)
+_WITH_LOG: Final = b"\x02\x02"
 
 #: After a burst the write-ahead log is cut back to this size.
 WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
@@ -117,11 +122,32 @@ def connect_to_read(directory: Path) -> sqlite3.Connection:
     )
     try:
         with reading_errors(directory):
+            refuse_orphaned_log(directory)
             check_schema(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def refuse_orphaned_log(directory: Path) -> None:
+    """Raise ``StoreError`` if there is a write-ahead log, but not the database it belongs to.
+
+    SQLite deletes the log of an empty database, with all that was acknowledged and stands nowhere
+    else, and applies it to any other.  Ours has a log from its first page on, which a copy by
+    ``VACUUM INTO`` has not before it was opened.
+    """
+    log = directory / f"{DATABASE_NAME}-wal"
+    if not log.is_file() or not log.stat().st_size:
+        return
+    header = b""
+    with suppress(FileNotFoundError), (directory / DATABASE_NAME).open("rb") as database:
+        header = database.read(_FORMAT.stop)
+    if header[_FORMAT] != _WITH_LOG:
+        raise StoreError(
+            f"{log} belongs to a {DATABASE_NAME} that is gone; bring that back, or put a backup in "
+            "the place of the whole directory"
+        )
 
 
 @contextmanager

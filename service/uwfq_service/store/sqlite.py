@@ -33,7 +33,14 @@ from uwfq_service.store.lock import DirectoryLock
 from uwfq_service.store.options import StoreOptions
 from uwfq_service.store.presence import Presence
 from uwfq_service.store.recovery import collector_paused, restore
-from uwfq_service.store.schema import DATABASE_NAME, connect, is_locked, prepare, reading_errors
+from uwfq_service.store.schema import (
+    DATABASE_NAME,
+    connect,
+    is_locked,
+    prepare,
+    reading_errors,
+    refuse_orphaned_log,
+)
 from uwfq_service.store.snapshot import discard_others, write_snapshot
 from uwfq_service.store.writer import Writer
 
@@ -77,6 +84,7 @@ class SqliteJournal:
         self._lock = DirectoryLock(directory)
         try:
             with reading_errors(directory):
+                refuse_orphaned_log(directory)
                 # SQLite gives its other files the mode of this one.
                 (directory / DATABASE_NAME).touch(mode=0o600)
                 self._connection = connect(directory, durable=True)
