@@ -253,8 +253,10 @@ async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 async def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
     """Someone else's ``uwfq.db`` is not ours to add tables to."""
     edit(tmp_path, "CREATE TABLE theirs (x)")
+    theirs = (tmp_path / DATABASE_NAME).read_bytes()
     with pytest.raises(StoreError, match="not a UWFQ database"):
         open_sqlite(tmp_path)
+    assert (tmp_path / DATABASE_NAME).read_bytes() == theirs
     # And the directory is free again.
     (tmp_path / DATABASE_NAME).unlink()
     open_and_close(tmp_path)

@@ -86,6 +86,7 @@ def connect(directory: Path, *, durable: bool) -> sqlite3.Connection:
 
     With ``durable`` a commit returns when its rows have reached the disk.  Without, they reach it
     with the next durable commit of any connection, and never after it: the log is one file.
+    Raises ``StoreError`` for a database that is not ours.
     """
     # Threads hand connections over to each other, but never share one at the same time.
     connection = sqlite3.connect(
@@ -95,6 +96,7 @@ def connect(directory: Path, *, durable: bool) -> sqlite3.Connection:
         timeout=BUSY_TIMEOUT_SECONDS,
     )
     try:
+        schema_version(connection)  # Refuses what is not ours before anything there is changed.
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(
