@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -117,6 +119,36 @@ async def test_trimming_takes_all_if_told_to(tmp_path: Path) -> None:
         assert trim(connection, 1000, keep_records=0, oldest=0.0) == 30
         assert history_count(connection) == 0
         assert trim(connection, 1000, keep_records=0, oldest=0.0) == 0
+
+
+class Overtaken:
+    """A connection that is always second: another one commits before each of its transactions."""
+
+    def __init__(self, connection: sqlite3.Connection, other: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._other = other
+
+    def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+        if statement == "BEGIN IMMEDIATE":
+            self._other.execute("INSERT INTO chunks (snapshot, content) VALUES (1, x'')")
+        return self._connection.execute(statement, values)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+
+async def test_trimming_goes_on_beside_a_compaction(tmp_path: Path) -> None:
+    """It looks and then deletes, and between the two the next snapshot may have grown."""
+    await fill(tmp_path, 1, 60)
+    with (
+        closing(connect(tmp_path, durable=False)) as connection,
+        closing(connect(tmp_path, durable=False)) as compaction,
+    ):
+        move_covered(connection, 60, 100)
+        overtaken = cast("sqlite3.Connection", Overtaken(connection, compaction))
+        assert trim(overtaken, 100, keep_records=20, oldest=0.0) == 10
+        assert history_count(connection) == 20
 
 
 async def test_reading_leaves_no_trace(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -108,12 +109,15 @@ def trim(connection: sqlite3.Connection, rows: int, *, keep_records: int, oldest
     Those go that are more than ``keep_records`` or happened before the instant ``oldest``.
     """
     surplus = history_count(connection) - keep_records
-    front = connection.execute("SELECT seq, at FROM history ORDER BY seq LIMIT ?", (rows,))
     last = None
-    for position, (sequence, at) in enumerate(front):
-        if position >= surplus and at >= oldest:
-            break
-        last = sequence
+    front = connection.execute("SELECT seq, at FROM history ORDER BY seq LIMIT ?", (rows,))
+    # Left open, it would hold on to a past that no transaction may begin with once others have
+    # written.
+    with closing(front):
+        for position, (sequence, at) in enumerate(front):
+            if position >= surplus and at >= oldest:
+                break
+            last = sequence
     if last is None:
         return 0
     with transaction(connection):
