@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -306,16 +307,30 @@ async def test_a_path_that_is_no_text_has_room_as_well(tmp_path: Path) -> None:
         assert write_snapshot(connection, 10, 1.0, CONTENT)
 
 
-async def test_a_stop_without_room_for_a_snapshot_is_an_orderly_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def failing_disk(_: object) -> Disk:
+    """Say nothing of what is free."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize(
+    ("name", "stand_in", "told"),
+    [
+        ("os.statvfs", lambda _: Disk(0), "make room"),
+        ("os.statvfs", failing_disk, "Input/output error"),
+        ("uwfq_service.store.snapshot.read_content", lambda *_: None, "did not read back"),
+    ],
+)
+async def test_a_stop_without_a_last_snapshot_is_an_orderly_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, stand_in: object, told: str
 ) -> None:
     """The events are enough."""
     watched = open_sqlite(tmp_path)
     watched.journal.append(numbered(1, 10))
-    monkeypatch.setattr("os.statvfs", lambda _: Disk(0))
-    with capture_logs() as lines:
+    with capture_logs() as lines, monkeypatch.context() as patched:
+        patched.setattr(name, stand_in)
         watched.journal.close(watched.recovery.scheduler)
     assert [line["event"] for line in lines] == ["last_snapshot_failed"]
+    assert told in lines[0]["error"]
     watched = open_sqlite(tmp_path)
     watched.journal.close()
     assert watched.recovery.sequence == 10

@@ -41,7 +41,7 @@ from uwfq_service.store.schema import (
     reading_errors,
     refuse_orphaned_log,
 )
-from uwfq_service.store.snapshot import discard_others, write_snapshot
+from uwfq_service.store.snapshot import SnapshotDiscarded, discard_others, write_snapshot
 from uwfq_service.store.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -190,7 +190,7 @@ class SqliteJournal:
         try:
             with contextlib.closing(connect(self._directory, durable=False)) as connection:
                 write_snapshot(connection, self._appended, self._instant, content)
-        except (sqlite3.Error, StoreError) as error:
+        except (sqlite3.Error, StoreError, SnapshotDiscarded, OSError) as error:
             log.warning("last_snapshot_failed", error=str(error))
             return
         log.info(
