@@ -166,3 +166,13 @@ def test_a_directory_without_a_database_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"holds no uwfq\.db; is this the data directory"):
         next(read_history(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_database_that_may_not_be_opened_is_named(tmp_path: Path) -> None:
+    """That of another user, say; here one whose path is longer than SQLite takes."""
+    await fill(tmp_path, 1, 1)
+    far = tmp_path.joinpath(*["d" * 200] * 3)
+    far.mkdir(parents=True)
+    (tmp_path / DATABASE_NAME).rename(far / DATABASE_NAME)
+    with pytest.raises(StoreError, match=r"cannot open .*uwfq\.db: .*; check"):
+        next(read_history(far))

@@ -119,9 +119,10 @@ def connect_to_read(directory: Path) -> sqlite3.Connection:
     path = (directory / DATABASE_NAME).resolve()
     if not path.is_file():
         raise StoreError(f"{directory} holds no {DATABASE_NAME}; is this the data directory?")
-    connection = sqlite3.connect(
-        f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS
-    )
+    with reading_errors(directory):
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS
+        )
     try:
         with reading_errors(directory):
             refuse_orphaned_log(directory)
