@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,8 @@ from uwfq_service.core.events import AnyEvent
 from uwfq_service.store import StoreError, read_history
 from uwfq_service.store.codec import KINDS
 from uwfq_service.store.history import HISTORY_KINDS, history_count, move_covered, trim
-from uwfq_service.store.schema import DATABASE_NAME, connect
+from uwfq_service.store.lock import LOCK_NAME
+from uwfq_service.store.schema import DATABASE_NAME, connect, connect_to_read
 
 
 def kept(of: list[AnyEvent]) -> list[AnyEvent]:
@@ -159,6 +161,29 @@ async def test_reading_leaves_no_trace(tmp_path: Path) -> None:
     assert (tmp_path / DATABASE_NAME).read_bytes() == before
     # And the next service starts as ever.
     open_sqlite(tmp_path).journal.close()
+
+
+def files_in(directory: Path) -> set[str]:
+    """Return the names."""
+    return {path.name for path in directory.iterdir()}
+
+
+async def test_a_copy_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a medium that is read-only, say: SQLite wants to make a log, which a copy can do without.
+
+    One that has a log is another matter: somebody may be writing it.
+    """
+    await fill(tmp_path, 1, 10)
+    monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
+    with closing(connect_to_read(tmp_path)) as reader:
+        assert reader.execute("SELECT count(*) FROM events").fetchone() == (10,)
+        assert files_in(tmp_path) == {DATABASE_NAME, LOCK_NAME}
+    watched = open_sqlite(tmp_path)
+    await watched.until_durable(watched.journal.append(numbered(11, 10)))
+    assert list(read_history(tmp_path)) == kept(numbered(1, 20))
+    watched.journal.close()
 
 
 def test_a_directory_without_a_database_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ up to ``BUSY_TIMEOUT_SECONDS``, so every transaction here is short.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -119,9 +120,13 @@ def connect_to_read(directory: Path) -> sqlite3.Connection:
     path = (directory / DATABASE_NAME).resolve()
     if not path.is_file():
         raise StoreError(f"{directory} holds no {DATABASE_NAME}; is this the data directory?")
+    uri = f"{path.as_uri()}?mode=ro"
+    if not os.access(path.parent, os.W_OK) and not _log_beside(path).exists():
+        # SQLite would fail to make a log.  With none there, nobody is writing.
+        uri += "&immutable=1"
     with reading_errors(directory):
         connection = sqlite3.connect(
-            f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS
+            uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS
         )
     try:
         with reading_errors(directory):
@@ -140,7 +145,7 @@ def refuse_orphaned_log(directory: Path) -> None:
     else, and applies it to any other.  Ours has a log from its first page on, which a copy by
     ``VACUUM INTO`` has not before it was opened.
     """
-    log = directory / f"{DATABASE_NAME}-wal"
+    log = _log_beside(directory / DATABASE_NAME)
     if not log.is_file() or not log.stat().st_size:
         return
     header = b""
@@ -151,6 +156,10 @@ def refuse_orphaned_log(directory: Path) -> None:
             f"{log} belongs to a {DATABASE_NAME} that is gone; bring that back, or put a backup in "
             "the place of the whole directory"
         )
+
+
+def _log_beside(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
 
 
 @contextmanager
