@@ -181,7 +181,7 @@ def test_a_shorter_pause_keeps_the_crowd(world: World) -> None:
     crowd(world)
     world.rounds(1, callers=1, every=0.0, busy=1.0)
     world.rounds(1, callers=7, every=LONGEST_PAUSE, busy=1.0)
-    world.passes(WINDOW, busy=0.2)
+    world.passes(WINDOW, busy=0.0)
     world.call()
     assert 0 < world.pace.pause < LONGEST_PAUSE
     world.turns.clear()
