@@ -95,7 +95,7 @@ class Load:
 
     async def fill(self, pool: str) -> None:
         """Submit a job of many tasks."""
-        await self._submit_call(self._submission(pool, tasks=10_000))
+        await self._submit_call(self._submission(pool, tasks=100_000))
         self.submitted += 1
 
     def _submission(self, pool: str, tasks: int = 1) -> bytes:
