@@ -36,8 +36,8 @@ WINDOW: Final = 0.05
 #: The crowd is counted anew after this time, seconds, and when the pause becomes longer.
 COUNT_AGAIN: Final = 0.25
 #: Part of the time that the loop's thread has a processor for: from here on it is busy, and below
-#: this it has time to spare.  Under full load on two cores it has one for about 0.7 of the time,
-#: since gRPC's threads and its callers want them, too; so these lie well below, and apart, lest a
+#: this it has time to spare.  Under full load on two cores it has one for 0.64 to 0.85 of the
+#: time, since gRPC's threads and its callers want them, too; so these lie below, and apart, lest a
 #: pause come and go.
 BUSY: Final = 0.6
 SPARE: Final = 0.5
