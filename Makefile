@@ -218,7 +218,7 @@ test-python:
 demo: setup ## Watch three users share the service, under three policies
 	$(BIN)/uwfq demo $(ARGS)
 
-spark-demo: setup jars ## Compare stock Spark's schedulers with the bridge, in two and a half minutes
+spark-demo: setup jars ## Compare stock Spark's schedulers with the bridge, in two minutes
 	$(BIN)/python -m spark_bridge.demo $(ARGS)
 
 bench: setup ## Cost per decision in the core, throughput over loopback
