@@ -104,7 +104,7 @@ async def test_whatever_a_kill_interrupts_a_start_finds_all(tmp_path: Path) -> N
         housekeeper._rows = 7  # Several steps of each kind.
         housekeeper._connection = cast("Any", Killed(housekeeper._connection, killed))
         report = snapshot(cast("sqlite3.Connection", Killed(compaction, killed)), LAST)
-        housekeeper._compaction._outcome = report
+        housekeeper._compaction.outcome = report
         while housekeeper.step():
             pass
         housekeeper.close()

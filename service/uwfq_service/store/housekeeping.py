@@ -111,8 +111,11 @@ class Housekeeper:
     def step(self) -> bool:
         """Do one small piece of work; return whether there may be more to do at once."""
         try:
-            if (outcome := self._compaction.outcome()) is not None:
-                self._compaction_ended(outcome)
+            if (outcome := self._compaction.outcome) is not None:
+                try:
+                    self._compaction_ended(outcome)
+                finally:
+                    self._compaction.settle()
             return self._untidy and self._tidy()
         except sqlite3.Error as error:
             self._failed(error)
@@ -191,8 +194,9 @@ class Compaction:
         self._wake = wake
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
-        self._outcome: Report | Exception | None = None
-        #: Whether a process was asked for whose outcome nobody has fetched yet.
+        #: How the one that was asked for has ended; ``None``: it has not, or there is none.
+        self.outcome: Report | Exception | None = None
+        #: Whether one was asked for whose outcome is not dealt with yet.
         self.running = False
         #: Up to which event; ``None``: no more.
         self._asked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -207,11 +211,9 @@ class Compaction:
         self.running = True
         self._asked.put(through)
 
-    def outcome(self) -> Report | Exception | None:
-        """Return, once, how the compaction ended; ``None`` while it runs or none was started."""
-        if (outcome := self._outcome) is not None:
-            self._outcome, self.running = None, False
-        return outcome
+    def settle(self) -> None:
+        """Forget the outcome, which is dealt with: the next one may start."""
+        self.outcome, self.running = None, False
 
     def stop(self) -> None:
         """End the process if one runs, and wait until it is gone."""
@@ -225,9 +227,9 @@ class Compaction:
     def _run(self) -> None:
         while (through := self._asked.get()) is not None:
             try:
-                self._outcome = self._spawn(through)
+                self.outcome = self._spawn(through)
             except Exception as error:  # noqa: BLE001 - whatever it was, it is the outcome
-                self._outcome = error
+                self.outcome = error
             self._wake()
 
     def _spawn(self, through: int) -> Report:
