@@ -118,6 +118,17 @@ async def test_a_user_that_the_core_refuses_stops_the_start() -> None:
         await Server(config).start()
 
 
+@pytest.mark.parametrize("max_inbox", [10_000, 20])
+async def test_the_users_of_a_configuration_share_syncs(max_inbox: int) -> None:
+    """The first start with thousands would take their number times what the disk takes for one."""
+    users = {f"pools.default.users.user-{number}.weight": 2 for number in range(100)}
+    more = {"listen": "127.0.0.1:0", "data": ":memory:", "server.max_inbox": max_inbox}
+    journal = MemoryJournal(asyncio.get_running_loop())
+    async with Server(load({**more, **users}), journal=journal) as server:
+        assert server.engine.glance(lambda core: len(core.pools["default"].users)) == 100
+        assert journal.stats().commits <= 101 // min(100, max_inbox) + 2
+
+
 async def test_a_disk_that_fails_at_the_first_write_ends_the_start() -> None:
     """Rather than waiting for an answer that never comes."""
     journal = ManualJournal()

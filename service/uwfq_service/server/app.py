@@ -43,7 +43,7 @@ from uwfq_service.server.certificates import Certificates
 from uwfq_service.server.clock import Clock, SystemClock
 from uwfq_service.server.config import Config, ConfigError, PoolConfig
 from uwfq_service.server.config_keys import dotted
-from uwfq_service.server.engine import Engine
+from uwfq_service.server.engine import DRAIN_LIMIT, Engine
 from uwfq_service.server.outbox import Observer
 from uwfq_service.server.rpc import Handlers
 from uwfq_service.server.scheduler_rpc import SchedulerRpc
@@ -215,23 +215,28 @@ class Server:
 
     async def _apply_pools(self) -> None:
         """Bring about the pools and users of the configuration."""
+        # Each would wait for the disk by itself; those that are decided together wait once.
+        at_once = min(DRAIN_LIMIT, self.config.server.max_inbox)
         for pool in self.config.pools:
             name = pool.configure.pool
             steps: list[ConfigurePool | SetUser] = [pool.configure, *pool.users]
             try:
-                for command in steps:
-                    await self._unless_failed(self.engine.call(command))
+                for begin in range(0, len(steps), at_once):
+                    replies = [
+                        self.engine.call(command) for command in steps[begin : begin + at_once]
+                    ]
+                    await self._unless_failed(asyncio.gather(*replies))
             except SchedulerError as error:
                 raise ConfigError([f"{dotted('pools', name)}: {error}"]) from None
 
-    async def _unless_failed(self, reply: asyncio.Future[Done] | asyncio.Future[UserReply]) -> None:
-        """Wait for a reply that will never come if the service breaks meanwhile."""
+    async def _unless_failed(self, replies: asyncio.Future[list[Done | UserReply]]) -> None:
+        """Wait for replies that will never come if the service breaks meanwhile."""
         failed = asyncio.create_task(self._end.wait())
-        await asyncio.wait((reply, failed), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((replies, failed), return_when=asyncio.FIRST_COMPLETED)
         failed.cancel()
         if self.failure is not None:
             raise ServiceFailed from self.failure
-        await reply
+        await replies
 
     async def _expose(self, collector: metrics.ServiceCollector) -> None:
         """Let Prometheus scrape."""
