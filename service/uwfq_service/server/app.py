@@ -307,7 +307,7 @@ class Server:
             self._hanging_up = asyncio.ensure_future(self._grpc.stop(None))
         log.error(
             "service_failed",
-            error=str(error),
+            error=str(error) or repr(error),  # A MemoryError says nothing.
             remedy="what was acknowledged is on disk; mend the cause and start again",
             exc_info=error,
         )
