@@ -109,11 +109,12 @@ async def test_whichever_connection_a_call_comes_by_it_is_the_same_service() -> 
             assert (await other.submit()).job_id == f"job-{number}"
 
 
-async def test_a_user_that_the_core_refuses_stops_the_start() -> None:
+async def test_a_user_that_the_core_refuses_stops_the_start(tmp_path: Path) -> None:
     """With the pool's name in the message: how many users it has, a configuration cannot know."""
-    users = {f"pools.default.users.{name}.weight": 2 for name in ("alice", "bob")}
-    limits = {"limits.max_users_per_pool": 1}
-    config = load({"listen": "127.0.0.1:0", "data": ":memory:", **limits, **users})
+    settings = {"listen": "127.0.0.1:0", "data": str(tmp_path), "limits.max_users_per_pool": 1}
+    async with Server(load({**settings, "pools.default.users.alice.weight": 2})):
+        pass
+    config = load({**settings, "pools.default.users.bob.weight": 2})
     with pytest.raises(ConfigError, match=r"pools\.default: .* raise limits\.max_users_per_pool"):
         await Server(config).start()
 

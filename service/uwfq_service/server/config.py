@@ -362,6 +362,11 @@ def _pool_problems(config: Config) -> Iterator[str]:
             validation.configure_pool(pool.configure, limits)
         except InvalidField as error:
             yield f"{_key_of(dotted('pools', name), error.field)}: {error.problem}"
+        if len(pool.users) > limits.max_users_per_pool:
+            yield (
+                f"{dotted('pools', name, 'users')}: names {len(pool.users)} users, but "
+                f"limits.max_users_per_pool is {limits.max_users_per_pool}"
+            )
         for user in pool.users:
             try:
                 validation.set_user(user, limits)

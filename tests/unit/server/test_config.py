@@ -271,6 +271,14 @@ def test_pools_in_brackets_of_two_are_refused(file: Path) -> None:
     assert found.startswith("pools: must be tables, as in [pools.default]")
 
 
+def test_more_users_than_a_pool_may_have_are_refused() -> None:
+    """The service would refuse to start with them."""
+    users = {f"pools.batch.users.{name}.weight": 2 for name in ("alice", "bob")}
+    (found,) = problems({"limits.max_users_per_pool": 1, **users})
+    assert found == "pools.batch.users: names 2 users, but limits.max_users_per_pool is 1"
+    load({"limits.max_users_per_pool": 2, **users})
+
+
 def test_foreign_variables_are_let_be_and_likely_typos_are_warned_of() -> None:
     """A cluster manager sets UWFQ_SERVICE_HOST by itself; that must not stop the service."""
     config = load(environ={"UWFQ_SERVICE_HOST": "10.0.0.1", "UWFQ_TARGET": "x", "HOME": "/"})
