@@ -58,7 +58,7 @@ class Service:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Return when the condition holds; the event loop runs meanwhile."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         # The condition is about the inside of a service, which has no event for a test.
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)

@@ -108,7 +108,7 @@ class Bridge:
     async def split(self, stage: types.StageSpec, **fields: Any) -> types.StageSplit:
         """How a stage would be cut."""
         request = rpc.SplitStageRequest(user="ann", stage=stage, **fields)
-        return (await self.service.jobs.SplitStage(request, timeout=2)).split
+        return (await self.service.jobs.SplitStage(request, timeout=30)).split
 
 
 def scan(mebibytes: int, signature: str = "scan") -> types.StageSpec:
@@ -185,7 +185,7 @@ async def test_a_watcher_hears_of_stages_that_are_dropped() -> None:
         await bridge.drop("q", "5.0")
         # As the pause between two messages ends; the engine is not silent for long.
         service.clock.advance(0.1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             second = (await watch.read()).job
         assert second.stages[0].waiting == 0
         assert second.state == first.state
@@ -288,7 +288,7 @@ async def test_an_engine_says_goodbye_while_it_polls() -> None:
         request = rpc.NextTaskRequest(
             worker_id=bridge.engine, leaving=True, wait_seconds=60, done=[result]
         )
-        goodbye = await service.jobs.NextTask(request, timeout=5)
+        goodbye = await service.jobs.NextTask(request, timeout=30)
         assert [ack.status for ack in goodbye.done_acks] == [ACCEPTED]
         await parked
         job = await bridge.job("q")

@@ -138,7 +138,7 @@ async def test_a_disk_that_fails_at_the_first_write_ends_the_start() -> None:
     await until(lambda: bool(journal.events))
     journal.fail(OSError("no space left on device"))
     with pytest.raises(ServiceFailed):
-        await asyncio.wait_for(starting, 5)
+        await asyncio.wait_for(starting, 30)
     assert journal.closed_with == [None]
 
 
@@ -253,7 +253,7 @@ async def test_a_watcher_of_health_without_room_does_not_hold_up_a_stop(
         writer.write(watch_without_room())
         watched = cast(Any, service.server._health)._server_watchers
         await until(lambda: "" in watched and watched[""].locked())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await service.server.stop()
         writer.close()
 
