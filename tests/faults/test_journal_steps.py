@@ -26,7 +26,7 @@ from uwfq_service.store.codec import encode_state
 from uwfq_service.store.compaction import Report, Request
 from uwfq_service.store.housekeeping import Housekeeper
 from uwfq_service.store.recovery import restore
-from uwfq_service.store.schema import DATABASE_NAME, connect
+from uwfq_service.store.schema import DATABASE_NAME, Connection, connect
 from uwfq_service.store.snapshot import write_snapshot
 
 #: Events of the first snapshot, and all that there are.
@@ -38,7 +38,8 @@ KEPT_IN_HISTORY = 5
 class Killed:
     """A connection whose process might have been killed before any of its statements."""
 
-    def __init__(self, connection: sqlite3.Connection, killed: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, killed: Callable[[], None]) -> None:
+        self.turn = connection.turn
         self._connection = connection
         self._killed = killed
 
@@ -59,7 +60,7 @@ def unasked(through: int) -> Request:
     raise AssertionError(f"asked for a snapshot as of {through}")
 
 
-def snapshot(connection: sqlite3.Connection, last: int) -> Report:
+def snapshot(connection: Connection, last: int) -> Report:
     """Do what the compaction process does, in several chunks."""
     ledger = Ledger(Settings(), jitter=no_jitter)
     ledger.events = numbered(1, last)
@@ -103,7 +104,7 @@ async def test_whatever_a_kill_interrupts_a_start_finds_all(tmp_path: Path) -> N
         housekeeper = Housekeeper(tmp_path, options, restored, unasked, lambda: None)
         housekeeper._rows = 7  # Several steps of each kind.
         housekeeper._connection = cast("Any", Killed(housekeeper._connection, killed))
-        report = snapshot(cast("sqlite3.Connection", Killed(compaction, killed)), LAST)
+        report = snapshot(cast("Connection", Killed(compaction, killed)), LAST)
         housekeeper._compaction.outcome = report
         while housekeeper.step():
             pass

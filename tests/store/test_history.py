@@ -18,7 +18,8 @@ from uwfq_service.store import StoreError, read_history
 from uwfq_service.store.codec import KINDS
 from uwfq_service.store.history import HISTORY_KINDS, history_count, move_covered, trim
 from uwfq_service.store.lock import LOCK_NAME
-from uwfq_service.store.schema import DATABASE_NAME, connect, connect_to_read
+from uwfq_service.store.schema import DATABASE_NAME, Connection, connect, connect_to_read
+from uwfq_service.store.turn import TURN_NAME
 
 
 def kept(of: list[AnyEvent]) -> list[AnyEvent]:
@@ -126,7 +127,8 @@ async def test_trimming_takes_all_if_told_to(tmp_path: Path) -> None:
 class Overtaken:
     """A connection that is always second: another one commits before each of its transactions."""
 
-    def __init__(self, connection: sqlite3.Connection, other: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection, other: Connection) -> None:
+        self.turn = connection.turn
         self._connection = connection
         self._other = other
 
@@ -148,7 +150,7 @@ async def test_trimming_goes_on_beside_a_compaction(tmp_path: Path) -> None:
         closing(connect(tmp_path, durable=False)) as compaction,
     ):
         move_covered(connection, 60, 100)
-        overtaken = cast("sqlite3.Connection", Overtaken(connection, compaction))
+        overtaken = cast("Connection", Overtaken(connection, compaction))
         assert trim(overtaken, 100, keep_records=20, oldest=0.0) == 10
         assert history_count(connection) == 20
 
@@ -179,7 +181,7 @@ async def test_a_copy_is_read_where_nothing_can_be_written(
     monkeypatch.setattr("os.access", lambda _path, mode: mode != os.W_OK)
     with closing(connect_to_read(tmp_path)) as reader:
         assert reader.execute("SELECT count(*) FROM events").fetchone() == (10,)
-        assert files_in(tmp_path) == {DATABASE_NAME, LOCK_NAME}
+        assert files_in(tmp_path) == {DATABASE_NAME, LOCK_NAME, TURN_NAME}
     watched = open_sqlite(tmp_path)
     await watched.until_durable(watched.journal.append(numbered(11, 10)))
     assert list(read_history(tmp_path)) == kept(numbered(1, 20))

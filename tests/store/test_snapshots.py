@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from uwfq_service.core.settings import Settings
 from uwfq_service.store import JournalDamaged
 from uwfq_service.store.compaction import VERSION, OtherVersion, Report, Request, compact
 from uwfq_service.store.errors import NoRoom
-from uwfq_service.store.schema import connect, transaction
+from uwfq_service.store.schema import Connection, connect, transaction
 from uwfq_service.store.snapshot import (
     SnapshotDiscarded,
     complete_snapshots,
@@ -58,7 +57,7 @@ class CrashAfter:
 
 
 @contextmanager
-def database(directory: Path) -> Iterator[sqlite3.Connection]:
+def database(directory: Path) -> Iterator[Connection]:
     """Open the database as the compaction process does."""
     with closing(connect(directory, durable=False)) as connection:
         yield connection

@@ -33,6 +33,7 @@ from uwfq_service.store.lock import LOCK_NAME
 from uwfq_service.store.schema import (
     DATABASE_NAME,
     SCHEMA_VERSION,
+    Connection,
     connect,
     connect_to_read,
     prepare,
@@ -350,7 +351,8 @@ async def test_an_event_of_a_newer_service_stops_the_start(tmp_path: Path) -> No
 class FailingConnection:
     """A connection whose disk breaks after so many good INSERTs."""
 
-    def __init__(self, connection: sqlite3.Connection, good_inserts: int) -> None:
+    def __init__(self, connection: Connection, good_inserts: int) -> None:
+        self.turn = connection.turn
         self._connection = connection
         self._good_inserts = good_inserts
 

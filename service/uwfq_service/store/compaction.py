@@ -150,8 +150,7 @@ class Pacer:
 
     def pause(self) -> None:
         """Leave the database alone for longer than it was used since the last pause or check."""
-        # A commit of the service that found the database locked tries again every few
-        # milliseconds; most of its tries must find it free.
+        # A commit of the service that comes in our turn waits for its end; most must not have to.
         worked = time.perf_counter() - self._resumed
         self.check(max(SHORTEST_PAUSE_SECONDS, 1.5 * worked))
 

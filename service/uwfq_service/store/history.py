@@ -20,7 +20,7 @@ from typing import Final
 from uwfq_service.core import events
 from uwfq_service.core.events import AnyEvent
 from uwfq_service.store.codec import CODEC
-from uwfq_service.store.schema import connect_to_read, reading_errors, transaction
+from uwfq_service.store.schema import Connection, connect_to_read, reading_errors, transaction
 
 HISTORY_KINDS: Final = tuple(
     CODEC.formats[event_type][0]
@@ -88,7 +88,7 @@ def history_count(connection: sqlite3.Connection) -> int:
     return int(count)
 
 
-def move_covered(connection: sqlite3.Connection, covered: int, rows: int) -> int:
+def move_covered(connection: Connection, covered: int, rows: int) -> int:
     """Take the oldest events, at most ``rows`` and none after ``covered``, out of the journal.
 
     Returns how many left it.  One small transaction.
@@ -103,7 +103,7 @@ def move_covered(connection: sqlite3.Connection, covered: int, rows: int) -> int
         return connection.execute("DELETE FROM events WHERE seq <= ?", (last,)).rowcount
 
 
-def trim(connection: sqlite3.Connection, rows: int, *, keep_records: int, oldest: float) -> int:
+def trim(connection: Connection, rows: int, *, keep_records: int, oldest: float) -> int:
     """Delete the oldest of history, at most ``rows``; return how many.  One small transaction.
 
     Those go that are more than ``keep_records`` or happened before the instant ``oldest``.

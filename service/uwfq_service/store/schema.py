@@ -7,7 +7,7 @@
     meta        the schema's version, and the number of rows in ``history``
 
 The write-ahead log lets readers and one writer work side by side.  A writer waits for another one
-up to ``BUSY_TIMEOUT_SECONDS``, so every transaction here is short.
+up to ``BUSY_TIMEOUT_SECONDS`` (``turn.py``), so every transaction here is short.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from uwfq_service.store.errors import (
     StoreError,
     UnknownSchema,
 )
+from uwfq_service.store.turn import Turn
 
 DATABASE_NAME: Final = "uwfq.db"
 SCHEMA_VERSION: Final = 1
@@ -82,20 +83,33 @@ Migration = Callable[[sqlite3.Connection], None]
 SCHEMA_MIGRATIONS: Final[Mapping[int, Migration]] = {}
 
 
-def connect(directory: Path, *, durable: bool) -> sqlite3.Connection:
+class Connection(sqlite3.Connection):
+    """A connection to the database of ``directory`` that writes in its turn."""
+
+    def __init__(self, directory: Path) -> None:
+        self.turn = Turn(directory, BUSY_TIMEOUT_SECONDS)
+        # Threads hand connections over to each other, but never share one at the same time.
+        super().__init__(
+            directory / DATABASE_NAME,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_SECONDS,
+        )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        super().close()
+        self.turn.close()
+
+
+def connect(directory: Path, *, durable: bool) -> Connection:
     """Open the database of ``directory`` for writing, in autocommit mode.
 
     With ``durable`` a commit returns when its rows have reached the disk.  Without, they reach it
     with the next durable commit of any connection, and never after it: the log is one file.
     Raises ``StoreError`` for a database that is not ours.
     """
-    # Threads hand connections over to each other, but never share one at the same time.
-    connection = sqlite3.connect(
-        directory / DATABASE_NAME,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=BUSY_TIMEOUT_SECONDS,
-    )
+    connection = Connection(directory)
     try:
         schema_version(connection)  # Refuses what is not ours before anything there is changed.
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -163,19 +177,20 @@ def _log_beside(database: Path) -> Path:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: Connection) -> Iterator[None]:
     """Run the body as one write transaction: all of it or nothing."""
-    # IMMEDIATE: wait for another writer here, where nothing has been read yet, rather than fail
-    # at the first write.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # After some errors (a full disk) SQLite has rolled back by itself.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    with connection.turn:
+        # IMMEDIATE: wait for another writer here, where nothing has been read yet, rather than
+        # fail at the first write.
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # After some errors (a full disk) SQLite has rolled back by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
 
 @contextmanager
@@ -228,7 +243,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
 
 
 def prepare(
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     current: int = SCHEMA_VERSION,
     migrations: Mapping[int, Migration] = SCHEMA_MIGRATIONS,

@@ -23,10 +23,10 @@ import structlog
 
 from uwfq_service.store.codec import STATE_VERSION, decode_state
 from uwfq_service.store.errors import NoRoom
-from uwfq_service.store.schema import transaction
+from uwfq_service.store.schema import Connection, transaction
 
 #: Bytes per chunk.  A transaction that writes one holds the service's commits up for about a
-#: millisecond.
+#: millisecond, and for some more where the log is checkpointed by it.
 CHUNK_BYTES: Final = 256 * 1024
 
 #: Times its own size that a snapshot may take: in the write-ahead log and then in the database.
@@ -66,7 +66,7 @@ def _nothing() -> None:
 
 
 def write_snapshot(
-    connection: sqlite3.Connection,
+    connection: Connection,
     sequence: int,
     at: float,
     content: bytes,
@@ -121,7 +121,7 @@ def _refuse_without_room(connection: sqlite3.Connection, needed: int) -> None:
         raise NoRoom(needed, free)
 
 
-def _write_chunk(connection: sqlite3.Connection, snapshot_id: int, content: memoryview) -> None:
+def _write_chunk(connection: Connection, snapshot_id: int, content: memoryview) -> None:
     with transaction(connection):
         # The row may be gone: see SnapshotDiscarded.  Then its chunks must not come back.
         _expect_one(
@@ -176,7 +176,7 @@ def load_newest(connection: sqlite3.Connection) -> LoadedSnapshot | None:
     return None
 
 
-def discard_others(connection: sqlite3.Connection, snapshot_id: int) -> None:
+def discard_others(connection: Connection, snapshot_id: int) -> None:
     """Forget all snapshots but the given one: older, damaged and unfinished ones.
 
     Their content is left for ``drop_chunks``.  Whoever still writes one will give up.
@@ -185,7 +185,7 @@ def discard_others(connection: sqlite3.Connection, snapshot_id: int) -> None:
         connection.execute("DELETE FROM snapshots WHERE id <> ?", (snapshot_id,))
 
 
-def drop_chunks(connection: sqlite3.Connection, chunks: int) -> int:
+def drop_chunks(connection: Connection, chunks: int) -> int:
     """Delete at most ``chunks`` chunks of forgotten snapshots; return how many.
 
     One small transaction.

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from uwfq_service.store.housekeeping import Housekeeper
-from uwfq_service.store.schema import transaction
+from uwfq_service.store.schema import Connection, transaction
 
 #: Values per row as they come in: kind, version, at, record.
 COLUMNS: Final = 4
@@ -40,7 +40,7 @@ class Writer:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         housekeeper: Housekeeper,
         *,
         sequence: int,
@@ -164,7 +164,8 @@ class Writer:
         most = COLUMNS * self._sizes[-1]
         if len(values) <= most:
             # Outside of a transaction a statement is one by itself: back from here, it is on disk.
-            self._insert(self.sequence + 1, values)
+            with self._connection.turn:
+                self._insert(self.sequence + 1, values)
             return
         with transaction(self._connection):
             for begin in range(0, len(values), most):
