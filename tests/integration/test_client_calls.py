@@ -352,6 +352,37 @@ async def test_a_blocking_watch_can_be_left_early(service: FakeService) -> None:
     assert await asyncio.to_thread(work) == "j"
 
 
+async def test_a_blocking_watch_needs_no_thread(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a Ctrl-C comes between gRPC's call and gRPC's thread for it, no close ever returns."""
+    service.add_job("j", 1)
+    service.end_job("j", types_pb2.JOB_STATE_SUCCEEDED)
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    def work() -> list[JobState]:
+        with SyncClient(service.target) as client:
+            return [job.state for job in client.watch("j")]
+
+    monkeypatch.setattr("grpc._channel._run_channel_spin_thread", interrupted)
+    assert await asyncio.to_thread(work) == [JobState.SUCCEEDED]
+
+
+async def test_closing_a_blocking_client_ends_a_watch_in_another_thread(
+    service: FakeService,
+) -> None:
+    """With an error, as every call of a closed client."""
+    service.add_job("j", 1)
+    client = SyncClient(service.target, retry=RetryPolicy(max_attempts=1))
+    waiting = asyncio.ensure_future(asyncio.to_thread(client.wait, "j"))
+    await service.until(lambda: service.requests["WatchJob"])
+    client.close()
+    with pytest.raises((UwfqError, RuntimeError)):
+        await waiting
+
+
 async def test_a_closed_client_says_so(service: FakeService) -> None:
     """It does not quietly connect anew."""
     client = Client(service.target)

@@ -16,6 +16,7 @@ from typing import Final
 
 import grpc
 import grpc.aio
+from grpc.experimental import ChannelOptions
 
 from uwfq_client import checks
 
@@ -117,9 +118,12 @@ class Endpoint:
 
     def blocking_channel(self) -> grpc.Channel:
         """A channel for calls that block."""
+        # A stream has a thread else.  Where a Ctrl-C comes between the two, the stream never ends,
+        # and the channel waits for it when it is closed.
+        options = [*self._options, (ChannelOptions.SingleThreadedUnaryStream, 1)]
         if self._tls is None:
-            return grpc.insecure_channel(self.target, options=self._options)
-        return grpc.secure_channel(self.target, self._tls.credentials(), options=self._options)
+            return grpc.insecure_channel(self.target, options=options)
+        return grpc.secure_channel(self.target, self._tls.credentials(), options=options)
 
     def async_channel(self) -> grpc.aio.Channel:
         """A channel for coroutines, bound to the running loop."""
