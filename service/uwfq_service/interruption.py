@@ -27,6 +27,34 @@ def interruptible() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def deferred() -> Iterator[Callable[[], None]]:
+    """Put Ctrl-C off to the next call of what is yielded, or to the end of the block.
+
+    For code of others, in whose midst it would be lost (in a callback of the interpreter's), or
+    come out as another error.  Only in the main thread, and where nobody else handles Ctrl-C.
+    """
+    came = False
+
+    def note(*_: object) -> None:
+        nonlocal came
+        came = True
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) != signal.default_int_handler:
+        yield check
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    check()
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run ``main`` as ``asyncio.run`` does, inside ``interruptible``.
 

@@ -87,3 +87,33 @@ def test_handlers_are_put_back_and_what_is_ignored_stays_ignored() -> None:
         signal.raise_signal(signal.SIGHUP)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_ctrl_c_in_the_code_of_others_comes_when_it_is_through() -> None:
+    """In a finalizer it would be lost, and the rest of the code of others would be run."""
+    steps: list[str] = []
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt), interruption.deferred() as check:  # noqa: PT012
+        check()
+        Finalized()
+        steps.append("through")
+        check()
+        steps.append("never")
+    with pytest.raises(KeyboardInterrupt), interruption.deferred():  # noqa: PT012
+        Finalized()
+        steps.append("at the end")
+    assert steps == ["through", "at the end"]
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so() -> None:
+    """Nobody may be interrupted by what was not meant for them."""
+    with interruption.deferred() as check:
+        signal.raise_signal(signal.SIGINT)
+        check()
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN

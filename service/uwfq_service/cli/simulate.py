@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from uwfq_service import interruption
 from uwfq_service.cli.errors import REFUSED, Failure
 from uwfq_service.cli.files import (
     NamedPath,
@@ -358,9 +359,14 @@ def _draw(
     from uwfq_service.simulator.html import write_html
 
     curves = [service_curves(run) for run in runs]
-    with _progress(1) as (start, advance):
+    with _progress(1) as (start, advance), interruption.deferred() as check:
+
+        def advanced(done: int, total: int) -> None:
+            check()
+            advance(done, total)
+
         start("drawing")
-        pictures = plots.draw(runs, curves, advanced=advance)
+        pictures = plots.draw(runs, curves, advanced=advanced)
     if directory is not None:
         with writing("--plots", directory):
             paths = plots.save(pictures, directory)
