@@ -31,8 +31,9 @@ _WITH_FILE = frozenset({"user", "pool", "job_id", "request_id", "labels"})
 @click.command(
     short_help="Submit a job.",
     epilog="A job file holds the fields of SubmitJobRequest: user, kind, signature, labels, … and "
-    "stages, each with stage (its name), after, payload (text or JSON), and either tasks (a "
-    "number) or input ({files: […]} or {unit_sizes: […]}, splittable). A misspelt name is refused.",
+    "stages, each with stage (its name), after, payload (text or JSON; payload_base64 for other "
+    "bytes), and either tasks (a number) or input ({files: […], splittable: true}, or unit_sizes "
+    "in place of files). A misspelt name is refused.",
 )
 @click.argument("more_input", metavar="[FILE]...", nargs=-1)
 @click.option("--file", "job_file", metavar="JSON", help="Read the job from a file; - for stdin.")
