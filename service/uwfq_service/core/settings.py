@@ -56,9 +56,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Work of a job about which nothing is known, slot-seconds: rather too high than too low.
     prior_work: float = 100.0
     lease_seconds: float = 30.0
-    #: A worker silent for so long, and without a lease that holds, is forgotten.
+    #: A worker silent for so long beyond the wait of its poll, and without a lease that holds, is
+    #: forgotten.
     worker_timeout: float = 30.0
-    #: An engine silent for so long has its open jobs cancelled.
+    #: An engine silent for so long beyond the wait of its poll has its open jobs cancelled.
     engine_timeout: float = 120.0
     max_attempts: int = 3
     #: The retry after the n-th failure waits ``retry_backoff x 2^(n-1)``, at most

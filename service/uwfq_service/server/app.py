@@ -7,8 +7,9 @@
 collector.
 
 A stop goes from the outside in: health says NOT_SERVING, new calls are refused as UNAVAILABLE,
-what waits is answered (long polls with nothing), the journal gets a snapshot, and the process ends
-with 0.  When the disk or the core fails nothing more is answered, and it ends with 1.
+what waits is answered (long polls with nothing), the journal gets a snapshot if much has happened,
+and the process ends with 0.  When the disk or the core fails nothing more is answered, and it ends
+with 1.
 """
 
 from __future__ import annotations

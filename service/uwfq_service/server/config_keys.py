@@ -218,13 +218,15 @@ KEYS: Final[tuple[Key, ...]] = (
     ),
     _key(
         "scheduling.worker_timeout",
-        "A worker silent for so long, and without a lease that holds, is forgotten, seconds.",
+        "A worker silent for so long beyond the wait of its poll, and without a lease that holds, "
+        "is forgotten, seconds.",
         above=0,
         high=_LONG,
     ),
     _key(
         "scheduling.engine_timeout",
-        "An engine silent for so long has its open jobs cancelled, seconds.",
+        "An engine silent for so long beyond the wait of its poll has its open jobs cancelled, "
+        "seconds.",
         above=0,
         high=_LONG,
     ),
