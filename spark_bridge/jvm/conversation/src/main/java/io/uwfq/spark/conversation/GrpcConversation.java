@@ -57,10 +57,12 @@ public final class GrpcConversation implements Conversation {
   /** Launches allowed ahead of a free slot, so that it need not stay idle for a round trip. */
   private static final int PREFETCHED_LAUNCHES = 4;
 
-  private static final long CLOSE_MILLIS = 1_500;
+  /** Spark waits for the end of the conversation when it stops. */
+  static final long CLOSE_MILLIS = 1_500;
 
   private final Settings settings;
   private final String engineId;
+  private final long closeMillis;
   private final Figures figures = new Figures();
   private final Speaker speaker = new Speaker();
   private final Shapes shapes = new Shapes(speaker);
@@ -88,14 +90,19 @@ public final class GrpcConversation implements Conversation {
    *     the one of before, so that the service is told a name of this run's own that begins with it
    */
   public GrpcConversation(Settings settings, String applicationId, ManagedChannel channel) {
-    this(settings, applicationId, channel, System::nanoTime);
+    this(settings, applicationId, channel, System::nanoTime, CLOSE_MILLIS);
   }
 
-  /** As above, with the clock that the age of the order is measured by. */
+  /** As above, with the clock that the age of the order is measured by, and a limit to the end. */
   GrpcConversation(
-      Settings settings, String applicationId, ManagedChannel channel, LongSupplier nanoClock) {
+      Settings settings,
+      String applicationId,
+      ManagedChannel channel,
+      LongSupplier nanoClock,
+      long closeMillis) {
     Random random = new Random();
     this.settings = settings;
+    this.closeMillis = closeMillis;
     this.engineId = applicationId + "-" + String.format("%08x", random.nextInt());
     this.service = new Service(channel, speaker, figures);
     this.contact = new Contact(settings.target(), figures, random);
@@ -429,8 +436,8 @@ public final class GrpcConversation implements Conversation {
     }
     closed = true;
     order.stop();
-    long deadlineNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(CLOSE_MILLIS);
-    boolean heard = contact.answers() && isAllSaid(CLOSE_MILLIS / 2);
+    long deadlineNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(closeMillis);
+    boolean heard = contact.answers() && isAllSaid(closeMillis / 2);
     // Whatever else is sent now would make the service think that the engine is still there.
     speaker.stop();
     shapes.stop();

@@ -25,6 +25,7 @@ abstract class ConversationFixture {
 
   @AfterEach
   final void end() {
+    service.behaviour = request -> null; // It listens to the goodbye.
     conversation.close();
     service.close();
   }

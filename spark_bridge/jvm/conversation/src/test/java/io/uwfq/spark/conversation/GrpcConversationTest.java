@@ -95,7 +95,7 @@ class GrpcConversationTest extends ConversationFixture {
     conversation.taskEnded(new TaskKey(key, 2, 1), killed);
     // A fact about a job is taken in at once, and after those before it.
     job("q2", "bob");
-    while (!service.next(SubmitJobRequest.class).getJobId().equals("q2")) {}
+    service.nextSubmission("q2");
     held.countDown();
     NextTaskRequest report = service.nextReport();
     assertEquals(
@@ -111,6 +111,14 @@ class GrpcConversationTest extends ConversationFixture {
   /** What ends before the service knows its stage is told as it was, and not as the mean. */
   @Test
   void aStageThatIsToldLateIsToldExactly() throws Exception {
+    CountDownLatch held = new CountDownLatch(1);
+    service.behaviour =
+        request -> {
+          if (request instanceof SubmitJobRequest submit && submit.getJobId().equals("q1")) {
+            await(held);
+          }
+          return null;
+        };
     job("q1", "alice");
     service.next(SubmitJobRequest.class);
     StageKey key = stage("q1", "0.0", 3);
@@ -125,6 +133,9 @@ class GrpcConversationTest extends ConversationFixture {
     conversation.taskStarted(new TaskKey(key, 2, 1));
     conversation.taskEnded(new TaskKey(key, 2, 1), lost);
     conversation.jobEnded("q1", JobEnd.SUCCEEDED);
+    job("q2", "bob"); // Taken in after all of that.
+    service.nextSubmission("q2");
+    held.countDown();
     AddStagesRequest added = service.next(AddStagesRequest.class);
     assertEquals(
         List.of(key.stage(), next.stage()),
@@ -158,7 +169,7 @@ class GrpcConversationTest extends ConversationFixture {
     conversation.jobEnded("q1", JobEnd.SUCCEEDED);
     // Another job's whole life fits in between: the two do not wait for each other.
     job("q2", "bob");
-    while (!service.next(SubmitJobRequest.class).getJobId().equals("q2")) {}
+    service.nextSubmission("q2");
     assertFalse(service.heard.stream().anyMatch(CloseJobRequest.class::isInstance));
     reportsHeld.countDown();
     service.next(CloseJobRequest.class);
@@ -194,8 +205,7 @@ class GrpcConversationTest extends ConversationFixture {
             request instanceof NextTaskRequest poll && poll.getWaitSeconds() > 0
                 ? ScriptedService.SILENCE
                 : null;
-    int polls = service.polls.get();
-    Waiting.until("a parked poll", () -> service.polls.get() > polls);
+    Waiting.until("a parked poll", service::isSilent);
     service.ranking =
         Ranking.newBuilder()
             .setVersion(5)
@@ -236,8 +246,7 @@ class GrpcConversationTest extends ConversationFixture {
         service.converse("spark.uwfq.staleAfter", "200ms", "spark.uwfq.rpcTimeout", "1h");
     Waiting.until("an answer", () -> conversation.standings().reachable());
     service.behaviour = request -> ScriptedService.SILENCE;
-    int polls = service.polls.get();
-    Waiting.until("a parked poll", () -> service.polls.get() > polls);
+    Waiting.until("a parked poll", service::isSilent);
     assertTrue(conversation.standings().reachable());
     service.nanos.addAndGet(TimeUnit.MILLISECONDS.toNanos(201));
     Waiting.until("the loss", () -> !conversation.standings().reachable());
@@ -268,8 +277,12 @@ class GrpcConversationTest extends ConversationFixture {
             },
             Map::of));
     job("q2", "bob");
-    assertEquals("q2", service.next(SubmitJobRequest.class).getJobId());
-    assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    Map<String, String> signatures = new HashMap<>();
+    while (signatures.size() < 2) {
+      SubmitJobRequest submitted = service.next(SubmitJobRequest.class);
+      signatures.put(submitted.getJobId(), submitted.getSignature());
+    }
+    assertEquals(Map.of("q1", "", "q2", "sig"), signatures);
     forever.countDown();
   }
 

@@ -70,6 +70,11 @@ final class ScriptedService extends SchedulerServiceGrpc.SchedulerServiceImplBas
   /** The clock that the age of an answer is measured by; it stands unless a test moves it. */
   final AtomicLong nanos = new AtomicLong();
 
+  /**
+   * How long the end of a conversation that begins now may take: as long as a busy machine wants.
+   */
+  long closeMillis = 60_000;
+
   /** Polls for the order that were heard. */
   final AtomicInteger polls = new AtomicInteger();
 
@@ -96,7 +101,8 @@ final class ScriptedService extends SchedulerServiceGrpc.SchedulerServiceImplBas
             Settings.of(conf, List.of()),
             "engine",
             InProcessChannelBuilder.forName(name).build(),
-            nanos::get);
+            nanos::get,
+            closeMillis);
     conversation.start();
     return conversation;
   }
@@ -111,6 +117,23 @@ final class ScriptedService extends SchedulerServiceGrpc.SchedulerServiceImplBas
       if (type.isInstance(request)) {
         return type.cast(request);
       }
+    }
+  }
+
+  /** The next submission of this job; what else comes before it is dropped. */
+  SubmitJobRequest nextSubmission(String jobId) throws InterruptedException {
+    while (true) {
+      SubmitJobRequest request = next(SubmitJobRequest.class);
+      if (request.getJobId().equals(jobId)) {
+        return request;
+      }
+    }
+  }
+
+  /** Whether a request is left unanswered. */
+  boolean isSilent() {
+    synchronized (parked) {
+      return !parked.isEmpty();
     }
   }
 

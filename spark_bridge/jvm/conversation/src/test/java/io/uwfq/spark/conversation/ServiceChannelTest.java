@@ -13,6 +13,7 @@ import io.uwfq.v1.GetJobRequest;
 import io.uwfq.v1.SchedulerServiceGrpc;
 import java.io.IOException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.util.ArrayList;
@@ -84,12 +85,13 @@ class ServiceChannelTest {
   @Test
   @Timeout(60)
   void aServiceThatIsNotThereRefusesTheConnection() throws Exception {
-    ServerSocket gone = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-    gone.close();
-    StatusRuntimeException failed = failureOfACallTo("127.0.0.1:" + gone.getLocalPort());
-    assertEquals(
-        "UNAVAILABLE: Connection refused",
-        Service.describe(Status.fromThrowable(failed).withCause(failed)));
+    try (Socket reserved = new Socket()) { // Nobody else gets its port, and nobody listens there.
+      reserved.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+      StatusRuntimeException failed = failureOfACallTo("127.0.0.1:" + reserved.getLocalPort());
+      assertEquals(
+          "UNAVAILABLE: Connection refused",
+          Service.describe(Status.fromThrowable(failed).withCause(failed)));
+    }
   }
 
   /** The conversation says it once; gRPC would say it each time that it is asked again. */

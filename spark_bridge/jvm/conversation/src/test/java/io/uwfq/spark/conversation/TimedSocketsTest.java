@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketTimeoutException;
@@ -40,8 +41,10 @@ class TimedSocketsTest {
 
   @Test
   void aRefusedConnectionIsAFailure() throws IOException {
-    ServerSocket gone = new ServerSocket(0, 1, HERE);
-    gone.close();
-    assertThrows(ConnectException.class, () -> sockets.createSocket(HERE, gone.getLocalPort()));
+    try (Socket reserved = new Socket()) { // Nobody else gets its port, and nobody listens there.
+      reserved.bind(new InetSocketAddress(HERE, 0));
+      int port = reserved.getLocalPort();
+      assertThrows(ConnectException.class, () -> sockets.createSocket(HERE, port));
+    }
   }
 }

@@ -28,6 +28,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
@@ -130,11 +131,13 @@ class TroubledServiceTest extends ConversationFixture {
     conversation.taskStarted(new TaskKey(new StageKey("q1", "0.0"), 2, 1));
     job("q2", "bob");
     conversation.jobEnded("q2", JobEnd.SUCCEEDED);
-    Waiting.until("a fallback", () -> conversation.figures().fallbacks.sum() == 1);
+    // A machine that stands still for as long has been lost, and found, before.
+    Figures figures = conversation.figures();
+    Waiting.until("a fallback", () -> figures.fallbacks.sum() > figures.rejoins.sum());
     service.heard.clear();
     service.behaviour = request -> null;
-    Waiting.until("the rejoin", () -> conversation.figures().rejoins.sum() == 1);
-    assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    Waiting.until("the rejoin", () -> figures.fallbacks.sum() == figures.rejoins.sum());
+    service.nextSubmission("q1");
     assertEquals("0.0", service.next(AddStagesRequest.class).getStages(0).getStage());
     assertEquals(2, service.nextReport().getStarted(0).getTaskIndex());
     assertTrue(conversation.standings().reachable());
@@ -165,7 +168,7 @@ class TroubledServiceTest extends ConversationFixture {
     assertEquals(List.of(), List.copyOf(service.heard));
 
     service.behaviour = request -> null;
-    assertEquals("q1", service.next(SubmitJobRequest.class).getJobId());
+    service.nextSubmission("q1");
     NextTaskRequest report = service.nextReport();
     assertEquals(50, report.getDoneCount());
     assertEquals(1, report.getDone(0).getFailure().getRuntimeSeconds(), "the one that has failed");
@@ -179,18 +182,23 @@ class TroubledServiceTest extends ConversationFixture {
   @Test
   void aFaultInOneJobIsNoLoss() throws Exception {
     AtomicInteger faults = new AtomicInteger();
+    CountDownLatch othersGoOn = new CountDownLatch(1);
     service.behaviour =
-        request ->
-            request instanceof SubmitJobRequest submit
-                    && submit.getUser().equals("odd")
-                    && faults.incrementAndGet() <= 3
-                ? Status.INTERNAL.withDescription("division by zero")
-                : null;
+        request -> {
+          if (request instanceof SubmitJobRequest submit && submit.getUser().equals("odd")) {
+            if (faults.incrementAndGet() <= 3) {
+              return Status.INTERNAL.withDescription("division by zero");
+            }
+            await(othersGoOn);
+          }
+          return null;
+        };
     job("q1", "odd");
     stage("q1", "0.0", 1);
     job("q2", "alice");
     stage("q2", "0.0", 1);
     assertEquals("q2", service.next(AddStagesRequest.class).getJobId());
+    othersGoOn.countDown();
     assertEquals("q1", service.next(AddStagesRequest.class).getJobId());
     assertEquals(4, faults.get());
     assertEquals(0, conversation.figures().fallbacks.sum());
@@ -307,15 +315,15 @@ class TroubledServiceTest extends ConversationFixture {
     job("q1", "alice");
     StageKey key = stage("q1", "0.0", 2);
     service.next(AddStagesRequest.class);
-    conversation.taskStarted(new TaskKey(key, 1, 1));
     long beganNanos = System.nanoTime();
+    conversation.taskStarted(new TaskKey(key, 1, 1));
     for (int i = 0; i < 5; i++) {
       service.next(AddStagesRequest.class);
     }
     // The pauses are at least half of 100, 200, 400, 800 and 1,600 ms.
     assertTrue(System.nanoTime() - beganNanos > TimeUnit.MILLISECONDS.toNanos(1_500));
     job("q2", "bob");
-    while (!service.next(SubmitJobRequest.class).getJobId().equals("q2")) {}
+    service.nextSubmission("q2");
   }
 
   @Test
@@ -391,6 +399,9 @@ class TroubledServiceTest extends ConversationFixture {
   @Test
   @Timeout(value = 30, unit = TimeUnit.SECONDS)
   void closeDoesNotWaitForAHangingService() throws Exception {
+    conversation.close();
+    service.closeMillis = GrpcConversation.CLOSE_MILLIS;
+    conversation = service.converse();
     Waiting.until("the first answer", () -> conversation.standings().reachable());
     service.behaviour = request -> ScriptedService.SILENCE;
     job("q1", "alice");
