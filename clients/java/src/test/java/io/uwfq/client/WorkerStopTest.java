@@ -45,8 +45,10 @@ class WorkerStopTest extends WorkerFixture {
         };
     Worker worker = worker().slots(2).handler("noop", handler).build().start();
     service.await(() -> service.leased() == 2);
-    worker.requestStop();
-    service.loseNothingMore();
+    synchronized (service) { // So that no answer gets lost between the two.
+      worker.requestStop();
+      service.loseNothingMore();
+    }
     worker.close();
     assertEquals(List.of(0, 1), ran.stream().sorted().toList());
     assertEquals(0, service.leased());
@@ -70,7 +72,7 @@ class WorkerStopTest extends WorkerFixture {
     service.await(() -> service.leased() == 3);
     running.await();
     worker.stop(Duration.ofMillis(10));
-    assertEquals(0, interrupted.getCount());
+    interrupted.await();
     assertEquals(0, service.leased());
     assertEquals(3, service.waiting());
     assertEquals(0, service.results().size());
