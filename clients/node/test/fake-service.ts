@@ -127,6 +127,10 @@ export class FakeService {
     this.#fault(method, { refusal: Refusal.unavailable(), carriedOut: true }, times);
   }
 
+  loseNothingMore(): void {
+    this.#faults.clear();
+  }
+
   #fault(method: string, fault: Fault, times: number): void {
     const faults = this.#faults.get(method) ?? [];
     this.#faults.set(method, [...faults, ...new Array<Fault>(times).fill(fault)]);

@@ -82,21 +82,19 @@ test(
 );
 
 test(
-  "cancelling a job stops its handlers; a task may run for many times its lease",
+  "cancelling a job stops its handlers; a task may run for longer than its lease",
   { skip: SKIP },
-  withService({ "scheduling.lease_seconds": 0.6 }, async (service, client) => {
-    const worker = new Worker(service.target, { ...EAGER, slots: 1 });
+  withService({ "scheduling.lease_seconds": 2 }, async (service, client) => {
+    const worker = new Worker(service.target, { ...EAGER, slots: 2 });
     const stopped = new Gate();
     worker
-      .handle("long", () => delay(2000))
+      .handle("long", () => delay(5000))
       .handle("endless", async (_, { signal }) => {
         await aborted(signal);
         stopped.open();
       });
     const served = worker.serve();
     const long = await client.submit({ user: "ann", kind: "long", stages: [stage("s", 1)] });
-    const { failedAttempts } = await client.wait(long.jobId, { check: true });
-    assert.equal(failedAttempts, 0);
     const { jobId } = await client.submit({
       user: "ann",
       kind: "endless",
@@ -106,9 +104,12 @@ test(
       if (job.state === JobState.RUNNING) await client.cancel({ jobId, reason: "enough" });
     }
     await stopped.passed();
+    assert.equal((await client.get({ jobId })).job.cause, "enough");
+    // A lease that is renewed in time lets either side stand still for two thirds of it.
+    const { failedAttempts } = await client.wait(long.jobId, { check: true });
+    assert.equal(failedAttempts, 0);
     await worker.stop();
     await served;
-    assert.equal((await client.get({ jobId })).job.cause, "enough");
   }),
 );
 

@@ -338,7 +338,9 @@ test(
     worker.handle("noop", () => undefined);
     const served = worker.serve();
     await service.until(() => service.polls.length === 3);
-    await worker.stop();
+    const stopped = worker.stop();
+    service.loseNothingMore();
+    await stopped;
     await served;
     assert.equal(service.results.size, 2);
     assert.equal(service.leases.size, 0);
