@@ -123,7 +123,8 @@ def test_dynamic_allocation(standalone: Application, fault: Fault) -> None:
 
     for _ in range(2):
         asked = standalone.queries("alice", 3) | standalone.queries("bob", 3)
-        until(lambda: count() == 2, "two executors for the work")
+        with standalone.held():  # So that the first does not do it all while the second starts.
+            assert count() == 2
         standalone.check(asked)
         standalone.settled()
         until(lambda: count() == 0, "no executor without work")
