@@ -17,7 +17,6 @@ from spark_bridge.demo.processes import (
     Process,
     Service,
     environment,
-    free_port,
     gone_after,
     spark_home_of,
 )
@@ -116,7 +115,6 @@ def test_connect_users(line: str, tmp_path: Path) -> None:
     """Clients of a Connect server, each by the name that its connection gives, whatever it sets."""
     python = python_of(line)
     need(spark_home_of(Path(python)), "spark-connect_*.jar", "run `make spark35`")
-    port = free_port()
     client = [python, "-m", "tests.spark.connect_client"]
     with (
         Service(tmp_path) as service,
@@ -125,10 +123,10 @@ def test_connect_users(line: str, tmp_path: Path) -> None:
             tmp_path / "connect",
             service,
             "org.apache.spark.sql.connect.service.SparkConnectServer",
-            **{"spark.connect.grpc.binding.port": str(port)},
+            **{"spark.connect.grpc.binding.port": "0"},
         ) as process,
     ):
-        process.wait_for_line("Spark Connect server started at")
+        port = process.wait_for_line("Spark Connect server started at").rpartition(":")[2]
         users: dict[str, list[str]] = {"anna": [], "under_score": [], "eve": PASSES_FOR_ANOTHER}
         said = together(
             {
@@ -147,14 +145,9 @@ def test_thrift_users(line: str, tmp_path: Path) -> None:
     python = python_of(line)
     home = spark_home_of(Path(python))
     need(home, "spark-hive-thriftserver_*.jar", "install PySpark from the package index")
-    port = free_port()
-    beeline = [
-        *(str(home / "bin" / "beeline"), "--silent=true", "--outputformat=csv2"),
-        *("--showHeader=false", "-u", f"jdbc:hive2://127.0.0.1:{port}/default", "-p", "secret"),
-    ]
     asked = [word for _ in range(3) for word in ("-e", QUESTION)]
     listen = [
-        *("--hiveconf", f"hive.server2.thrift.port={port}"),
+        *("--hiveconf", "hive.server2.thrift.port=0"),
         *("--hiveconf", "hive.server2.thrift.bind.host=127.0.0.1"),
     ]
     with (
@@ -167,7 +160,12 @@ def test_thrift_users(line: str, tmp_path: Path) -> None:
             arguments=listen,
         ) as process,
     ):
-        process.wait_for_line("ThriftBinaryCLIService on port")
+        listens = process.wait_for_line("ThriftBinaryCLIService on port")
+        port = listens.partition(" on port ")[2].split()[0]
+        beeline = [
+            *(str(home / "bin" / "beeline"), "--silent=true", "--outputformat=csv2"),
+            *("--showHeader=false", "-u", f"jdbc:hive2://127.0.0.1:{port}/default", "-p", "secret"),
+        ]
         users = {"bert", "clara"}
         said = together(
             {user: [*beeline, "-n", user, *asked] for user in users},
