@@ -100,7 +100,7 @@ class RealServiceTest {
   private SchedulerServiceGrpc.SchedulerServiceBlockingStub stub() {
     return SchedulerServiceGrpc.newBlockingStub(channel)
         .withWaitForReady()
-        .withDeadlineAfter(10, java.util.concurrent.TimeUnit.SECONDS);
+        .withDeadlineAfter(30, java.util.concurrent.TimeUnit.SECONDS);
   }
 
   private Job job(String jobId) {
