@@ -20,7 +20,7 @@ class QueryAnswersTest {
 
   @Test
   void sameQuestionGetsTheSameAnswer() {
-    QueryAnswers answers = new QueryAnswers(Duration.ofSeconds(1));
+    QueryAnswers answers = new QueryAnswers(Duration.ofMinutes(1));
     service.answer(4);
     assertEquals(OptionalInt.of(4), answers.taskCount(service, question(10)));
     service.answer(5);
@@ -30,7 +30,7 @@ class QueryAnswersTest {
 
   @Test
   void timeIsShared() {
-    QueryAnswers answers = new QueryAnswers(Duration.ofSeconds(1));
+    QueryAnswers answers = new QueryAnswers(Duration.ofMinutes(1));
     for (int bytes = 1; bytes <= 3; bytes++) {
       answers.taskCount(service, question(bytes));
     }
@@ -41,14 +41,14 @@ class QueryAnswersTest {
   /** A table that is read twice is read in the same way, also if the time is up in between. */
   @Test
   void scansAreAllLookedAtOrNone() {
-    QueryAnswers answered = new QueryAnswers(Duration.ofSeconds(1));
+    QueryAnswers answered = new QueryAnswers(Duration.ofMinutes(1));
     service.answer(4);
     assertTrue(answered.mayAnswerScans(service));
     answered.taskCount(service, question(10));
     service.away();
     assertTrue(answered.mayAnswerScans(service));
 
-    QueryAnswers unanswered = new QueryAnswers(Duration.ofSeconds(1));
+    QueryAnswers unanswered = new QueryAnswers(Duration.ofMinutes(1));
     assertFalse(unanswered.mayAnswerScans(service));
     assertFalse(unanswered.mayAnswerScans(new FakeConversation()));
     assertFalse(new QueryAnswers(Duration.ZERO).mayAnswerScans(new FakeConversation()));
