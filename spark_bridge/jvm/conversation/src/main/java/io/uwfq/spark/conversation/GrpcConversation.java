@@ -185,12 +185,14 @@ public final class GrpcConversation implements Conversation {
 
   @Override
   public void jobEnded(String jobId, JobEnd end) {
+    long nowNanos = System.nanoTime();
     bring(
         () -> {
           JobMirror job = jobs.get(jobId);
           if (job == null) {
             figures.droppedFacts.increment();
           } else if (job.end == null) {
+            endAttempts(job, nowNanos);
             job.end = end;
             endedJobs.add(job);
             pace.jobEnded();
@@ -290,6 +292,24 @@ public final class GrpcConversation implements Conversation {
     }
     if (stage.announced && job.step == JobMirror.Step.OPEN) {
       reports.ended(job, stage, task.index(), task.attempt(), outcome);
+    }
+  }
+
+  /**
+   * Of attempts that run when their job ends nobody hears any more. Without a word the service
+   * would charge them for as long as it does not hear of the end.
+   */
+  private void endAttempts(JobMirror job, long nowNanos) {
+    for (StageMirror stage : job.stages.values()) {
+      Map.copyOf(stage.startedAtNanos)
+          .forEach(
+              (key, atNanos) -> {
+                int index = StageMirror.indexOf(key);
+                int attempt = StageMirror.attemptOf(key);
+                double seconds = Math.max(0, (nowNanos - atNanos) / 1e9);
+                TaskOutcome unfinished = new TaskOutcome.Failure(seconds, "its job has ended");
+                onEnd(job, stage, new TaskKey(stage.facts.key(), index, attempt), unfinished);
+              });
     }
   }
 

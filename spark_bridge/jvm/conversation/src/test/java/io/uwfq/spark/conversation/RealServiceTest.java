@@ -339,6 +339,27 @@ class RealServiceTest {
     Waiting.until("the rejoin", () -> !isLost());
   }
 
+  /** What ran when a job was cancelled has run until then, not until the service hears of it. */
+  @Test
+  void aJobThatIsCancelledUnheardIsChargedUpToItsEnd() throws Exception {
+    StageKey key = stage("app/q1", "alice", 2);
+    awaitRanked(key);
+    long beforeNanos = System.nanoTime();
+    conversation.taskStarted(new TaskKey(key, 0, 1));
+    Waiting.until("the start", () -> job("app/q1").getStages(0).getRunning() == 1);
+    service.freeze();
+    conversation.taskStarted(new TaskKey(key, 1, 1));
+    conversation.jobEnded("app/q1", new JobEnd(false, "cancelled by its user"));
+    long afterNanos = System.nanoTime();
+    Waiting.until("the loss", () -> !conversation.standings().reachable());
+    service.thaw();
+    Waiting.until("the end", () -> job("app/q1").getState() == JobState.JOB_STATE_CANCELLED);
+    assertEquals("cancelled by its user", job("app/q1").getCause());
+    double atMostSeconds = 2 * (afterNanos - beforeNanos) / 1e9;
+    double measuredSeconds = job("app/q1").getMeasuredWorkSlotSeconds();
+    assertTrue(0 < measuredSeconds && measuredSeconds <= atMostSeconds, measuredSeconds + " s");
+  }
+
   /** Whoever leaves takes what it has open along. */
   @Test
   void goodbyeLeavesNothingOpen() throws Exception {
