@@ -128,6 +128,7 @@ func TestResultsAreKeptUntilAcknowledged(t *testing.T) {
 		service.until(t, "seven reports", func() bool {
 			return len(receivedLocked[*uwfqv1.TaskDoneRequest](service)) == 7
 		})
+		synctest.Wait() // The answer has arrived.
 		worker.stop(t)
 		if goodbye := received[*uwfqv1.NextTaskRequest](service); len(goodbye[len(goodbye)-1].GetDone()) > 0 {
 			t.Error("it was reported again after it had been acknowledged")
