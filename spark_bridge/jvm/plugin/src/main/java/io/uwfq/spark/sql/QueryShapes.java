@@ -95,7 +95,8 @@ public final class QueryShapes {
     return plan instanceof Command && plan.children().isEmpty();
   }
 
-  private static String signature(QueryExecution query) {
+  /** The signature of a query. */
+  static String signature(QueryExecution query) {
     if (runsQueryOfItsOwn(query.analyzed())) {
       return PlanSignature.of(query.analyzed());
     }
