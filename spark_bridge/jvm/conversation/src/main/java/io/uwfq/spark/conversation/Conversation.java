@@ -2,6 +2,7 @@ package io.uwfq.spark.conversation;
 
 import java.time.Duration;
 import java.util.OptionalInt;
+import java.util.function.IntSupplier;
 
 /**
  * What the Spark application and the service tell each other.
@@ -51,6 +52,13 @@ public interface Conversation extends AutoCloseable {
 
   /** Runs this after each change of the launch limits, on a thread of the conversation. */
   default void onLaunchLimits(Runnable changed) {}
+
+  /**
+   * With {@code spark.uwfq.gate=leases}: how many tasks run, by Spark's own count. Facts may get
+   * lost on their way here, and who waits for the end of a task would wait until its job's. Called
+   * on a thread of the conversation; fast.
+   */
+  default void countRunningBy(IntSupplier sparkTasks) {}
 
   /**
    * How many tasks a stage should be cut into; empty when the service does not answer within the

@@ -19,6 +19,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -75,6 +76,7 @@ public final class GrpcConversation implements Conversation {
   private final SplitAnswers splitAnswers;
   private final OrderPoll order;
   private volatile boolean closed;
+  private volatile IntSupplier sparkTasks = () -> Integer.MAX_VALUE;
 
   // The speaker's own, from here on.
   private final Map<String, JobMirror> jobs = new LinkedHashMap<>();
@@ -243,6 +245,11 @@ public final class GrpcConversation implements Conversation {
   }
 
   @Override
+  public void countRunningBy(IntSupplier sparkTasks) {
+    this.sparkTasks = sparkTasks;
+  }
+
+  @Override
   public boolean mayAnswer() {
     return !closed && splitAnswers.mayAnswer();
   }
@@ -344,11 +351,14 @@ public final class GrpcConversation implements Conversation {
       return all;
     }
     int running = 0;
+    int widest = 1;
     for (JobMirror job : jobs.values()) {
       for (StageMirror stage : job.stages.values()) {
         running += stage.startedAtNanos.size() * stage.facts.slotsPerTask();
+        widest = Math.max(widest, stage.facts.slotsPerTask());
       }
     }
+    running = (int) Math.min(running, (long) sparkTasks.getAsInt() * widest);
     return Math.max(0, Math.min(all, all - running + PREFETCHED_LAUNCHES));
   }
 

@@ -316,6 +316,33 @@ class GrpcConversationTest extends ConversationFixture {
         () -> conversation.launchLimit(new StageKey("q1", "0.0")).equals(OptionalInt.of(5)));
   }
 
+  /** Else a gate that has lost as many ends as there are slots would grant nothing any more. */
+  @Test
+  void anEndThatGotLostKeepsNoSlot() throws Exception {
+    conversation.close();
+    AtomicInteger told = new AtomicInteger(-1);
+    service.behaviour =
+        request -> {
+          if (request instanceof NextTaskRequest poll) {
+            told.set(poll.getFreeSlots());
+          }
+          return null;
+        };
+    conversation = service.converse("spark.uwfq.gate", "leases");
+    AtomicInteger sparkTasks = new AtomicInteger(8);
+    conversation.countRunningBy(sparkTasks::get);
+    conversation.slotsChanged(4);
+    job("q1", "alice");
+    StageKey key = stage("q1", "0.0", 20);
+    for (int index = 0; index < 8; index++) {
+      conversation.taskStarted(new TaskKey(key, index, 1));
+    }
+    Waiting.until("no free slot", () -> told.get() == 0);
+    sparkTasks.set(6);
+    conversation.taskStarted(new TaskKey(key, 8, 1));
+    Waiting.until("two, four ahead of them", () -> told.get() == 2);
+  }
+
   @Test
   void adviceComesInTimeOrNotAtAll() throws Exception {
     Waiting.until("the first answer", () -> conversation.standings().reachable());

@@ -73,6 +73,7 @@ final class LaunchGate implements AutoCloseable {
             });
     timer.scheduleAtFixedRate(this::offerAgain, TICK_MILLIS, TICK_MILLIS, TimeUnit.MILLISECONDS);
     conversation.onLaunchLimits(this::offerAgain);
+    conversation.countRunningBy(() -> scheduler.rootPool().runningTasks());
   }
 
   /** Task sets whose tasks must run side by side, which Spark has since 4.3; null before. */
