@@ -7,8 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from tests.store.example_events import numbered
 from tests.store.harness import open_sqlite
 from tests.store.ledger import Ledger
 from uwfq_service.core.settings import Settings
-from uwfq_service.store import StoreOptions, schema
+from uwfq_service.store import StoreOptions, schema, turn
 from uwfq_service.store.compaction import VERSION, Request, compact
 from uwfq_service.store.schema import Connection, connect, is_locked, transaction
 from uwfq_service.store.turn import NoTurn, Turn
@@ -49,26 +51,29 @@ def test_a_turn_ends_with_its_block(tmp_path: Path) -> None:
             assert (first.taken, second.taken) == (True, False)
 
 
-def test_whoever_comes_second_waits(tmp_path: Path) -> None:
+def test_whoever_comes_second_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And goes on as soon as the first is through."""
-    first, second = Turn(tmp_path, 60), Turn(tmp_path, 60)
     order = []
-
-    def write() -> None:
-        waits.set()
-        with second:
-            order.append("second")
-
     waits = threading.Event()
-    thread = threading.Thread(target=write)
-    with first:
-        thread.start()
-        waits.wait()
-        order.append("first")
-    thread.join()
+    monkeypatch.setattr(turn, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=noted(waits)))
+    with closing(Turn(tmp_path, 60)) as first, closing(Turn(tmp_path, 60)) as second:
+
+        def write() -> None:
+            with second:
+                order.append("second")
+
+        thread = threading.Thread(target=write)
+        with first:
+            thread.start()
+            assert waits.wait(30)
+            order.append("first")
+        thread.join()
     assert order == ["first", "second"]
-    for turn in (first, second):
-        turn.close()
+
+
+def noted(event: threading.Event) -> Callable[[float], None]:
+    """A sleep that says that it has begun, and ends at once."""
+    return lambda _: event.set()
 
 
 def test_a_process_that_is_gone_has_no_turn(tmp_path: Path) -> None:
