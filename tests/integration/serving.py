@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import grpc
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from tests.fakes import FakeClock
-from uwfq.v1 import admin_service_pb2_grpc, scheduler_service_pb2_grpc
+from uwfq.v1 import admin_service_pb2, admin_service_pb2_grpc, scheduler_service_pb2_grpc
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq.v1 import types_pb2 as types
 from uwfq_service.server.app import Server
@@ -97,6 +98,16 @@ def result(lease: types.TaskLease, runtime: float = 0.5) -> types.TaskResult:
         attempt=lease.attempt,
         success=types.TaskSuccess(runtime_seconds=runtime),
     )
+
+
+def methods() -> list[MethodDescriptor]:
+    """All methods of our services."""
+    return [
+        method
+        for file in (rpc.DESCRIPTOR, admin_service_pb2.DESCRIPTOR)
+        for service in file.services_by_name.values()
+        for method in service.methods
+    ]
 
 
 class Refusal:

@@ -13,7 +13,7 @@ from google.protobuf import message_factory
 
 from tests.fakes import FakeClock
 from tests.integration.any_request import AnyRequest
-from tests.integration.serving import Refusal, Service, durable
+from tests.integration.serving import Refusal, Service, durable, methods
 from uwfq.v1 import admin_service_pb2 as admin
 from uwfq.v1 import scheduler_service_pb2 as rpc
 
@@ -31,11 +31,7 @@ SEEDS = range(8)
 
 #: Those that have one request and one answer.
 METHODS = [
-    method
-    for file in (rpc, admin)
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-    if not (method.client_streaming or method.server_streaming)
+    method for method in methods() if not (method.client_streaming or method.server_streaming)
 ]
 
 

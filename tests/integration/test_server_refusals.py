@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2 as details
 from structlog.testing import capture_logs
 
 from tests.fakes import ManualJournal
-from tests.integration.serving import Service, refused, serving, until
+from tests.integration.serving import Service, methods, refused, serving, until
 from uwfq.v1 import admin_service_pb2
 from uwfq.v1 import scheduler_service_pb2 as rpc
 from uwfq_service.core.errors import SchedulerError
@@ -67,7 +67,7 @@ async def test_what_cannot_be_read_is_refused_by_every_method(
     """It is the caller's mistake, with details, and leaves no traceback in the log."""
     async with serving() as service:
         with capture_logs() as lines:
-            for method in _methods():
+            for method in methods():
                 refusal = await refused(_sent(service.channel, method, HALF_A_MESSAGE))
                 assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT, method.name
                 (violation,) = refusal.detail(details.BadRequest).field_violations
@@ -79,20 +79,10 @@ async def test_what_cannot_be_read_is_refused_by_every_method(
 async def test_text_that_is_not_utf_8_is_refused() -> None:
     """Some languages' protobuf sends it without a word."""
     async with serving() as service:
-        (submit,) = (method for method in _methods() if method.name == "SubmitJob")
+        (submit,) = (method for method in methods() if method.name == "SubmitJob")
         refusal = await refused(_sent(service.channel, submit, b"\x12\x02\xff\xfe"))
         assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
         assert "UTF-8" in refusal.message
-
-
-def _methods() -> list[MethodDescriptor]:
-    """All methods of our services."""
-    return [
-        method
-        for file in (rpc.DESCRIPTOR, admin_service_pb2.DESCRIPTOR)
-        for service in file.services_by_name.values()
-        for method in service.methods
-    ]
 
 
 async def _sent(channel: Any, method: MethodDescriptor, message: bytes) -> Any:
