@@ -81,15 +81,16 @@ def test_a_process_that_is_gone_has_no_turn(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", KEEPS_ITS_TURN, str(tmp_path)], stdout=subprocess.PIPE
     ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"mine\n"
-        os.kill(other.pid, signal.SIGSTOP)
-        mine = Turn(tmp_path, 0.05)
-        with pytest.raises(sqlite3.OperationalError) as caught:
-            mine.__enter__()
-        assert is_locked(caught.value)
-        other.kill()
-        other.wait()
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"mine\n"
+            os.kill(other.pid, signal.SIGSTOP)
+            mine = Turn(tmp_path, 0.05)
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                mine.__enter__()
+            assert is_locked(caught.value)
+        finally:
+            other.kill()
     with mine:
         assert mine.taken
     mine.close()
